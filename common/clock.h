@@ -1,0 +1,14 @@
+/*
+ * Time. Rules take the time as an argument; only threads and edges read a clock, here.
+ * Any thread.
+ */
+#pragma once
+
+#include <stdint.h>
+
+/* Milliseconds since the machine started, sleep included (CLOCK_BOOTTIME): steps of the wall clock
+ * do not touch it. The clock of every expiry, deadline and interval. */
+int64_t clock_boot_ms(void);
+
+/* Milliseconds since 1970 UTC. Only for showing and storing. */
+int64_t clock_wall_ms(void);
