@@ -1,0 +1,71 @@
+/*
+ * The client side of gRPC: calls that block the calling thread, each wait with a time-out. No
+ * other folder sees a grpc_ type.
+ *
+ * A channel may be shared by threads. A call belongs to one thread; only rpc_client_cancel may
+ * come from another. A server's status comes back as an error: its code by the table in
+ * rpc/status.h, its text as the server gave it.
+ */
+#pragma once
+
+#include "common/error.h"
+
+#include <protobuf-c/protobuf-c.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+struct rpc_channel;
+struct rpc_client_call;
+
+/* Target: "host:port" or "unix:/path". Never fails; connecting happens with the first call. */
+struct rpc_channel *rpc_channel_open(const char *target);
+void rpc_channel_close(struct rpc_channel *channel); /* after its calls are freed */
+
+/* Starts a call. step_timeout_ms bounds every single wait below (connecting included): a transfer
+ * of any length goes on as long as it moves. *call is owned by the caller (rpc_client_free).
+ * ERROR_UNREACHABLE, ERROR_TIMEOUT. */
+MUST_CHECK enum error_code rpc_client_start(struct rpc_channel *channel, const char *method,
+                                            int64_t step_timeout_ms, struct rpc_client_call **call,
+                                            struct error *error);
+
+/* Sends one message; with payload as in rpc_reply_pack_payload (NULL for none). Returns when the
+ * transport has taken it. When the server has ended the call meanwhile, its status is the error;
+ * ERROR_NONE with *ended set: it ended with OK (the answer can be received). */
+MUST_CHECK enum error_code rpc_client_send(struct rpc_client_call *call,
+                                           const ProtobufCMessage *message, void *payload,
+                                           size_t payload_bytes, bool *ended, struct error *error);
+/* No more messages from us. */
+MUST_CHECK enum error_code rpc_client_send_end(struct rpc_client_call *call, struct error *error);
+
+/* One message that came in. The spans are borrowed until the next receive or the free. */
+struct rpc_response {
+    const struct iovec *spans;
+    size_t span_count;
+    size_t bytes;
+};
+
+/* The next message. *end: the server has no more and its status is OK. Any other status is the
+ * error returned. */
+MUST_CHECK enum error_code rpc_client_receive(struct rpc_client_call *call,
+                                              struct rpc_response *response, bool *end,
+                                              struct error *error);
+
+/* Unpacks a response; *message is owned by the caller (protobuf_c_message_free_unpacked).
+ * ERROR_CORRUPT when the bytes are no such message. */
+MUST_CHECK enum error_code rpc_response_unpack(const struct rpc_response *response,
+                                               const ProtobufCMessageDescriptor *descriptor,
+                                               ProtobufCMessage **message, struct error *error);
+
+/* Any thread: what waits returns ERROR_CANCELLED soon, as does all that follows. */
+void rpc_client_cancel(struct rpc_client_call *call);
+
+/* Ends the call if it is still going, frees it. NULL is fine. */
+void rpc_client_free(struct rpc_client_call *call);
+
+/* A whole unary call. *response is owned by the caller (protobuf_c_message_free_unpacked). */
+MUST_CHECK enum error_code rpc_client_unary(struct rpc_channel *channel, const char *method,
+                                            const ProtobufCMessage *request,
+                                            const ProtobufCMessageDescriptor *response_descriptor,
+                                            int64_t timeout_ms, ProtobufCMessage **response,
+                                            struct error *error);

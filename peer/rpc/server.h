@@ -1,0 +1,113 @@
+/*
+ * The server side of gRPC: one engine for every method, driven by tables of rows. No other folder
+ * sees a grpc_ type.
+ *
+ * A call is a small state machine that the engine drives on its worker threads, never on two at
+ * once for the same call:
+ *
+ *            ┌─────────────── RPC_READ ────────────────┐
+ *   open ─▶ read a message ─▶ message() ─▶ next() ──────┤
+ *             (NULL at the end of the requests)  ▲  ├── RPC_SEND: the reply goes out, then next()
+ *                                                └──┤
+ *                                                   ├── RPC_WAIT: nothing until rpc_call_wake()
+ *                                                   └── RPC_END: status goes out ─▶ close()
+ *
+ * One reply is in flight a call: a receiver that does not read costs one message of memory and no
+ * thread. A client that goes away ends the call at the next step, also out of RPC_WAIT; close() is
+ * called exactly once, always, last.
+ *
+ * Handlers may read and write local files; they do not wait for the network or for other threads
+ * (that is what RPC_WAIT is for).
+ */
+#pragma once
+
+#include "common/error.h"
+
+#include <protobuf-c/protobuf-c.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+/* grpcio refuses to receive messages over 4 MiB by default; nothing of ours is larger than this. */
+#define RPC_MAX_MESSAGE_BYTES (2 * 1024 * 1024)
+
+struct rpc_server;
+struct rpc_call;
+struct rpc_reply;
+
+enum rpc_step { RPC_READ, RPC_SEND, RPC_WAIT, RPC_END };
+
+/* A message that came in. Borrowed until message() returns. Methods with raw set get the bytes as
+ * they lie in the transport's buffers, all others the unpacked message. */
+struct rpc_request {
+    const ProtobufCMessage *message;
+    const struct iovec *spans;
+    size_t span_count;
+};
+
+struct rpc_method {
+    const char *path;                          /* "/peer.PeerService/ListFiles" */
+    const ProtobufCMessageDescriptor *request; /* NULL with raw */
+    bool raw;
+
+    /* Unary methods in one function: fill the reply and return ERROR_NONE, or say why not. The
+     * other functions are then NULL. */
+    enum error_code (*call)(void *service, const ProtobufCMessage *request, struct rpc_reply *reply,
+                            struct error *error);
+
+    /* All other methods. open makes the state that the rest is given; never NULL. */
+    void *(*open)(void *service, struct rpc_call *call);
+    /* A request; NULL when the client has sent all. An error ends the call with that status. */
+    enum error_code (*message)(void *state, const struct rpc_request *request, struct error *error);
+    /* What comes now. For RPC_END, *error is the status: code ERROR_NONE (as it is on entry) is OK.
+     */
+    enum rpc_step (*next)(void *state, struct rpc_reply *reply, struct error *error);
+    /* The last word of every call; frees the state. After this rpc_call_wake must not be called. */
+    void (*close)(void *state);
+};
+
+struct rpc_service {
+    const struct rpc_method *methods;
+    size_t method_count;
+    void *service; /* given to open and call; borrowed until rpc_server_free */
+};
+
+struct rpc_server_options {
+    const char *address; /* "host:port", port 0 takes a free one; or "unix:/path" */
+    const struct rpc_service *services;
+    size_t service_count;
+    unsigned workers; /* threads; 0: as many as the machine has cores, and two */
+};
+
+/* Listens and serves at once. Options are borrowed for the call only, the tables for ever.
+ * ERROR_BUSY: the address is in use; ERROR_INVALID: it is no address. */
+MUST_CHECK enum error_code rpc_server_start(const struct rpc_server_options *options,
+                                            struct rpc_server **server, struct error *error);
+
+/* The port that was taken; 0 for a Unix socket. */
+uint16_t rpc_server_port(const struct rpc_server *server);
+
+/* Refuses new calls, gives the running ones grace_ms, cancels what is left, joins the workers. */
+void rpc_server_stop(struct rpc_server *server, int64_t grace_ms);
+void rpc_server_free(struct rpc_server *server); /* stops first if that was not done */
+
+/* Makes the engine ask next() again soon, if the call is in RPC_WAIT; remembered otherwise (the
+ * next RPC_WAIT is then answered at once). Any thread, from open() until close() begins. */
+void rpc_call_wake(struct rpc_call *call);
+
+/* Whether the client has gone or cancelled. Any thread, likewise. */
+bool rpc_call_cancelled(const struct rpc_call *call);
+
+/* Address of the client as text, such as "172.28.0.3:51234". Borrowed, as long as the call. */
+const char *rpc_call_peer(const struct rpc_call *call);
+
+/* Packs the message; it is the caller's again on return. A message over RPC_MAX_MESSAGE_BYTES is
+ * ERROR_TOO_LARGE. Call once a reply. */
+MUST_CHECK enum error_code rpc_reply_pack(struct rpc_reply *reply, const ProtobufCMessage *message,
+                                          struct error *error);
+
+/* The same for a message one of whose bytes fields lies in payload (memory of malloc): the payload
+ * is sent from where it lies and freed after; taken also on an error. */
+MUST_CHECK enum error_code rpc_reply_pack_payload(struct rpc_reply *reply,
+                                                  const ProtobufCMessage *message, void *payload,
+                                                  size_t payload_bytes, struct error *error);

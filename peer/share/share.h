@@ -1,0 +1,90 @@
+/*
+ * The shared folder: what is in it, reading its files for others, taking in files from others.
+ *
+ * Everything is opened beneath the folder's own descriptor, by checked name only, following no
+ * link (openat2 with RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS; O_NONBLOCK, so
+ * that a FIFO hangs nobody). Regular files that are not hidden are shared; nothing else is.
+ *
+ * Any thread may call; a reader or an incoming file belongs to one thread at a time. Texts of
+ * errors that others may see are Spanish, as the contract has them.
+ */
+#pragma once
+
+#include "common/error.h"
+#include "common/file_name.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+struct share;
+struct share_reader;
+struct share_incoming;
+
+/* Makes the folder where missing and removes temporary files that nobody holds any more.
+ * *share is owned by the caller. */
+MUST_CHECK enum error_code share_open(const char *folder, struct share **share,
+                                      struct error *error);
+void share_close(struct share *share); /* after all readers and incoming files */
+
+/* The folder's path as it was given; borrowed. */
+const char *share_path(const struct share *share);
+
+struct share_file {
+    struct file_name name;
+    int64_t size_bytes;
+    int64_t modified_ns; /* since 1970, to see a change */
+};
+
+struct share_list {
+    struct share_file *files; /* sorted by the bytes of the name */
+    size_t count;
+};
+
+/* What is shared now. Names in the folder that are no good names are left out. */
+MUST_CHECK enum error_code share_list_files(struct share *share, struct share_list *list,
+                                            struct error *error);
+void share_list_done(struct share_list *list);
+
+/* ERROR_NOT_FOUND ("Archivo no encontrado"): no regular, visible file of that name. */
+MUST_CHECK enum error_code share_reader_open(struct share *share, const struct file_name *name,
+                                             struct share_reader **reader, struct error *error);
+int64_t share_reader_size(const struct share_reader *reader); /* as it was when opened */
+
+/* Reads the next bytes in order; *got is 0 only at the end, and only when the file is still the
+ * one that was opened: size, modification time and link are compared, ERROR_CHANGED otherwise. */
+MUST_CHECK enum error_code share_reader_read(struct share_reader *reader, void *data,
+                                             size_t capacity, size_t *got, struct error *error);
+void share_reader_close(struct share_reader *reader);
+
+/* Begins a file that arrives, under a temporary hidden name. ERROR_NO_SPACE, ERROR_IO. */
+MUST_CHECK enum error_code
+share_incoming_begin(struct share *share, struct share_incoming **incoming, struct error *error);
+
+/* Appends. ERROR_NO_SPACE when the disk is full. */
+MUST_CHECK enum error_code share_incoming_write(struct share_incoming *incoming,
+                                                const struct iovec *spans, size_t span_count,
+                                                struct error *error);
+
+/* Reads back what was written so far, from any other thread too; *got 0 past the end. */
+MUST_CHECK enum error_code share_incoming_read(const struct share_incoming *incoming,
+                                               int64_t offset, void *data, size_t capacity,
+                                               size_t *got, struct error *error);
+
+enum share_conflict {
+    SHARE_REFUSE, /* a name that exists with other content: ERROR_EXISTS, "Ya existe NAME" */
+    SHARE_NUMBER, /* take the first free of NAME, "NAME (1).ext", "NAME (2).ext", ... */
+};
+
+/* Syncs, and renames to its visible name without ever overwriting. A file of that name with equal
+ * content is success: nothing is stored twice. *stored gets the name under which the content now
+ * is. With an error the incoming file is still there, to be aborted or tried again.
+ * Frees the incoming file on success only. */
+MUST_CHECK enum error_code share_incoming_commit(struct share_incoming *incoming,
+                                                 const struct file_name *name,
+                                                 enum share_conflict conflict,
+                                                 struct file_name *stored, struct error *error);
+
+/* Removes and frees it. NULL is fine. */
+void share_incoming_abort(struct share_incoming *incoming);
