@@ -133,20 +133,41 @@ bool text_to_integer(const char *text, long long min, long long max, long long *
     return errno == 0 && end != text && *end == '\0' && *value >= min && *value <= max;
 }
 
+/* Whether one of the pairs of first and last character, in rising order, holds the character. */
+static bool in_ranges(const uint32_t (*ranges)[2], size_t count, uint32_t character)
+{
+    for (size_t i = 0; i < count && character >= ranges[i][0]; i++)
+        if (character <= ranges[i][1])
+            return true;
+    return false;
+}
+
 static size_t columns_of(uint32_t character)
 {
-    if ((character >= 0x300 && character <= 0x36f) || character == 0x200b || character == 0x200d ||
-        (character >= 0xfe00 && character <= 0xfe0f))
+    static const uint32_t none[][2] = {
+        {0x300, 0x36f},   {0x1ab0, 0x1aff}, {0x1dc0, 0x1dff}, {0x200b, 0x200d},
+        {0x20d0, 0x20f0}, {0xfe00, 0xfe0f}, {0xfe20, 0xfe2f},
+    };
+    /* The scattered ones below U+2E80 are the signs that terminals show as emoji. */
+    static const uint32_t wide[][2] = {
+        {0x1100, 0x115f},   {0x231a, 0x231b},   {0x23e9, 0x23ec}, {0x23f0, 0x23f0},
+        {0x23f3, 0x23f3},   {0x25fd, 0x25fe},   {0x2614, 0x2615}, {0x2648, 0x2653},
+        {0x267f, 0x267f},   {0x2693, 0x2693},   {0x26a1, 0x26a1}, {0x26aa, 0x26ab},
+        {0x26bd, 0x26be},   {0x26c4, 0x26c5},   {0x26ce, 0x26ce}, {0x26d4, 0x26d4},
+        {0x26ea, 0x26ea},   {0x26f2, 0x26f3},   {0x26f5, 0x26f5}, {0x26fa, 0x26fa},
+        {0x26fd, 0x26fd},   {0x2705, 0x2705},   {0x270a, 0x270b}, {0x2728, 0x2728},
+        {0x274c, 0x274c},   {0x274e, 0x274e},   {0x2753, 0x2755}, {0x2757, 0x2757},
+        {0x2795, 0x2797},   {0x27b0, 0x27b0},   {0x27bf, 0x27bf}, {0x2b1b, 0x2b1c},
+        {0x2b50, 0x2b50},   {0x2b55, 0x2b55},   {0x2e80, 0x303e}, {0x3041, 0xa4cf},
+        {0xac00, 0xd7a3},   {0xf900, 0xfaff},   {0xff01, 0xff60}, {0xffe0, 0xffe6},
+        {0x1f300, 0x1faff}, {0x20000, 0x3fffd},
+    };
+
+    if (character < 0x300)
+        return 1;
+    if (in_ranges(none, sizeof none / sizeof none[0], character))
         return 0;
-    if ((character >= 0x1100 && character <= 0x115f) ||
-        (character >= 0x2e80 && character <= 0xa4cf) ||
-        (character >= 0xac00 && character <= 0xd7a3) ||
-        (character >= 0xf900 && character <= 0xfaff) ||
-        (character >= 0xff00 && character <= 0xff60) ||
-        (character >= 0x1f300 && character <= 0x1faff) ||
-        (character >= 0x20000 && character <= 0x3fffd))
-        return 2;
-    return 1;
+    return in_ranges(wide, sizeof wide / sizeof wide[0], character) ? 2 : 1;
 }
 
 size_t text_columns(const char *text)
