@@ -1,0 +1,128 @@
+/*
+ * Downloads of the daemon: jobs that fetch a file from another peer and go on whether or not
+ * anybody looks. A few run at once, the rest waits in line; finished ones are remembered for a
+ * while. Nothing is stored on disk but the file that arrives.
+ *
+ * A job takes its sources in turn and keeps the reason of each failure. Only a whole file becomes
+ * visible: under its own name, or "NAME (1).ext" when that is taken by other content.
+ *
+ *   QUEUED ─▶ SEARCHING ─▶ RUNNING ─▶ DONE
+ *      │          │           ├─────▶ FAILED
+ *      └──────────┴───────────┴─────▶ CANCELLED
+ *
+ * Any thread may call anything here; nothing blocks but start, stop and downloads_read (disk).
+ * Texts are Spanish: users see them.
+ */
+#pragma once
+
+#include "common/error.h"
+#include "common/file_name.h"
+#include "peer/downloads/sources.h"
+#include "peer/share/share.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define DOWNLOADS_RUNNING_MAX  4     /* each has a thread; more at once only share the same disk */
+#define DOWNLOADS_QUEUED_MAX   1000  /* about 3 KiB each */
+#define DOWNLOADS_FINISHED_MAX 100   /* remembered for `status` and the menu */
+#define DOWNLOADS_STALL_MS     10000 /* no byte for so long: on to the next source */
+#define DOWNLOADS_PROGRESS_MS  100   /* followers hear of progress at most this often */
+
+#define DOWNLOAD_SOURCE_BYTES 512
+
+enum download_state {
+    DOWNLOAD_QUEUED,
+    DOWNLOAD_SEARCHING,
+    DOWNLOAD_RUNNING,
+    DOWNLOAD_DONE,
+    DOWNLOAD_FAILED,
+    DOWNLOAD_CANCELLED,
+    DOWNLOAD_STATE_COUNT
+};
+
+/* "queued", "done", ... for --json and logs. */
+const char *download_state_name(enum download_state state);
+bool download_state_is_final(enum download_state state);
+
+enum download_destination {
+    DOWNLOAD_SHARE, /* the file goes to the shared folder */
+    DOWNLOAD_SPOOL, /* somebody reads the bytes with downloads_read; no file stays here */
+};
+
+struct download_request {
+    struct file_name name;
+    enum download_destination destination;
+    const char *peer;                /* only from this peer; NULL or "": from anybody */
+    const struct address *addresses; /* try these instead of asking the directory */
+    size_t address_count;
+};
+
+/* What is known of a job at one moment. */
+struct download_status {
+    uint64_t id;       /* from 1 on */
+    uint64_t revision; /* grows with every change, over all jobs */
+    enum download_state state;
+    enum download_destination destination;
+    struct file_name name;
+    char source[DOWNLOAD_SOURCE_BYTES]; /* "Peer2 (172.28.0.4:8002)", "" before the first */
+    int64_t bytes;                      /* of this attempt */
+    int64_t total_bytes;                /* 0: unknown */
+    int64_t bytes_per_second;           /* lately */
+    unsigned attempt;                   /* counts up when another source begins from the start */
+    struct error error;                 /* FAILED and CANCELLED: why */
+    struct file_name stored;            /* DONE in SHARE: the name that it has now */
+};
+
+struct downloads_options {
+    struct share *share;                /* borrowed */
+    const struct source_finder *finder; /* borrowed */
+};
+
+struct downloads;
+
+/* *downloads is owned by the caller. ERROR_IO: no threads. */
+MUST_CHECK enum error_code downloads_start(const struct downloads_options *options,
+                                           struct downloads **downloads, struct error *error);
+void downloads_stop(struct downloads *downloads); /* cancels all, joins; NULL is fine */
+void downloads_free(struct downloads *downloads); /* after stop and after all followers left */
+
+/* *id: the new job. ERROR_BUSY: too many wait already; ERROR_CANCELLED: stopping. */
+MUST_CHECK enum error_code downloads_add(struct downloads *downloads,
+                                         const struct download_request *request, uint64_t *id,
+                                         struct error *error);
+/* A job that is over stays what it is. */
+void downloads_cancel(struct downloads *downloads, uint64_t id);
+
+/* False: no such job (any more). */
+bool downloads_find(struct downloads *downloads, uint64_t id, struct download_status *status);
+
+/* The job that changed first after that revision; false when none did. Who starts at 0 and goes
+ * on from status->revision sees every job, and of each the latest state. */
+bool downloads_next_change(struct downloads *downloads, uint64_t after,
+                           struct download_status *status);
+uint64_t downloads_revision(struct downloads *downloads); /* of the latest change */
+
+struct downloads_counts {
+    size_t queued, running, done, failed; /* since the start, cancelled ones among the failed */
+};
+void downloads_count(struct downloads *downloads, struct downloads_counts *counts);
+
+/* Bytes of a SPOOL job from offset on, as far as they are there; *got 0: none now. ERROR_CHANGED:
+ * attempt is over, another source begins from the start. ERROR_NOT_FOUND: no such job. */
+MUST_CHECK enum error_code downloads_read(struct downloads *downloads, uint64_t id,
+                                          unsigned attempt, int64_t offset, void *data,
+                                          size_t capacity, size_t *got, struct error *error);
+/* The reader of a SPOOL job is done with it: cancels if need be, removes the bytes. */
+void downloads_release(struct downloads *downloads, uint64_t id);
+
+/* wake is called after every change until unfollow has returned, from any thread; it must not
+ * block and not call back. The struct is the caller's and stays until unfollow. */
+struct downloads_follower {
+    void (*wake)(void *context);
+    void *context;
+    struct downloads_follower *next; /* of downloads.c */
+};
+void downloads_follow(struct downloads *downloads, struct downloads_follower *follower);
+void downloads_unfollow(struct downloads *downloads, struct downloads_follower *follower);

@@ -1,0 +1,39 @@
+/*
+ * Where a file can be had: the directory's answer, made into peers with the addresses to try.
+ */
+#pragma once
+
+#include "common/address.h"
+#include "common/error.h"
+#include "common/file_name.h"
+#include "peer/network/directory_client.h"
+#include "peer/network/interrupt.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* What is needed to look for sources. Plain, borrowed pointers; they stay as long as whoever was
+ * given this. */
+struct source_finder {
+    const char *own_name;            /* our peer name: we are our own last resort */
+    const char *login_url;           /* api_url */
+    const char *search_url;          /* api_search_url */
+    const struct address *fallbacks; /* grpc_urls */
+    size_t fallback_count;
+};
+
+/* Asks the directory and applies sources_complete. Any thread; ends soon after the interrupt is
+ * raised. Errors as directory_search. */
+MUST_CHECK enum error_code sources_find(const struct source_finder *finder,
+                                        const struct file_name *name, struct interrupt *interrupt,
+                                        struct directory_sources *sources, struct error *error);
+
+/* Pure. A peer that gave no address gets the fallbacks, all of them: the list does not say whose
+ * they are, and a peer without the file says so. Not for ourselves. */
+void sources_complete(const struct source_finder *finder, struct directory_sources *sources);
+
+/* Pure. Keeps the sources of one peer only. False when there are none (the list is empty then). */
+bool sources_keep_peer(struct directory_sources *sources, const char *peer);
+
+/* Pure. Puts ourselves last: a download from ourselves is of use only where nobody else has it. */
+void sources_order(const struct source_finder *finder, struct directory_sources *sources);

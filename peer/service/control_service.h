@@ -1,0 +1,50 @@
+/*
+ * The control service (proto/control.proto): what the commands and the menu ask of the daemon, as
+ * methods for the engine. It listens on a Unix socket that is the owner's alone: whoever can reach
+ * it may do what the daemon may, also have it read any file that the daemon can read (put).
+ */
+#pragma once
+
+#include "common/error.h"
+#include "peer/downloads/downloads.h"
+#include "peer/rpc/server.h"
+#include "peer/share/share.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* What only the daemon as a whole knows; the callback fills it. */
+struct control_status {
+    char peer_name[256];
+    char address[ADDRESS_TEXT_BYTES]; /* what the directory is told */
+    char directory_url[512];
+    bool directory_enabled;                 /* auth_enabled */
+    bool directory_connected;               /* the last login worked */
+    int64_t directory_age_ms;               /* since the last good login; -1: never */
+    char directory_error[ERROR_TEXT_BYTES]; /* why the last login failed, "" if it did not */
+    int64_t uploads_running;                /* streams that we are sending or taking in now */
+    int64_t uptime_ms;
+};
+
+struct control_service_options {
+    struct share *share; /* all borrowed until control_service_free */
+    struct downloads *downloads;
+    const struct source_finder *finder;
+    /* Any thread, must not block. */
+    void (*describe)(void *context, struct control_status *status);
+    void *context;
+};
+
+struct control_service;
+
+/* *service is owned by the caller. ERROR_IO: no threads. */
+MUST_CHECK enum error_code control_service_start(const struct control_service_options *options,
+                                                 struct control_service **service,
+                                                 struct error *error);
+/* The rows for rpc_server_options; borrowed. */
+const struct rpc_service *control_service_rpc(const struct control_service *service);
+
+/* Breaks off what waits for the network and joins. Before rpc_server_stop of its server; calls
+ * that come after are refused. NULL is fine. */
+void control_service_stop(struct control_service *service);
+void control_service_free(struct control_service *service); /* after its server is freed */
