@@ -1,0 +1,61 @@
+"""Fixtures of the end-to-end tests. Everything is made anew for each test, below its own folder.
+
+P2P_BUILD names the build directory whose programs are tested (default build/dev).
+"""
+
+import pytest
+
+import harness
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "plain: figures mean nothing in a build with sanitizers")
+    config.addinivalue_line("markers", "no_thread_sanitizer: too slow, or too large, under it")
+    config.addinivalue_line("markers", "root: needs root, for a mount or a network namespace")
+
+
+def pytest_collection_modifyitems(items):
+    import os
+
+    for item in items:
+        if item.get_closest_marker("plain") and harness.SANITIZER:
+            item.add_marker(pytest.mark.skip(reason="figures of a build with sanitizers say nothing"))
+        if item.get_closest_marker("no_thread_sanitizer") and harness.SANITIZER == "thread":
+            item.add_marker(pytest.mark.skip(reason="not under the thread sanitizer"))
+        if item.get_closest_marker("root") and os.geteuid() != 0:
+            item.add_marker(pytest.mark.skip(reason="needs root"))
+
+
+@pytest.fixture(scope="session")
+def users_file(tmp_path_factory):
+    """Path of a users file with Peer1 to Peer4, made once by the real program."""
+    made = {}
+
+    def path():
+        if not made:
+            made["path"] = tmp_path_factory.mktemp("users") / "users"
+            for number in range(1, 5):
+                harness.add_user(made["path"], f"Peer{number}")
+        return made["path"]
+
+    return path
+
+
+@pytest.fixture
+def net(tmp_path, users_file):
+    """Starts daemons: net.directory(), net.peer(), net.reference_directory(), net.reference_peer()."""
+    network = harness.Network(tmp_path, users_file)
+    yield network
+    network.finish()
+
+
+@pytest.fixture
+def directory(net):
+    """A directory of ours that knows Peer1 to Peer4."""
+    return net.directory()
+
+
+@pytest.fixture
+def peer(net):
+    """A peer of ours that serves without a directory."""
+    return net.peer()
