@@ -2,8 +2,16 @@
  * The shared folder: what is in it, reading its files for others, taking in files from others.
  *
  * Everything is opened beneath the folder's own descriptor, by checked name only, following no
- * link (openat2 with RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS; O_NONBLOCK, so
- * that a FIFO hangs nobody). Regular files that are not hidden are shared; nothing else is.
+ * link: openat with O_NOFOLLOW, and O_NONBLOCK so that a FIFO hangs nobody. A checked name has one
+ * component, so there is no path that could leave the folder or pass through a link, and openat2
+ * would refuse nothing more (what it refuses besides, a file mounted into the folder, is wanted).
+ * Regular files that are not hidden and that we may read are shared; nothing else is there.
+ *
+ * A file that a local program is still writing may be listed with the size of that moment; who
+ * reads it is told ERROR_CHANGED, never given a part that looks whole.
+ *
+ * The folder may go and come back (a volume that is mounted late): until then calls fail with
+ * ERROR_NOT_FOUND, and each looks again.
  *
  * Any thread may call; a reader or an incoming file belongs to one thread at a time. Texts of
  * errors that others may see are Spanish, as the contract has them.
@@ -22,8 +30,8 @@ struct share;
 struct share_reader;
 struct share_incoming;
 
-/* Makes the folder where missing and removes temporary files that nobody holds any more.
- * *share is owned by the caller. */
+/* Makes the folder where missing and removes temporary files that nobody holds any more (nobody has
+ * their flock, also no other peer on the same folder). *share is owned by the caller. */
 MUST_CHECK enum error_code share_open(const char *folder, struct share **share,
                                       struct error *error);
 void share_close(struct share *share); /* after all readers and incoming files */
@@ -42,7 +50,8 @@ struct share_list {
     size_t count;
 };
 
-/* What is shared now. Names in the folder that are no good names are left out. */
+/* What is shared now. Names in the folder that are no good names are left out. ERROR_NOT_FOUND: the
+ * folder is gone; *list is empty with any error. */
 MUST_CHECK enum error_code share_list_files(struct share *share, struct share_list *list,
                                             struct error *error);
 void share_list_done(struct share_list *list);
@@ -53,7 +62,8 @@ MUST_CHECK enum error_code share_reader_open(struct share *share, const struct f
 int64_t share_reader_size(const struct share_reader *reader); /* as it was when opened */
 
 /* Reads the next bytes in order; *got is 0 only at the end, and only when the file is still the
- * one that was opened: size, modification time and link are compared, ERROR_CHANGED otherwise. */
+ * one that was opened: size, modification time and link are compared, ERROR_CHANGED otherwise
+ * (before the end too, as soon as it shows). Never more than share_reader_size in all. */
 MUST_CHECK enum error_code share_reader_read(struct share_reader *reader, void *data,
                                              size_t capacity, size_t *got, struct error *error);
 void share_reader_close(struct share_reader *reader);
@@ -79,8 +89,9 @@ enum share_conflict {
 
 /* Syncs, and renames to its visible name without ever overwriting. A file of that name with equal
  * content is success: nothing is stored twice. *stored gets the name under which the content now
- * is. With an error the incoming file is still there, to be aborted or tried again.
- * Frees the incoming file on success only. */
+ * is. Of several that commit one name at once, one wins whole. A hidden name is ERROR_INVALID: it
+ * would not be shared. With an error the incoming file is still there, to be aborted or tried
+ * again. Frees the incoming file on success only. Everybody may read the file that is stored. */
 MUST_CHECK enum error_code share_incoming_commit(struct share_incoming *incoming,
                                                  const struct file_name *name,
                                                  enum share_conflict conflict,

@@ -1,0 +1,214 @@
+#include "peer/share/share.h"
+
+#include "common/file_io.h"
+#include "common/memory.h"
+#include "peer/share/share_private.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+int64_t share_modified_ns(const struct stat *status)
+{
+    return (int64_t)status->st_mtim.tv_sec * 1000000000 + status->st_mtim.tv_nsec;
+}
+
+static enum error_code unavailable(struct error *error, int reason)
+{
+    if (reason == ENOTDIR) /* something else has taken its place: it is gone all the same */
+        reason = ENOENT;
+    return error_set_errno(error, reason, "La carpeta compartida no está disponible");
+}
+
+static int open_folder(const char *path)
+{
+    return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+/* Whether the descriptor is still what the path names. */
+static bool is_same_folder(int folder, const struct stat *now)
+{
+    struct stat held;
+
+    return folder >= 0 && fstat(folder, &held) == 0 && held.st_dev == now->st_dev &&
+           held.st_ino == now->st_ino && held.st_nlink > 0;
+}
+
+enum error_code share_folder_open(struct share *share, int *folder, struct error *error)
+{
+    struct stat now;
+    int reason = 0;
+
+    pthread_mutex_lock(&share->lock);
+    if (stat(share->path, &now) < 0) {
+        reason = errno;
+    } else if (!is_same_folder(share->folder, &now)) {
+        int fresh = open_folder(share->path);
+        reason = fresh < 0 ? errno : 0;
+        if (fresh >= 0) {
+            close(share->folder);
+            share->folder = fresh;
+        }
+    }
+    *folder = reason == 0 ? fcntl(share->folder, F_DUPFD_CLOEXEC, 0) : -1;
+    if (reason == 0 && *folder < 0)
+        reason = errno;
+    pthread_mutex_unlock(&share->lock);
+    return reason == 0 ? ERROR_NONE : unavailable(error, reason);
+}
+
+static bool is_temporary_name(const char *name)
+{
+    static const char prefix[] = SHARE_TEMPORARY_PREFIX;
+
+    if (strncmp(name, prefix, sizeof prefix - 1) != 0 || strlen(name) != SHARE_TEMPORARY_BYTES - 1)
+        return false;
+    for (const char *letter = name + sizeof prefix - 1; *letter; letter++)
+        if (!isalnum((unsigned char)*letter))
+            return false;
+    return true;
+}
+
+/* Whoever writes a temporary file holds its lock; a lock that we get is one that nobody holds. */
+static void remove_if_left_over(int folder, const char *name)
+{
+    auto_close int file =
+        openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    struct stat status;
+
+    if (file >= 0 && fstat(file, &status) == 0 && S_ISREG(status.st_mode) &&
+        flock(file, LOCK_EX | LOCK_NB) == 0)
+        unlinkat(folder, name, 0);
+}
+
+/* A stream of its own over the folder: a duplicate would share its position with other threads. */
+static DIR *open_stream(int folder)
+{
+    int own = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *stream = own >= 0 ? fdopendir(own) : NULL;
+
+    if (own >= 0 && !stream)
+        close(own);
+    return stream;
+}
+
+static void remove_left_overs(int folder)
+{
+    DIR *stream = open_stream(folder);
+    struct dirent *entry;
+
+    if (!stream)
+        return;
+    while ((entry = readdir(stream)))
+        if (is_temporary_name(entry->d_name))
+            remove_if_left_over(folder, entry->d_name);
+    closedir(stream);
+}
+
+enum error_code share_open(const char *folder, struct share **share, struct error *error)
+{
+    bool is_new = access(folder, F_OK) < 0 && errno == ENOENT;
+    enum error_code code = file_make_folder(folder, 0755, error);
+
+    if (code)
+        return code;
+    auto_close int descriptor = open_folder(folder);
+    if (descriptor < 0)
+        return error_set_errno(error, errno, "%s", folder);
+    if (is_new)
+        fchmod(descriptor, 0755); /* what is in it is for everybody, as the files' modes say */
+    remove_left_overs(descriptor);
+    *share = memory_new(1, sizeof **share);
+    (*share)->path = memory_copy_string(folder);
+    (*share)->folder = take_descriptor(&descriptor);
+    pthread_mutex_init(&(*share)->lock, NULL);
+    return ERROR_NONE;
+}
+
+void share_close(struct share *share)
+{
+    if (!share)
+        return;
+    close(share->folder);
+    pthread_mutex_destroy(&share->lock);
+    free(share->path);
+    free(share);
+}
+
+const char *share_path(const struct share *share)
+{
+    return share->path;
+}
+
+/* Fills *file when the entry is a shared one. */
+static bool look_at(int folder, const struct dirent *entry, struct share_file *file)
+{
+    struct stat status;
+
+    if ((entry->d_type != DT_REG && entry->d_type != DT_UNKNOWN) ||
+        file_name_parse(entry->d_name, strlen(entry->d_name), &file->name, NULL) ||
+        file_name_is_hidden(&file->name) ||
+        fstatat(folder, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) < 0 ||
+        !S_ISREG(status.st_mode) || faccessat(folder, entry->d_name, R_OK, 0) < 0)
+        return false;
+    file->size_bytes = status.st_size;
+    file->modified_ns = share_modified_ns(&status);
+    return true;
+}
+
+static int compare_names(const void *left, const void *right)
+{
+    const struct share_file *a = left;
+    const struct share_file *b = right;
+
+    return strcmp(a->name.text, b->name.text);
+}
+
+static int read_entries(int folder, DIR *stream, struct share_list *list)
+{
+    size_t capacity = 0;
+    struct dirent *entry;
+
+    while (errno = 0, (entry = readdir(stream))) {
+        if (list->count == capacity) {
+            capacity = capacity ? capacity * 2 : 16;
+            list->files = memory_resize(list->files, capacity, sizeof *list->files);
+        }
+        if (look_at(folder, entry, &list->files[list->count]))
+            list->count++;
+    }
+    return errno;
+}
+
+enum error_code share_list_files(struct share *share, struct share_list *list, struct error *error)
+{
+    auto_close int folder = -1;
+    enum error_code code = share_folder_open(share, &folder, error);
+
+    *list = (struct share_list){0};
+    if (code)
+        return code;
+    DIR *stream = open_stream(folder);
+    if (!stream)
+        return unavailable(error, errno);
+    int reason = read_entries(folder, stream, list);
+    closedir(stream);
+    if (reason != 0) {
+        share_list_done(list);
+        return unavailable(error, reason);
+    }
+    if (list->count > 0)
+        qsort(list->files, list->count, sizeof *list->files, compare_names);
+    return ERROR_NONE;
+}
+
+void share_list_done(struct share_list *list)
+{
+    free(list->files);
+    *list = (struct share_list){0};
+}

@@ -1,0 +1,328 @@
+#include "common/memory.h"
+#include "peer/share/share_private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+/* How far writeback may lag: what is older than two steps is on its way to the disk, or there, so
+ * that the fsync at the end has little left to do. */
+#define WRITEBACK_STEP_BYTES ((int64_t)8 << 20)
+
+#define COMPARE_BYTES ((size_t)256 << 10)
+
+#define BEGIN_TRIES  100   /* of random names; one is enough unless somebody plays with us */
+#define NUMBER_LIMIT 10000 /* "NAME (10000).ext": by then somebody repeats himself for ever */
+#define SPAN_BATCH   16
+
+struct share_incoming {
+    int folder;
+    int file;
+    char temporary[SHARE_TEMPORARY_BYTES]; /* "" when the file has no name any more */
+    _Atomic int64_t written;
+    int64_t writeback; /* up to here it was started */
+};
+
+static enum error_code write_failed(struct error *error, int reason)
+{
+    if (reason == ENOSPC || reason == EDQUOT)
+        return error_set(error, ERROR_NO_SPACE, "No queda espacio en el disco");
+    return error_set_errno(error, reason, "No se puede escribir en la carpeta compartida");
+}
+
+static bool make_temporary_name(char name[SHARE_TEMPORARY_BYTES])
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz234567"; /* 32: no bias */
+    unsigned char random[SHARE_TEMPORARY_LETTERS];
+    char text[SHARE_TEMPORARY_LETTERS + 1] = "";
+
+    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
+        return false;
+    for (size_t i = 0; i < sizeof random; i++)
+        text[i] = letters[random[i] % (sizeof letters - 1)];
+    snprintf(name, SHARE_TEMPORARY_BYTES, SHARE_TEMPORARY_PREFIX "%s", text);
+    return true;
+}
+
+/* Another peer that starts on this folder may take our file for a left-over between the creation
+ * and the lock: then its lock or its unlink shows, and the next name is tried. Where the file
+ * system knows no locks, nobody removes anything. */
+static bool lock_temporary(int file)
+{
+    struct stat status;
+
+    if (flock(file, LOCK_EX | LOCK_NB) < 0)
+        return errno != EWOULDBLOCK;
+    return fstat(file, &status) == 0 && status.st_nlink > 0;
+}
+
+static int create_temporary(int folder, char name[SHARE_TEMPORARY_BYTES])
+{
+    for (int i = 0; i < BEGIN_TRIES && make_temporary_name(name); i++) {
+        int file = openat(folder, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+        if (file < 0 && errno != EEXIST)
+            return -1;
+        if (file >= 0 && lock_temporary(file))
+            return file;
+        if (file >= 0)
+            close(file);
+        errno = EBUSY;
+    }
+    return -1;
+}
+
+enum error_code share_incoming_begin(struct share *share, struct share_incoming **incoming,
+                                     struct error *error)
+{
+    auto_close int folder = -1;
+    char name[SHARE_TEMPORARY_BYTES];
+    enum error_code code = share_folder_open(share, &folder, error);
+
+    if (code)
+        return code;
+    int file = create_temporary(folder, name);
+    if (file < 0)
+        return write_failed(error, errno);
+    *incoming = memory_new(1, sizeof **incoming);
+    (*incoming)->folder = take_descriptor(&folder);
+    (*incoming)->file = file;
+    memcpy((*incoming)->temporary, name, sizeof name);
+    return ERROR_NONE;
+}
+
+/* Writes once from the spans, `done` bytes of which were written before. */
+static ssize_t write_some(int file, const struct iovec *spans, size_t span_count, size_t done,
+                          int64_t offset)
+{
+    struct iovec batch[SPAN_BATCH];
+    int count = 0;
+
+    for (size_t i = 0; i < span_count && count < SPAN_BATCH; i++) {
+        size_t skip = done < spans[i].iov_len ? done : spans[i].iov_len;
+        done -= skip;
+        if (skip < spans[i].iov_len)
+            batch[count++] = (struct iovec){.iov_base = (char *)spans[i].iov_base + skip,
+                                            .iov_len = spans[i].iov_len - skip};
+    }
+    return pwritev(file, batch, count, offset);
+}
+
+static void advance_writeback(struct share_incoming *incoming, int64_t written)
+{
+    const int64_t step = WRITEBACK_STEP_BYTES;
+
+    for (; written - incoming->writeback >= step; incoming->writeback += step) {
+        sync_file_range(incoming->file, incoming->writeback, step, SYNC_FILE_RANGE_WRITE);
+        /* Waiting for the step before the last keeps a fast network from filling the memory with
+         * pages that the disk has yet to take. */
+        if (incoming->writeback >= 2 * step)
+            sync_file_range(incoming->file, incoming->writeback - 2 * step, step,
+                            SYNC_FILE_RANGE_WAIT_BEFORE);
+    }
+}
+
+enum error_code share_incoming_write(struct share_incoming *incoming, const struct iovec *spans,
+                                     size_t span_count, struct error *error)
+{
+    int64_t start = atomic_load(&incoming->written);
+    size_t total = 0;
+    size_t done = 0;
+
+    for (size_t i = 0; i < span_count; i++)
+        total += spans[i].iov_len;
+    while (done < total) {
+        ssize_t wrote = write_some(incoming->file, spans, span_count, done, start + (int64_t)done);
+        if (wrote < 0 && errno == EINTR)
+            continue;
+        if (wrote <= 0)
+            return write_failed(error, wrote < 0 ? errno : EIO);
+        done += (size_t)wrote;
+    }
+    atomic_store(&incoming->written, start + (int64_t)total);
+    advance_writeback(incoming, start + (int64_t)total);
+    return ERROR_NONE;
+}
+
+static ssize_t read_at(int file, void *data, size_t capacity, int64_t offset)
+{
+    size_t done = 0;
+
+    while (done < capacity) {
+        ssize_t got = pread(file, (char *)data + done, capacity - done, offset + (int64_t)done);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return -1;
+        if (got == 0)
+            break;
+        done += (size_t)got;
+    }
+    return (ssize_t)done;
+}
+
+enum error_code share_incoming_read(const struct share_incoming *incoming, int64_t offset,
+                                    void *data, size_t capacity, size_t *got, struct error *error)
+{
+    int64_t left = atomic_load(&incoming->written) - offset;
+    ssize_t count;
+
+    *got = 0;
+    if (left <= 0)
+        return ERROR_NONE;
+    count =
+        read_at(incoming->file, data, left < (int64_t)capacity ? (size_t)left : capacity, offset);
+    if (count < 0)
+        return error_set_errno(error, errno, "No se puede leer el archivo");
+    *got = (size_t)count;
+    return ERROR_NONE;
+}
+
+/* Whether both files hold the same bytes: `size` is that of the first. */
+static bool is_equal_content(int file, int other, int64_t size)
+{
+    auto_free char *left = memory_new(COMPARE_BYTES, 1);
+    auto_free char *right = memory_new(COMPARE_BYTES, 1);
+
+    for (int64_t offset = 0; offset < size;) {
+        ssize_t got = read_at(file, left, COMPARE_BYTES, offset);
+        if (got <= 0 || read_at(other, right, COMPARE_BYTES, offset) != got ||
+            memcmp(left, right, (size_t)got) != 0)
+            return false;
+        offset += got;
+    }
+    return true;
+}
+
+enum existing { EXISTING_EQUAL, EXISTING_OTHER, EXISTING_GONE };
+
+/* What is there under the wanted name. An equal file is made as lasting as ours would be. */
+static enum existing look_at_existing(const struct share_incoming *incoming,
+                                      const struct file_name *name)
+{
+    int64_t size = atomic_load(&incoming->written);
+    auto_close int other = -1;
+    struct stat status;
+
+    if (fstatat(incoming->folder, name->text, &status, AT_SYMLINK_NOFOLLOW) < 0)
+        return errno == ENOENT ? EXISTING_GONE : EXISTING_OTHER;
+    if (share_regular_open(incoming->folder, name, &other, &status, NULL) ||
+        status.st_size != size || !is_equal_content(incoming->file, other, size))
+        return EXISTING_OTHER;
+    return fsync(other) == 0 ? EXISTING_EQUAL : EXISTING_OTHER;
+}
+
+/* Gives the file its visible name unless that is taken (errno EEXIST). */
+static bool link_visible(const struct share_incoming *incoming, const struct file_name *name)
+{
+    int folder = incoming->folder;
+
+    if (renameat2(folder, incoming->temporary, folder, name->text, RENAME_NOREPLACE) == 0)
+        return true;
+    if (errno != EINVAL && errno != ENOSYS)
+        return false;
+    /* A file system, such as NFS, without the flag. */
+    if (linkat(folder, incoming->temporary, folder, name->text, 0) < 0)
+        return false;
+    unlinkat(folder, incoming->temporary, 0);
+    return true;
+}
+
+static bool sync_folder(int folder)
+{
+    /* EINVAL: a file system whose folders cannot be synced has nothing better to offer. */
+    return fsync(folder) == 0 || errno == EINVAL;
+}
+
+/* The file is visible; it stays so only when that lasts. */
+static enum error_code make_name_last(struct share_incoming *incoming, const struct file_name *name,
+                                      struct error *error)
+{
+    if (sync_folder(incoming->folder))
+        return ERROR_NONE;
+    int reason = errno;
+    if (renameat2(incoming->folder, name->text, incoming->folder, incoming->temporary,
+                  RENAME_NOREPLACE) < 0)
+        incoming->temporary[0] = '\0';
+    return write_failed(error, reason);
+}
+
+static void free_incoming(struct share_incoming *incoming)
+{
+    close(incoming->file);
+    close(incoming->folder);
+    free(incoming);
+}
+
+static enum error_code prepare(struct share_incoming *incoming, struct error *error)
+{
+    if (incoming->temporary[0] == '\0')
+        return write_failed(error, EIO);
+    /* A write that failed half-way may have left bytes that were never acknowledged. */
+    if (ftruncate(incoming->file, atomic_load(&incoming->written)) < 0 ||
+        fchmod(incoming->file, 0644) < 0 || fsync(incoming->file) < 0)
+        return write_failed(error, errno);
+    return ERROR_NONE;
+}
+
+/* Takes one candidate name; ERROR_EXISTS when it has other content. */
+static enum error_code take_name(struct share_incoming *incoming, const struct file_name *name,
+                                 struct error *error)
+{
+    for (int i = 0; i < BEGIN_TRIES; i++) {
+        if (link_visible(incoming, name))
+            return make_name_last(incoming, name, error);
+        if (errno != EEXIST)
+            return write_failed(error, errno);
+        enum existing existing = look_at_existing(incoming, name);
+        if (existing == EXISTING_OTHER)
+            break;
+        if (existing == EXISTING_EQUAL && sync_folder(incoming->folder)) {
+            unlinkat(incoming->folder, incoming->temporary, 0);
+            return ERROR_NONE;
+        }
+    }
+    return error_set(error, ERROR_EXISTS, "Ya existe %s", name->text);
+}
+
+enum error_code share_incoming_commit(struct share_incoming *incoming, const struct file_name *name,
+                                      enum share_conflict conflict, struct file_name *stored,
+                                      struct error *error)
+{
+    unsigned last = conflict == SHARE_NUMBER ? NUMBER_LIMIT : 0;
+    enum error_code code;
+
+    if (file_name_is_hidden(name))
+        return error_set(error, ERROR_INVALID,
+                         "Nombre de archivo inválido: '%s' sería un archivo oculto", name->text);
+    code = prepare(incoming, error);
+    if (code)
+        return code;
+    for (unsigned number = 0; number <= last; number++) {
+        struct file_name candidate;
+        file_name_numbered(name, number, &candidate);
+        code = take_name(incoming, &candidate, error);
+        if (!code) {
+            *stored = candidate;
+            free_incoming(incoming);
+            return ERROR_NONE;
+        }
+        if (code != ERROR_EXISTS)
+            break;
+    }
+    return code;
+}
+
+void share_incoming_abort(struct share_incoming *incoming)
+{
+    if (!incoming)
+        return;
+    if (incoming->temporary[0] != '\0')
+        unlinkat(incoming->folder, incoming->temporary, 0);
+    free_incoming(incoming);
+}

@@ -1,0 +1,134 @@
+#include "common/memory.h"
+#include "peer/share/share_private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct share_reader {
+    struct share *share;
+    struct file_name name;
+    int file;
+    struct stat opened; /* what the file was when it was opened */
+    int64_t offset;
+};
+
+static enum error_code not_found(struct error *error)
+{
+    return error_set(error, ERROR_NOT_FOUND, "Archivo no encontrado");
+}
+
+static enum error_code open_failed(struct error *error, int reason)
+{
+    /* ELOOP: a link; ENXIO: a socket, or a FIFO or device without its other side. */
+    if (reason == ENOENT || reason == ELOOP || reason == ENXIO || reason == ENAMETOOLONG)
+        return not_found(error);
+    return error_set_errno(error, reason, "No se puede leer el archivo");
+}
+
+/* The name has one component and a link as that component is refused, so no path can leave the
+ * folder. Looking first keeps us from opening a device, which alone can have effects; looking again
+ * after it makes sure of what was opened. */
+enum error_code share_regular_open(int folder, const struct file_name *name, int *file,
+                                   struct stat *status, struct error *error)
+{
+    if (fstatat(folder, name->text, status, AT_SYMLINK_NOFOLLOW) < 0)
+        return open_failed(error, errno);
+    if (!S_ISREG(status->st_mode))
+        return not_found(error);
+    auto_close int opened =
+        openat(folder, name->text, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (opened < 0 || fstat(opened, status) < 0)
+        return open_failed(error, errno);
+    if (!S_ISREG(status->st_mode))
+        return not_found(error);
+    *file = take_descriptor(&opened);
+    return ERROR_NONE;
+}
+
+enum error_code share_reader_open(struct share *share, const struct file_name *name,
+                                  struct share_reader **reader, struct error *error)
+{
+    auto_close int folder = -1;
+    struct stat status;
+    int file;
+    enum error_code code;
+
+    if (file_name_is_hidden(name))
+        return not_found(error);
+    code = share_folder_open(share, &folder, error);
+    if (!code)
+        code = share_regular_open(folder, name, &file, &status, error);
+    if (code)
+        return code;
+    posix_fadvise(file, 0, 0, POSIX_FADV_SEQUENTIAL);
+    *reader = memory_new(1, sizeof **reader);
+    **reader = (struct share_reader){.share = share, .name = *name, .file = file, .opened = status};
+    return ERROR_NONE;
+}
+
+int64_t share_reader_size(const struct share_reader *reader)
+{
+    return reader->opened.st_size;
+}
+
+static enum error_code changed(struct error *error)
+{
+    return error_set(error, ERROR_CHANGED, "El archivo cambió mientras se leía");
+}
+
+static bool is_as_opened(const struct share_reader *reader)
+{
+    struct stat now;
+
+    return fstat(reader->file, &now) == 0 && now.st_size == reader->opened.st_size &&
+           share_modified_ns(&now) == share_modified_ns(&reader->opened) && now.st_nlink > 0;
+}
+
+/* Whether the name still means the file that is open. */
+static bool is_still_linked(const struct share_reader *reader)
+{
+    auto_close int folder = -1;
+    struct stat now;
+
+    return !share_folder_open(reader->share, &folder, NULL) &&
+           fstatat(folder, reader->name.text, &now, AT_SYMLINK_NOFOLLOW) == 0 &&
+           now.st_dev == reader->opened.st_dev && now.st_ino == reader->opened.st_ino;
+}
+
+static enum error_code finish(const struct share_reader *reader, struct error *error)
+{
+    return is_as_opened(reader) && is_still_linked(reader) ? ERROR_NONE : changed(error);
+}
+
+enum error_code share_reader_read(struct share_reader *reader, void *data, size_t capacity,
+                                  size_t *got, struct error *error)
+{
+    int64_t left = reader->opened.st_size - reader->offset;
+    size_t wanted = left < (int64_t)capacity ? (size_t)left : capacity;
+    ssize_t count;
+
+    *got = 0;
+    if (left == 0)
+        return finish(reader, error);
+    do {
+        count = pread(reader->file, data, wanted, reader->offset);
+    } while (count < 0 && errno == EINTR);
+    if (count < 0)
+        return error_set_errno(error, errno, "No se puede leer el archivo");
+    /* Also half-way: a transfer that is lost anyhow should end now. */
+    if (count == 0 || !is_as_opened(reader))
+        return changed(error);
+    reader->offset += count;
+    *got = (size_t)count;
+    return ERROR_NONE;
+}
+
+void share_reader_close(struct share_reader *reader)
+{
+    if (!reader)
+        return;
+    close(reader->file);
+    free(reader);
+}

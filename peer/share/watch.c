@@ -1,0 +1,219 @@
+#include "peer/share/watch.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/memory.h"
+#include "common/stop_event.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* A new file counts when its writer closes it: IN_CREATE tells only of hard links. */
+#define WATCHED_EVENTS                                                                  \
+    (IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ATTRIB | \
+     IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
+
+#define EVENT_BUFFER_BYTES 16384
+
+/* A rescan takes at most one part in this many of a core. */
+#define RESCAN_SHARE 20
+
+struct watch {
+    struct share *share;
+    void (*changed)(void *context);
+    void *context;
+    struct stop_event *stop;
+    pthread_t thread;
+    /* From here on: the watch's thread alone, once it runs. */
+    int events;       /* inotify; -1 where the system gives none */
+    int descriptor;   /* of the folder in it; -1 while it is not watched */
+    bool warned;      /* that events do not work */
+    uint64_t content; /* fingerprint of the list that was last told */
+    int64_t due_ms;   /* next scan, on the boot clock */
+    bool settling;    /* an event has brought the next scan forward */
+};
+
+static uint64_t mix(uint64_t hash, const void *data, size_t length)
+{
+    const unsigned char *bytes = data;
+
+    for (size_t i = 0; i < length; i++)
+        hash = (hash ^ bytes[i]) * 0x100000001b3U; /* FNV-1a */
+    return hash;
+}
+
+static uint64_t fingerprint(const struct share_list *list)
+{
+    uint64_t hash = 0xcbf29ce484222325U;
+
+    for (size_t i = 0; i < list->count; i++) {
+        const struct share_file *file = &list->files[i];
+        hash = mix(hash, file->name.text, strlen(file->name.text) + 1);
+        hash = mix(hash, &file->size_bytes, sizeof file->size_bytes);
+        hash = mix(hash, &file->modified_ns, sizeof file->modified_ns);
+    }
+    return hash;
+}
+
+/* False while it cannot be told; a folder that is gone holds nothing. */
+static bool read_content(struct share *share, uint64_t *content)
+{
+    struct share_list list = {0};
+    enum error_code code = share_list_files(share, &list, NULL);
+
+    *content = fingerprint(&list);
+    share_list_done(&list);
+    return code == ERROR_NONE || code == ERROR_NOT_FOUND;
+}
+
+/* Watches what the path means now. For a folder that is watched already this changes nothing. */
+static void arm(struct watch *watch)
+{
+    int descriptor = watch->events < 0 ? -1
+                                       : inotify_add_watch(watch->events, share_path(watch->share),
+                                                           WATCHED_EVENTS);
+    int reason = errno;
+
+    if (watch->descriptor >= 0 && watch->descriptor != descriptor)
+        inotify_rm_watch(watch->events, watch->descriptor);
+    watch->descriptor = descriptor;
+    if (watch->events >= 0 && (descriptor >= 0 || reason == ENOENT || reason == ENOTDIR))
+        return;
+    if (!watch->warned)
+        log_line(LOG_WARNING, "watch", "no file events (%s): looking every %d ms or more instead",
+                 watch->events < 0 ? "inotify is not available" : strerror(reason), WATCH_POLL_MS);
+    watch->warned = true;
+}
+
+static int64_t rescan_ms(const struct watch *watch, int64_t cost_ms)
+{
+    int64_t wait = watch->descriptor >= 0 ? WATCH_RESCAN_MS : WATCH_POLL_MS;
+
+    if (wait < cost_ms * RESCAN_SHARE)
+        wait = cost_ms * RESCAN_SHARE;
+    return wait;
+}
+
+static void scan(struct watch *watch)
+{
+    int64_t start = clock_boot_ms();
+    uint64_t content;
+
+    arm(watch);
+    if (read_content(watch->share, &content) && content != watch->content) {
+        watch->content = content;
+        watch->changed(watch->context);
+    }
+    int64_t end = clock_boot_ms();
+    watch->due_ms = end + rescan_ms(watch, end - start);
+    watch->settling = false;
+}
+
+static bool is_hard_link(const struct watch *watch, const char *name)
+{
+    auto_free char *path = memory_format("%s/%s", share_path(watch->share), name);
+    struct stat status;
+
+    return lstat(path, &status) == 0 && S_ISREG(status.st_mode) && status.st_nlink > 1;
+}
+
+static bool is_of_interest(const struct watch *watch, const struct inotify_event *event)
+{
+    bool hidden = event->len > 0 && event->name[0] == '.';
+
+    if (hidden) /* a received file loses its temporary name last of all */
+        return event->mask & IN_DELETE;
+    return !(event->mask & IN_CREATE) || is_hard_link(watch, event->name);
+}
+
+/* Takes all events that are there. */
+static void read_events(struct watch *watch)
+{
+    _Alignas(struct inotify_event) char data[EVENT_BUFFER_BYTES];
+    bool interesting = false;
+    ssize_t got;
+
+    while ((got = read(watch->events, data, sizeof data)) > 0) {
+        for (ssize_t at = 0; at < got;) {
+            const struct inotify_event *event = (const void *)(data + at);
+            interesting = interesting || is_of_interest(watch, event);
+            at += (ssize_t)(sizeof *event + event->len);
+        }
+    }
+    if (!interesting || watch->settling)
+        return;
+    watch->settling = true;
+    watch->due_ms = clock_boot_ms() + WATCH_SETTLE_MS;
+}
+
+static void wait_for_events(struct watch *watch, int64_t timeout_ms)
+{
+    struct pollfd items[] = {
+        {.fd = stop_event_descriptor(watch->stop), .events = POLLIN},
+        {.fd = watch->events, .events = POLLIN}, /* poll skips -1 */
+    };
+
+    poll(items, ARRAY_LENGTH(items), timeout_ms > INT_MAX ? INT_MAX : (int)timeout_ms);
+    if (items[1].revents)
+        read_events(watch);
+}
+
+static void *run(void *context)
+{
+    struct watch *watch = context;
+
+    while (!stop_event_raised(watch->stop)) {
+        int64_t left = watch->due_ms - clock_boot_ms();
+        if (left > 0 && watch->settling)
+            stop_event_wait_ms(watch->stop, left); /* a burst wakes us once, not once a file */
+        else if (left > 0)
+            wait_for_events(watch, left);
+        else
+            scan(watch);
+    }
+    return NULL;
+}
+
+enum error_code watch_start(struct share *share, void (*changed)(void *context), void *context,
+                            struct watch **watch, struct error *error)
+{
+    struct watch *made = memory_new(1, sizeof *made);
+    int reason;
+
+    *made = (struct watch){
+        .share = share, .changed = changed, .context = context, .stop = stop_event_new()};
+    made->descriptor = -1;
+    made->events = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    arm(made);
+    read_content(share, &made->content);
+    made->due_ms = clock_boot_ms() + rescan_ms(made, 0);
+    reason = pthread_create(&made->thread, NULL, run, made);
+    if (reason != 0) {
+        if (made->events >= 0)
+            close(made->events);
+        stop_event_free(made->stop);
+        free(made);
+        return error_set_errno(error, reason, "cannot start the thread of the folder's watch");
+    }
+    *watch = made;
+    return ERROR_NONE;
+}
+
+void watch_stop(struct watch *watch)
+{
+    if (!watch)
+        return;
+    stop_event_raise(watch->stop);
+    pthread_join(watch->thread, NULL);
+    if (watch->events >= 0)
+        close(watch->events);
+    stop_event_free(watch->stop);
+    free(watch);
+}

@@ -1,0 +1,596 @@
+#include "unit.h"
+
+#include "peer/share/share.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+struct fixture {
+    char folder[UNIT_PATH_BYTES];
+    struct share *share;
+};
+
+static int set_up(void **state)
+{
+    struct fixture *fixture = calloc(1, sizeof *fixture);
+
+    assert_non_null(fixture);
+    unit_folder_make(fixture->folder);
+    assert_int_equal(share_open(fixture->folder, &fixture->share, NULL), ERROR_NONE);
+    *state = fixture;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *fixture = *state;
+
+    share_close(fixture->share);
+    unit_folder_remove(fixture->folder);
+    free(fixture);
+    return 0;
+}
+
+static struct file_name name_of(const char *text)
+{
+    struct file_name name;
+
+    assert_int_equal(file_name_parse(text, strlen(text), &name, NULL), ERROR_NONE);
+    return name;
+}
+
+static void put_file(const struct fixture *fixture, const char *name, const char *text)
+{
+    char path[UNIT_PATH_BYTES];
+
+    unit_file_write(unit_path(fixture->folder, name, path), text, strlen(text));
+}
+
+static void check_file(const struct fixture *fixture, const char *name, const char *expected)
+{
+    char path[UNIT_PATH_BYTES];
+    char text[256] = "";
+    FILE *file = fopen(unit_path(fixture->folder, name, path), "rb");
+
+    assert_non_null(file);
+    assert_int_equal(fread(text, 1, sizeof text - 1, file), strlen(expected));
+    fclose(file);
+    assert_string_equal(text, expected);
+}
+
+static size_t count_entries(const char *folder)
+{
+    size_t count = 0;
+    DIR *entries = opendir(folder);
+
+    assert_non_null(entries);
+    while (readdir(entries))
+        count++;
+    closedir(entries);
+    return count - 2;
+}
+
+static struct share_incoming *receive(const struct fixture *fixture, const char *text)
+{
+    struct share_incoming *incoming;
+    struct iovec span = {.iov_base = (void *)(uintptr_t)text, .iov_len = strlen(text)};
+
+    assert_int_equal(share_incoming_begin(fixture->share, &incoming, NULL), ERROR_NONE);
+    assert_int_equal(share_incoming_write(incoming, &span, 1, NULL), ERROR_NONE);
+    return incoming;
+}
+
+/* Everything that is no shared file, under names of its own. */
+static void make_oddities(const struct fixture *fixture)
+{
+    char path[UNIT_PATH_BYTES];
+    char target[UNIT_PATH_BYTES];
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+    assert_int_equal(symlink("/etc/passwd", unit_path(fixture->folder, "link", path)), 0);
+    assert_int_equal(symlink("nowhere", unit_path(fixture->folder, "dangling", path)), 0);
+    put_file(fixture, "real", "r");
+    assert_int_equal(symlink("real", unit_path(fixture->folder, "inside", path)), 0);
+    assert_int_equal(mkdir(unit_path(fixture->folder, "folder", path), 0755), 0);
+    assert_int_equal(mkfifo(unit_path(fixture->folder, "fifo", path), 0644), 0);
+    put_file(fixture, ".hidden", "h");
+    unit_path(fixture->folder, "socket", target);
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", target);
+    int server = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(bind(server, (struct sockaddr *)&address, sizeof address), 0);
+    close(server);
+    /* Needs rights that a test may not have; the row is then about a name that is not there. */
+    (void)!mknod(unit_path(fixture->folder, "device", path), S_IFCHR | 0666, 0x0103);
+    put_file(fixture, "bad\nname", "b");
+    put_file(fixture, "bad\xff", "b");
+}
+
+static void lists_regular_visible_files(void **state)
+{
+    struct fixture *fixture = *state;
+    struct share_list list;
+
+    make_oddities(fixture);
+    put_file(fixture, "b.txt", "12345");
+    put_file(fixture, "a \xc3\xb1", "");
+    assert_int_equal(share_list_files(fixture->share, &list, NULL), ERROR_NONE);
+    assert_int_equal(list.count, 3);
+    assert_string_equal(list.files[0].name.text, "a \xc3\xb1");
+    assert_int_equal(list.files[0].size_bytes, 0);
+    assert_string_equal(list.files[1].name.text, "b.txt");
+    assert_int_equal(list.files[1].size_bytes, 5);
+    assert_true(list.files[1].modified_ns > 1600000000000000000);
+    assert_string_equal(list.files[2].name.text, "real");
+    share_list_done(&list);
+}
+
+static void opens_nothing_but_regular_visible_files(void **state)
+{
+    static const char *const names[] = {"link",   "dangling", "inside",  "folder", "fifo",
+                                        "socket", "device",   ".hidden", "absent"};
+    struct fixture *fixture = *state;
+
+    make_oddities(fixture);
+    for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
+        struct file_name name = name_of(names[i]);
+        struct share_reader *reader;
+        struct error error = {0};
+        check_row(i, share_reader_open(fixture->share, &name, &reader, &error) == ERROR_NOT_FOUND);
+        check_row(i, strcmp(error.text, "Archivo no encontrado") == 0);
+    }
+}
+
+static void leaves_out_what_it_may_not_read(void **state)
+{
+    struct fixture *fixture = *state;
+    char path[UNIT_PATH_BYTES];
+    struct share_list list;
+    struct share_reader *reader;
+    struct file_name name = name_of("private");
+
+    if (geteuid() == 0)
+        skip(); /* root may read everything */
+    put_file(fixture, "private", "p");
+    assert_int_equal(chmod(unit_path(fixture->folder, "private", path), 0), 0);
+    assert_int_equal(share_list_files(fixture->share, &list, NULL), ERROR_NONE);
+    assert_int_equal(list.count, 0);
+    share_list_done(&list);
+    assert_int_equal(share_reader_open(fixture->share, &name, &reader, NULL), ERROR_DENIED);
+}
+
+static void reads_in_order_to_the_end(void **state)
+{
+    struct fixture *fixture = *state;
+    struct file_name name = name_of("f");
+    struct share_reader *reader;
+    char data[4];
+    size_t got;
+
+    put_file(fixture, "f", "123456789");
+    assert_int_equal(share_reader_open(fixture->share, &name, &reader, NULL), ERROR_NONE);
+    assert_int_equal(share_reader_size(reader), 9);
+    for (size_t at = 0; at < 9; at += got) {
+        assert_int_equal(share_reader_read(reader, data, sizeof data, &got, NULL), ERROR_NONE);
+        assert_int_equal(got, at < 8 ? 4 : 1);
+        assert_memory_equal(data, &"123456789"[at], got);
+    }
+    assert_int_equal(share_reader_read(reader, data, sizeof data, &got, NULL), ERROR_NONE);
+    assert_int_equal(got, 0);
+    share_reader_close(reader);
+    put_file(fixture, "f", "");
+    assert_int_equal(share_reader_open(fixture->share, &name, &reader, NULL), ERROR_NONE);
+    assert_int_equal(share_reader_read(reader, data, sizeof data, &got, NULL), ERROR_NONE);
+    assert_int_equal(got, 0);
+    share_reader_close(reader);
+}
+
+static void shrink(const char *path)
+{
+    assert_int_equal(truncate(path, 5), 0);
+}
+
+static void grow(const char *path)
+{
+    assert_int_equal(truncate(path, 12), 0);
+}
+
+static void replace(const char *path)
+{
+    char fresh[UNIT_PATH_BYTES + 8];
+
+    snprintf(fresh, sizeof fresh, "%s.new", path);
+    unit_file_write(fresh, "abcdefgh", 8);
+    assert_int_equal(rename(fresh, path), 0);
+}
+
+static void rewrite(const char *path)
+{
+    int file = open(path, O_WRONLY);
+
+    usleep(20000); /* time stamps of older kernels have the grain of a tick */
+    assert_int_equal(write(file, "abcdefgh", 8), 8);
+    close(file);
+}
+
+static void remove_file(const char *path)
+{
+    assert_int_equal(unlink(path), 0);
+}
+
+static void move_away(const char *path)
+{
+    char other[UNIT_PATH_BYTES + 8];
+
+    snprintf(other, sizeof other, "%s.old", path);
+    assert_int_equal(rename(path, other), 0);
+}
+
+static void notices_a_file_that_changes(void **state)
+{
+    static void (*const changes[])(const char *) = {shrink,  grow,        replace,
+                                                    rewrite, remove_file, move_away};
+    struct fixture *fixture = *state;
+    struct file_name name = name_of("f");
+    char path[UNIT_PATH_BYTES];
+
+    unit_path(fixture->folder, "f", path);
+    /* Changed after 0, 4 and all 8 bytes were read. */
+    for (size_t i = 0; i < ARRAY_LENGTH(changes) * 3; i++) {
+        struct share_reader *reader;
+        enum error_code code = ERROR_NONE;
+        size_t total = i % 3 * 4;
+        char data[8];
+        size_t got = 0;
+        put_file(fixture, "f", "12345678");
+        check_row(i, share_reader_open(fixture->share, &name, &reader, NULL) == ERROR_NONE);
+        if (total > 0)
+            check_row(i, share_reader_read(reader, data, total, &got, NULL) == ERROR_NONE);
+        check_row(i, got == total);
+        changes[i / 3](path);
+        do {
+            code = share_reader_read(reader, data, 4, &got, NULL);
+            total += got;
+        } while (!code && got > 0);
+        check_row(i, code == ERROR_CHANGED);
+        check_row(i, total <= 8);
+        share_reader_close(reader);
+    }
+}
+
+static void receives_a_file(void **state)
+{
+    struct fixture *fixture = *state;
+    struct file_name name = name_of("new.txt");
+    struct file_name stored;
+    struct share_list list;
+    char data[16];
+    size_t got;
+    char bytes[] = "abcdef";
+    struct iovec spans[] = {{bytes, 2}, {bytes, 0}, {bytes + 2, 4}};
+    struct share_incoming *incoming = receive(fixture, "123");
+
+    assert_int_equal(share_incoming_write(incoming, spans, 3, NULL), ERROR_NONE);
+    assert_int_equal(share_incoming_read(incoming, 2, data, 4, &got, NULL), ERROR_NONE);
+    assert_int_equal(got, 4);
+    assert_memory_equal(data, "3abc", 4);
+    assert_int_equal(share_incoming_read(incoming, 7, data, sizeof data, &got, NULL), ERROR_NONE);
+    assert_int_equal(got, 2);
+    assert_int_equal(share_incoming_read(incoming, 9, data, sizeof data, &got, NULL), ERROR_NONE);
+    assert_int_equal(got, 0);
+    assert_int_equal(share_list_files(fixture->share, &list, NULL), ERROR_NONE);
+    assert_int_equal(list.count, 0); /* not before it is whole */
+    share_list_done(&list);
+    assert_int_equal(share_incoming_commit(incoming, &name, SHARE_REFUSE, &stored, NULL),
+                     ERROR_NONE);
+    assert_string_equal(stored.text, "new.txt");
+    check_file(fixture, "new.txt", "123abcdef");
+    assert_int_equal(count_entries(fixture->folder), 1);
+}
+
+static void makes_received_files_readable_for_all(void **state)
+{
+    struct fixture *fixture = *state;
+    struct file_name name = name_of("f");
+    char path[UNIT_PATH_BYTES];
+    struct file_name stored;
+    struct stat status;
+    mode_t before = umask(077);
+
+    assert_int_equal(
+        share_incoming_commit(receive(fixture, "x"), &name, SHARE_REFUSE, &stored, NULL),
+        ERROR_NONE);
+    umask(before);
+    assert_int_equal(stat(unit_path(fixture->folder, "f", path), &status), 0);
+    assert_int_equal(status.st_mode & 07777, 0644);
+}
+
+static void takes_many_spans(void **state)
+{
+    struct fixture *fixture = *state;
+    struct file_name name = name_of("f");
+    struct iovec spans[100];
+    char text[201] = "";
+    struct file_name stored;
+    struct share_incoming *incoming = receive(fixture, "");
+
+    for (size_t i = 0; i < ARRAY_LENGTH(spans); i++) {
+        spans[i] = (struct iovec){(void *)(uintptr_t) & "0123456789"[i % 9], 2};
+        memcpy(text + i * 2, spans[i].iov_base, 2);
+    }
+    assert_int_equal(share_incoming_write(incoming, spans, 100, NULL), ERROR_NONE);
+    assert_int_equal(share_incoming_commit(incoming, &name, SHARE_REFUSE, &stored, NULL),
+                     ERROR_NONE);
+    check_file(fixture, "f", text);
+}
+
+static void never_overwrites(void **state)
+{
+    struct fixture *fixture = *state;
+    struct file_name name = name_of("f.txt");
+    struct file_name stored;
+    struct error error = {0};
+    struct share_incoming *incoming = receive(fixture, "new");
+
+    put_file(fixture, "f.txt", "old");
+    assert_int_equal(share_incoming_commit(incoming, &name, SHARE_REFUSE, &stored, &error),
+                     ERROR_EXISTS);
+    assert_string_equal(error.text, "Ya existe f.txt");
+    check_file(fixture, "f.txt", "old");
+    assert_int_equal(share_incoming_commit(incoming, &name, SHARE_NUMBER, &stored, NULL),
+                     ERROR_NONE); /* the same one again, as the header allows */
+    assert_string_equal(stored.text, "f (1).txt");
+    assert_int_equal(
+        share_incoming_commit(receive(fixture, "third"), &name, SHARE_NUMBER, &stored, NULL),
+        ERROR_NONE);
+    assert_string_equal(stored.text, "f (2).txt");
+    check_file(fixture, "f.txt", "old");
+    check_file(fixture, "f (1).txt", "new");
+    check_file(fixture, "f (2).txt", "third");
+    assert_int_equal(count_entries(fixture->folder), 3);
+}
+
+static void stores_equal_content_once(void **state)
+{
+    struct fixture *fixture = *state;
+    struct file_name name = name_of("f");
+    struct file_name stored;
+
+    put_file(fixture, "f", "same");
+    for (int conflict = SHARE_REFUSE; conflict <= SHARE_NUMBER; conflict++) {
+        assert_int_equal(share_incoming_commit(receive(fixture, "same"), &name,
+                                               (enum share_conflict)conflict, &stored, NULL),
+                         ERROR_NONE);
+        assert_string_equal(stored.text, "f");
+    }
+    assert_int_equal(
+        share_incoming_commit(receive(fixture, "shorter"), &name, SHARE_NUMBER, &stored, NULL),
+        ERROR_NONE);
+    assert_int_equal(
+        share_incoming_commit(receive(fixture, "shorter"), &name, SHARE_NUMBER, &stored, NULL),
+        ERROR_NONE);
+    assert_string_equal(stored.text, "f (1)");
+    assert_int_equal(count_entries(fixture->folder), 2);
+}
+
+static void respects_what_is_no_file(void **state)
+{
+    static const char *const names[] = {"folder", "dangling", "link", "fifo", "socket"};
+    struct fixture *fixture = *state;
+    size_t before;
+
+    make_oddities(fixture);
+    before = count_entries(fixture->folder);
+    for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
+        struct file_name name = name_of(names[i]);
+        struct file_name stored;
+        struct share_incoming *incoming = receive(fixture, "x");
+        check_row(i, share_incoming_commit(incoming, &name, SHARE_REFUSE, &stored, NULL) ==
+                         ERROR_EXISTS);
+        share_incoming_abort(incoming);
+    }
+    assert_int_equal(count_entries(fixture->folder), before);
+}
+
+static void refuses_hidden_names(void **state)
+{
+    struct fixture *fixture = *state;
+    struct file_name name = name_of(".bashrc");
+    struct file_name stored;
+    struct share_incoming *incoming = receive(fixture, "x");
+
+    assert_int_equal(share_incoming_commit(incoming, &name, SHARE_NUMBER, &stored, NULL),
+                     ERROR_INVALID);
+    share_incoming_abort(incoming);
+    assert_int_equal(count_entries(fixture->folder), 0);
+    share_incoming_abort(NULL);
+}
+
+#define RACERS 8
+
+struct racer {
+    struct share_incoming *incoming;
+    enum share_conflict conflict;
+    pthread_barrier_t *start;
+    enum error_code code;
+    struct file_name stored;
+};
+
+static void *race(void *context)
+{
+    struct racer *racer = context;
+    struct file_name name = name_of("prize");
+
+    pthread_barrier_wait(racer->start);
+    racer->code =
+        share_incoming_commit(racer->incoming, &name, racer->conflict, &racer->stored, NULL);
+    if (racer->code)
+        share_incoming_abort(racer->incoming);
+    return NULL;
+}
+
+/* Returns how many stored theirs. */
+static size_t run_race(struct fixture *fixture, enum share_conflict conflict,
+                       struct racer racers[RACERS])
+{
+    pthread_t threads[RACERS];
+    pthread_barrier_t start;
+    size_t winners = 0;
+    char text[16];
+
+    pthread_barrier_init(&start, NULL, RACERS);
+    for (size_t i = 0; i < RACERS; i++) {
+        snprintf(text, sizeof text, "racer %zu", i);
+        racers[i] = (struct racer){
+            .incoming = receive(fixture, text), .conflict = conflict, .start = &start};
+        assert_int_equal(pthread_create(&threads[i], NULL, race, &racers[i]), 0);
+    }
+    for (size_t i = 0; i < RACERS; i++) {
+        pthread_join(threads[i], NULL);
+        winners += racers[i].code == ERROR_NONE;
+    }
+    pthread_barrier_destroy(&start);
+    return winners;
+}
+
+static void lets_one_of_many_win_whole(void **state)
+{
+    struct fixture *fixture = *state;
+    struct racer racers[RACERS];
+    char text[16];
+
+    assert_int_equal(run_race(fixture, SHARE_REFUSE, racers), 1);
+    assert_int_equal(count_entries(fixture->folder), 1);
+    for (size_t i = 0; i < RACERS; i++) {
+        if (racers[i].code) {
+            check_row(i, racers[i].code == ERROR_EXISTS);
+            continue;
+        }
+        snprintf(text, sizeof text, "racer %zu", i);
+        check_file(fixture, "prize", text);
+    }
+}
+
+static void numbers_without_losing_one(void **state)
+{
+    struct fixture *fixture = *state;
+    struct racer racers[RACERS];
+    char text[16];
+
+    assert_int_equal(run_race(fixture, SHARE_NUMBER, racers), RACERS);
+    assert_int_equal(count_entries(fixture->folder), RACERS);
+    for (size_t i = 0; i < RACERS; i++) {
+        snprintf(text, sizeof text, "racer %zu", i);
+        check_file(fixture, racers[i].stored.text, text);
+    }
+}
+
+static void removes_what_a_killed_peer_left(void **state)
+{
+    struct fixture *fixture = *state;
+    struct share_incoming *held = receive(fixture, "in use");
+    struct share *second;
+    struct file_name name = name_of("f");
+    struct file_name stored;
+    char path[UNIT_PATH_BYTES];
+
+    put_file(fixture, ".p2p-part-abcdef", "left over");
+    put_file(fixture, ".p2p-part-", "not ours");
+    put_file(fixture, ".p2p-part-toolong", "not ours");
+    put_file(fixture, ".p2p-part-ab.def", "not ours");
+    assert_int_equal(mkdir(unit_path(fixture->folder, ".p2p-part-folder", path), 0755), 0);
+    assert_int_equal(share_open(fixture->folder, &second, NULL), ERROR_NONE);
+    assert_int_equal(access(unit_path(fixture->folder, ".p2p-part-abcdef", path), F_OK), -1);
+    assert_int_equal(count_entries(fixture->folder), 5);
+    assert_int_equal(share_incoming_commit(held, &name, SHARE_REFUSE, &stored, NULL), ERROR_NONE);
+    check_file(fixture, "f", "in use");
+    share_close(second);
+}
+
+static void makes_the_folder(void **state)
+{
+    struct fixture *fixture = *state;
+    char path[UNIT_PATH_BYTES];
+    struct share *share;
+    struct stat status;
+    struct error error = {0};
+    mode_t before = umask(077);
+
+    assert_int_equal(share_open(unit_path(fixture->folder, "deep/er", path), &share, NULL),
+                     ERROR_NONE);
+    umask(before);
+    assert_int_equal(stat(path, &status), 0);
+    assert_int_equal(status.st_mode & 07777, 0755);
+    assert_string_equal(share_path(share), path);
+    share_close(share);
+    put_file(fixture, "file", "x");
+    assert_int_not_equal(share_open(unit_path(fixture->folder, "file", path), &share, &error),
+                         ERROR_NONE);
+    assert_non_null(strstr(error.text, path));
+    share_close(NULL);
+}
+
+static void bears_a_folder_that_goes_and_comes_back(void **state)
+{
+    struct fixture *fixture = *state;
+    char path[UNIT_PATH_BYTES];
+    char away[UNIT_PATH_BYTES];
+    struct share *share;
+    struct share_list list;
+    struct share_reader *reader;
+    struct share_incoming *incoming;
+    struct file_name name = name_of("f");
+    struct error error = {0};
+
+    unit_path(fixture->folder, "shared", path);
+    unit_path(fixture->folder, "away", away);
+    assert_int_equal(share_open(path, &share, NULL), ERROR_NONE);
+    assert_int_equal(rename(path, away), 0);
+    assert_int_equal(share_list_files(share, &list, &error), ERROR_NOT_FOUND);
+    assert_non_null(strstr(error.text, "La carpeta compartida no está disponible"));
+    assert_int_equal(list.count, 0);
+    assert_int_equal(share_reader_open(share, &name, &reader, NULL), ERROR_NOT_FOUND);
+    assert_int_equal(share_incoming_begin(share, &incoming, NULL), ERROR_NOT_FOUND);
+    unit_file_write(path, "a file in its place", 1);
+    assert_int_equal(share_list_files(share, &list, NULL), ERROR_NOT_FOUND);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(mkdir(path, 0755), 0);
+    put_file(fixture, "shared/f", "fresh");
+    assert_int_equal(share_list_files(share, &list, NULL), ERROR_NONE);
+    assert_int_equal(list.count, 1);
+    share_list_done(&list);
+    assert_int_equal(share_reader_open(share, &name, &reader, NULL), ERROR_NONE);
+    share_reader_close(reader);
+    share_close(share);
+}
+
+int main(void)
+{
+#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(lists_regular_visible_files),
+        TEST(opens_nothing_but_regular_visible_files),
+        TEST(leaves_out_what_it_may_not_read),
+        TEST(reads_in_order_to_the_end),
+        TEST(notices_a_file_that_changes),
+        TEST(receives_a_file),
+        TEST(makes_received_files_readable_for_all),
+        TEST(takes_many_spans),
+        TEST(never_overwrites),
+        TEST(stores_equal_content_once),
+        TEST(respects_what_is_no_file),
+        TEST(refuses_hidden_names),
+        TEST(lets_one_of_many_win_whole),
+        TEST(numbers_without_losing_one),
+        TEST(removes_what_a_killed_peer_left),
+        TEST(makes_the_folder),
+        TEST(bears_a_folder_that_goes_and_comes_back),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,219 @@
+#include "unit.h"
+
+#include "common/clock.h"
+#include "peer/share/watch.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#define TOLD_WITHIN_MS 1500 /* a rescan would take ten times as long: it was an event */
+#define QUIET_MS       (WATCH_SETTLE_MS * 3)
+
+struct fixture {
+    char folder[UNIT_PATH_BYTES];
+    struct share *share;
+    struct watch *watch;
+    pthread_mutex_t lock;
+    pthread_cond_t told;
+    int calls; /* guarded by lock */
+};
+
+static void count_call(void *context)
+{
+    struct fixture *fixture = context;
+
+    pthread_mutex_lock(&fixture->lock);
+    fixture->calls++;
+    pthread_cond_signal(&fixture->told);
+    pthread_mutex_unlock(&fixture->lock);
+}
+
+static int set_up(void **state)
+{
+    struct fixture *fixture = calloc(1, sizeof *fixture);
+    char path[UNIT_PATH_BYTES];
+    pthread_condattr_t attributes;
+
+    assert_non_null(fixture);
+    pthread_mutex_init(&fixture->lock, NULL);
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&fixture->told, &attributes);
+    unit_folder_make(fixture->folder);
+    unit_file_write(unit_path(fixture->folder, "old", path), "o", 1);
+    assert_int_equal(share_open(fixture->folder, &fixture->share, NULL), ERROR_NONE);
+    assert_int_equal(watch_start(fixture->share, count_call, fixture, &fixture->watch, NULL),
+                     ERROR_NONE);
+    *state = fixture;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *fixture = *state;
+
+    watch_stop(fixture->watch);
+    share_close(fixture->share);
+    unit_folder_remove(fixture->folder);
+    free(fixture);
+    return 0;
+}
+
+/* Waits for the next call; returns how many there were since the last time, 0 after the time. */
+static int wait_for_call(struct fixture *fixture, int64_t timeout_ms)
+{
+    struct timespec end;
+    int calls;
+
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    end.tv_sec += timeout_ms / 1000;
+    end.tv_nsec += timeout_ms % 1000 * 1000000;
+    if (end.tv_nsec >= 1000000000) {
+        end.tv_sec++;
+        end.tv_nsec -= 1000000000;
+    }
+    pthread_mutex_lock(&fixture->lock);
+    while (fixture->calls == 0 && pthread_cond_timedwait(&fixture->told, &fixture->lock, &end) == 0)
+        ;
+    calls = fixture->calls;
+    fixture->calls = 0;
+    pthread_mutex_unlock(&fixture->lock);
+    return calls;
+}
+
+static void check_told(struct fixture *fixture)
+{
+    assert_int_equal(wait_for_call(fixture, TOLD_WITHIN_MS), 1);
+}
+
+static void check_quiet(struct fixture *fixture)
+{
+    assert_int_equal(wait_for_call(fixture, QUIET_MS), 0);
+}
+
+static void tells_of_each_kind_of_change(void **state)
+{
+    struct fixture *fixture = *state;
+    char old[UNIT_PATH_BYTES];
+    char new[UNIT_PATH_BYTES];
+    char outside[UNIT_PATH_BYTES];
+
+    unit_path(fixture->folder, "old", old);
+    unit_path(fixture->folder, "new", new);
+    check_quiet(fixture);
+    unit_file_write(new, "n", 1);
+    check_told(fixture);
+    unit_file_write(new, "longer", 6);
+    check_told(fixture);
+    assert_int_equal(rename(new, old), 0);
+    check_told(fixture);
+    assert_int_equal(link(old, new), 0);
+    check_told(fixture);
+    assert_int_equal(unlink(old), 0);
+    check_told(fixture);
+    unit_folder_make(outside);
+    strcat(outside, "/away");
+    assert_int_equal(rename(new, outside), 0);
+    check_told(fixture);
+    assert_int_equal(rename(outside, new), 0);
+    check_told(fixture);
+    *strrchr(outside, '/') = '\0';
+    unit_folder_remove(outside);
+}
+
+static void keeps_quiet_about_the_rest(void **state)
+{
+    struct fixture *fixture = *state;
+    char path[UNIT_PATH_BYTES];
+    struct share_incoming *incoming;
+    int file;
+
+    unit_file_write(unit_path(fixture->folder, ".hidden", path), "h", 1);
+    assert_int_equal(mkdir(unit_path(fixture->folder, "folder", path), 0755), 0);
+    assert_int_equal(symlink("old", unit_path(fixture->folder, "link", path)), 0);
+    assert_int_equal(share_incoming_begin(fixture->share, &incoming, NULL), ERROR_NONE);
+    share_incoming_abort(incoming);
+    check_quiet(fixture);
+    file = open(unit_path(fixture->folder, "growing", path), O_WRONLY | O_CREAT, 0644);
+    assert_int_equal(write(file, "part", 4), 4);
+    check_quiet(fixture); /* its writer is not through */
+    close(file);
+    check_told(fixture);
+}
+
+static void tells_of_a_received_file_once(void **state)
+{
+    struct fixture *fixture = *state;
+    struct share_incoming *incoming;
+    char data[] = "data";
+    struct iovec span = {data, 4};
+    struct file_name name = {"received"};
+    struct file_name stored;
+
+    assert_int_equal(share_incoming_begin(fixture->share, &incoming, NULL), ERROR_NONE);
+    assert_int_equal(share_incoming_write(incoming, &span, 1, NULL), ERROR_NONE);
+    check_quiet(fixture);
+    assert_int_equal(share_incoming_commit(incoming, &name, SHARE_REFUSE, &stored, NULL),
+                     ERROR_NONE);
+    check_told(fixture);
+    check_quiet(fixture);
+}
+
+static void gathers_bursts(void **state)
+{
+    struct fixture *fixture = *state;
+    char name[16];
+    char path[UNIT_PATH_BYTES];
+    int calls = 0;
+    int more;
+
+    for (int i = 0; i < 1000; i++) {
+        snprintf(name, sizeof name, "file%d", i);
+        unit_file_write(unit_path(fixture->folder, name, path), "x", 1);
+    }
+    while ((more = wait_for_call(fixture, TOLD_WITHIN_MS)) > 0)
+        calls += more;
+    assert_in_range(calls, 1, 20);
+}
+
+static void follows_a_folder_that_is_replaced(void **state)
+{
+    struct fixture *fixture = *state;
+    char away[UNIT_PATH_BYTES + 8];
+    char path[UNIT_PATH_BYTES];
+
+    snprintf(away, sizeof away, "%s.away", fixture->folder);
+    assert_int_equal(rename(fixture->folder, away), 0);
+    check_told(fixture); /* nothing is shared now */
+    assert_int_equal(mkdir(fixture->folder, 0755), 0);
+    unit_file_write(unit_path(fixture->folder, "fresh", path), "f", 1);
+    assert_in_range(wait_for_call(fixture, TOLD_WITHIN_MS), 1, 2);
+    wait_for_call(fixture, QUIET_MS);
+    unit_file_write(unit_path(fixture->folder, "another", path), "a", 1);
+    check_told(fixture);
+    unit_folder_remove(away);
+}
+
+static void stops_at_once(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t start = clock_boot_ms();
+
+    watch_stop(fixture->watch);
+    fixture->watch = NULL;
+    assert_in_range(clock_boot_ms() - start, 0, 1000);
+}
+
+int main(void)
+{
+#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(tells_of_each_kind_of_change),      TEST(keeps_quiet_about_the_rest),
+        TEST(tells_of_a_received_file_once),     TEST(gathers_bursts),
+        TEST(follows_a_folder_that_is_replaced), TEST(stops_at_once),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
