@@ -15,6 +15,9 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+/* The longest response that a channel takes: grpcio's own default. */
+#define RPC_MAX_RESPONSE_BYTES (4 * 1024 * 1024)
+
 struct rpc_channel;
 struct rpc_client_call;
 
@@ -22,16 +25,19 @@ struct rpc_client_call;
 struct rpc_channel *rpc_channel_open(const char *target);
 void rpc_channel_close(struct rpc_channel *channel); /* after its calls are freed */
 
-/* Starts a call. step_timeout_ms bounds every single wait below (connecting included): a transfer
- * of any length goes on as long as it moves. *call is owned by the caller (rpc_client_free).
- * ERROR_UNREACHABLE, ERROR_TIMEOUT. */
+/* Starts a call and waits for nothing: connecting is part of the first send or receive, which then
+ * may say ERROR_UNREACHABLE, so that it can be cancelled too. step_timeout_ms bounds every single
+ * wait below: a transfer of any length goes on as long as it moves; ERROR_TIMEOUT otherwise. After
+ * an error every further step gives the same one. *call is owned by the caller (rpc_client_free).
+ * Fails only for reasons of our own (ERROR_IO). */
 MUST_CHECK enum error_code rpc_client_start(struct rpc_channel *channel, const char *method,
                                             int64_t step_timeout_ms, struct rpc_client_call **call,
                                             struct error *error);
 
 /* Sends one message; with payload as in rpc_reply_pack_payload (NULL for none). Returns when the
  * transport has taken it. When the server has ended the call meanwhile, its status is the error;
- * ERROR_NONE with *ended set: it ended with OK (the answer can be received). */
+ * ERROR_NONE with *ended set: it ended with OK or with an answer (receive it), and takes no more.
+ * The payload is taken in every case. */
 MUST_CHECK enum error_code rpc_client_send(struct rpc_client_call *call,
                                            const ProtobufCMessage *message, void *payload,
                                            size_t payload_bytes, bool *ended, struct error *error);

@@ -1,9 +1,20 @@
 #include "peer/rpc/lifecycle.h"
 
+#include "common/log.h"
+
 #include <grpc/grpc.h>
+#include <grpc/support/log.h>
+
+/* The core's own lines are for its developers: a refused connection is an error to it. What
+ * matters comes to us as a status. */
+static void log_core(gpr_log_func_args *line)
+{
+    log_line(LOG_DEBUG, "grpc", "%s", line->message);
+}
 
 void rpc_lifecycle_acquire(void)
 {
+    gpr_set_log_function(log_core);
     grpc_init(); /* counts its callers itself */
 }
 

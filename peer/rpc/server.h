@@ -31,6 +31,10 @@
 /* grpcio refuses to receive messages over 4 MiB by default; nothing of ours is larger than this. */
 #define RPC_MAX_MESSAGE_BYTES (2 * 1024 * 1024)
 
+/* A server takes messages a little over that, and answers RESOURCE_EXHAUSTED to larger ones: the
+ * limit of others counts their data, not the bytes around it. */
+#define RPC_MESSAGE_SLACK_BYTES (64 * 1024)
+
 struct rpc_server;
 struct rpc_call;
 struct rpc_reply;
@@ -49,6 +53,7 @@ struct rpc_method {
     const char *path;                          /* "/peer.PeerService/ListFiles" */
     const ProtobufCMessageDescriptor *request; /* NULL with raw */
     bool raw;
+    size_t max_reply_bytes; /* 0: RPC_MAX_MESSAGE_BYTES */
 
     /* Unary methods in one function: fill the reply and return ERROR_NONE, or say why not. The
      * other functions are then NULL. */
@@ -73,7 +78,8 @@ struct rpc_service {
 };
 
 struct rpc_server_options {
-    const char *address; /* "host:port", port 0 takes a free one; or "unix:/path" */
+    /* "host:port", port 0 takes a free one; or "unix:/path", which then is the owner's alone */
+    const char *address;
     const struct rpc_service *services;
     size_t service_count;
     unsigned workers; /* threads; 0: as many as the machine has cores, and two */
@@ -101,8 +107,8 @@ bool rpc_call_cancelled(const struct rpc_call *call);
 /* Address of the client as text, such as "172.28.0.3:51234". Borrowed, as long as the call. */
 const char *rpc_call_peer(const struct rpc_call *call);
 
-/* Packs the message; it is the caller's again on return. A message over RPC_MAX_MESSAGE_BYTES is
- * ERROR_TOO_LARGE. Call once a reply. */
+/* Packs the message; it is the caller's again on return. A message over the method's
+ * max_reply_bytes is ERROR_TOO_LARGE. Call once a reply. */
 MUST_CHECK enum error_code rpc_reply_pack(struct rpc_reply *reply, const ProtobufCMessage *message,
                                           struct error *error);
 

@@ -1,0 +1,544 @@
+#include "peer/rpc/client.h"
+
+#include "common/memory.h"
+#include "common/text.h"
+#include "peer/rpc/codec.h"
+#include "peer/rpc/lifecycle.h"
+#include "peer/rpc/server.h"
+#include "peer/rpc/status.h"
+#include "peer/rpc/tuning.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <grpc/grpc_security.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The core's events of one call, each with a tag of its own in the call's own queue. */
+enum event { EVENT_STARTED, EVENT_SENT, EVENT_RECEIVED, EVENT_STATUS, EVENT_COUNT };
+
+struct rpc_channel {
+    grpc_channel *core;
+    char *target; /* as the user wrote it, for texts */
+};
+
+/* One thread's, but for core and cancelled, which rpc_client_cancel uses. */
+struct rpc_client_call {
+    struct rpc_channel *channel;
+    grpc_call *core;
+    grpc_completion_queue *queue;
+    int64_t step_timeout_ms;
+    bool limited; /* a deadline for the whole call */
+    gpr_timespec deadline;
+
+    char tags[EVENT_COUNT];
+    bool pending[EVENT_COUNT]; /* the event will come and was not taken yet */
+
+    bool started;       /* the connection stands, our headers are out */
+    bool asked_headers; /* the server's headers are asked for once, with its first message */
+    grpc_metadata_array headers;
+
+    grpc_byte_buffer *incoming; /* where the core puts a message; ours once received is set */
+    bool received;              /* incoming is the next message, NULL for the end */
+    grpc_byte_buffer *current;  /* what the last rpc_client_receive gave out */
+    struct codec_spans spans;
+
+    grpc_status_code status;
+    grpc_slice details;
+    grpc_metadata_array trailers;
+
+    struct error failure; /* once something failed, everything does, with this */
+    atomic_bool cancelled;
+};
+
+/* ---- channels ---- */
+
+/* The name that makes the core take an address as it is: a numeric one needs no resolver, and
+ * "localhost:80" must not be read as a URI. */
+static char *core_target(const char *target)
+{
+    struct in_addr ipv4;
+    auto_free char *host = memory_copy_string(target);
+    char *colon = strrchr(host, ':');
+
+    if (strncmp(target, "unix:", 5) == 0)
+        return memory_copy_string(target);
+    if (colon)
+        *colon = '\0';
+    if (inet_pton(AF_INET, host, &ipv4) == 1)
+        return memory_format("ipv4:%s", target);
+    return memory_format("dns:///%s", target);
+}
+
+struct rpc_channel *rpc_channel_open(const char *target)
+{
+    struct rpc_channel *channel = memory_new(1, sizeof *channel);
+    auto_free char *name = core_target(target);
+    grpc_channel_credentials *credentials;
+    struct tuning tuning;
+
+    rpc_lifecycle_acquire();
+    tuning_for_client(&tuning);
+    credentials = grpc_insecure_credentials_create();
+    channel->core = grpc_channel_create(name, credentials, &tuning.args);
+    grpc_channel_credentials_release(credentials);
+    channel->target = memory_copy_string(target);
+    return channel;
+}
+
+void rpc_channel_close(struct rpc_channel *channel)
+{
+    if (!channel)
+        return;
+    grpc_channel_destroy(channel->core);
+    rpc_lifecycle_release();
+    free(channel->target);
+    free(channel);
+}
+
+/* ---- failures ---- */
+
+static enum error_code give_failure(const struct rpc_client_call *call, struct error *error)
+{
+    if (error)
+        *error = call->failure;
+    return call->failure.code;
+}
+
+static enum error_code fail_cancelled(struct rpc_client_call *call, struct error *error)
+{
+    (void)error_set(&call->failure, ERROR_CANCELLED, "Cancelado");
+    return give_failure(call, error);
+}
+
+/* What is wrong already before a step begins. */
+static enum error_code check(struct rpc_client_call *call, struct error *error)
+{
+    if (call->failure.code)
+        return give_failure(call, error);
+    if (atomic_load(&call->cancelled))
+        return fail_cancelled(call, error);
+    return ERROR_NONE;
+}
+
+/* The core's own texts are chains of causes; the last one is the system's word. */
+static const char *last_cause(const char *text)
+{
+    const char *cause = text;
+
+    for (const char *colon = strstr(text, ": "); colon; colon = strstr(cause, ": "))
+        cause = colon + 2;
+    return *cause ? cause : text;
+}
+
+/* The code that the server added where the status says too little. */
+static bool server_code(const struct rpc_client_call *call, enum error_code *code)
+{
+    for (size_t i = 0; i < call->trailers.count; i++) {
+        const grpc_metadata *item = &call->trailers.metadata[i];
+
+        if (grpc_slice_str_cmp(item->key, RPC_ERROR_METADATA) == 0)
+            return rpc_status_parse_word((const char *)GRPC_SLICE_START_PTR(item->value),
+                                         GRPC_SLICE_LENGTH(item->value), code);
+    }
+    return false;
+}
+
+/* Keeps the server's status, which is not OK, as the call's failure. */
+static enum error_code fail_with_status(struct rpc_client_call *call, struct error *error)
+{
+    const char *target = call->channel->target;
+    enum error_code code = rpc_status_to_code(call->status);
+    char text[ERROR_TEXT_BYTES];
+    size_t length = GRPC_SLICE_LENGTH(call->details);
+    bool from_server = server_code(call, &code);
+
+    if (length > sizeof text - 1)
+        length = sizeof text - 1;
+    memcpy(text, GRPC_SLICE_START_PTR(call->details), length);
+    text[length] = '\0';
+    if (!text_is_utf8(text, length)) /* cut inside a character, or not ours */
+        text_clean(memcpy((char[ERROR_TEXT_BYTES]){0}, text, length + 1), text, sizeof text);
+    if (call->status == GRPC_STATUS_UNAVAILABLE && !from_server && !call->started)
+        (void)error_set(&call->failure, code, "No se pudo conectar con %s: %s", target,
+                        last_cause(text));
+    else if (call->status == GRPC_STATUS_UNAVAILABLE && !from_server)
+        (void)error_set(&call->failure, code, "Se cortó la conexión con %s: %s", target,
+                        last_cause(text));
+    else if (length == 0)
+        (void)error_set(&call->failure, code, "%s respondió con el estado gRPC %d", target,
+                        (int)call->status);
+    else
+        (void)error_set(&call->failure, code, "%s", text);
+    return give_failure(call, error);
+}
+
+/* ---- waiting ---- */
+
+static gpr_timespec step_deadline(const struct rpc_client_call *call)
+{
+    gpr_timespec now = gpr_now(GPR_CLOCK_MONOTONIC);
+    gpr_timespec step =
+        gpr_time_add(now, gpr_time_from_millis(call->step_timeout_ms, GPR_TIMESPAN));
+
+    return call->limited ? gpr_time_min(step, call->deadline) : step;
+}
+
+/* Takes the event if it comes in time. */
+static bool take_event(struct rpc_client_call *call, enum event event, gpr_timespec deadline,
+                       bool *success)
+{
+    grpc_event got = grpc_completion_queue_pluck(call->queue, &call->tags[event], deadline, NULL);
+
+    if (got.type != GRPC_OP_COMPLETE)
+        return false;
+    call->pending[event] = false;
+    *success = got.success;
+    return true;
+}
+
+/* Takes the event however long it takes: only after a cancellation, when all come at once. */
+static void settle(struct rpc_client_call *call, enum event event)
+{
+    bool success;
+
+    while (call->pending[event])
+        (void)take_event(call, event, gpr_inf_future(GPR_CLOCK_MONOTONIC), &success);
+}
+
+/* A wait that took too long: the call is over, and what the core used of ours is ours again. */
+static enum error_code give_up(struct rpc_client_call *call, enum event event, struct error *error)
+{
+    grpc_call_cancel(call->core, NULL);
+    settle(call, event);
+    if (atomic_load(&call->cancelled))
+        return fail_cancelled(call, error);
+    (void)error_set(&call->failure, ERROR_TIMEOUT, "%s no responde", call->channel->target);
+    return give_failure(call, error);
+}
+
+static enum error_code wait_event(struct rpc_client_call *call, enum event event, bool *success,
+                                  struct error *error)
+{
+    if (!take_event(call, event, step_deadline(call), success))
+        return give_up(call, event, error);
+    if (atomic_load(&call->cancelled))
+        return fail_cancelled(call, error);
+    return ERROR_NONE;
+}
+
+/* A batch that did not start has no event to wait for. */
+static enum error_code start(struct rpc_client_call *call, enum event event, const grpc_op *ops,
+                             size_t count, struct error *error)
+{
+    grpc_call_error result =
+        grpc_call_start_batch(call->core, ops, count, &call->tags[event], NULL);
+
+    if (result != GRPC_CALL_OK) {
+        (void)error_set(&call->failure, ERROR_IO, "gRPC: %s", grpc_call_error_to_string(result));
+        return give_failure(call, error);
+    }
+    call->pending[event] = true;
+    return ERROR_NONE;
+}
+
+/* Waits for the end of the call. ERROR_NONE: its status is OK. */
+static enum error_code wait_status(struct rpc_client_call *call, struct error *error)
+{
+    bool success;
+
+    if (call->pending[EVENT_STATUS] && wait_event(call, EVENT_STATUS, &success, error))
+        return call->failure.code;
+    if (call->status != GRPC_STATUS_OK)
+        return fail_with_status(call, error);
+    return ERROR_NONE;
+}
+
+/* Waits until the connection stands and our headers are out. */
+static enum error_code wait_started(struct rpc_client_call *call, struct error *error)
+{
+    bool success = true;
+
+    if (!call->pending[EVENT_STARTED])
+        return ERROR_NONE;
+    if (wait_event(call, EVENT_STARTED, &success, error))
+        return call->failure.code;
+    call->started = success;
+    if (success)
+        return ERROR_NONE;
+    if (!wait_status(call, error)) {
+        (void)error_set(&call->failure, ERROR_IO, "gRPC: la llamada no empezó");
+        return give_failure(call, error);
+    }
+    return call->failure.code;
+}
+
+/* ---- receiving ---- */
+
+/* Lets the core receive the next message, if it does not already. */
+static enum error_code ask_for_message(struct rpc_client_call *call, struct error *error)
+{
+    grpc_op ops[2] = {
+        {.op = GRPC_OP_RECV_MESSAGE, .data.recv_message.recv_message = &call->incoming},
+        {.op = GRPC_OP_RECV_INITIAL_METADATA,
+         .data.recv_initial_metadata.recv_initial_metadata = &call->headers},
+    };
+
+    if (call->received || call->pending[EVENT_RECEIVED])
+        return ERROR_NONE;
+    if (start(call, EVENT_RECEIVED, ops, call->asked_headers ? 1 : 2, error))
+        return call->failure.code;
+    call->asked_headers = true;
+    return ERROR_NONE;
+}
+
+/* A message that did not come whole is no message; the status says why. */
+static void note_received(struct rpc_client_call *call, bool success)
+{
+    if (!success) {
+        grpc_byte_buffer_destroy(call->incoming);
+        call->incoming = NULL;
+    }
+    call->received = true;
+}
+
+static void drop_current(struct rpc_client_call *call)
+{
+    codec_spans_done(&call->spans);
+    grpc_byte_buffer_destroy(call->current);
+    call->current = NULL;
+}
+
+enum error_code rpc_client_receive(struct rpc_client_call *call, struct rpc_response *response,
+                                   bool *end, struct error *error)
+{
+    bool success;
+
+    *end = false;
+    drop_current(call);
+    if (check(call, error) || wait_started(call, error) || ask_for_message(call, error))
+        return call->failure.code;
+    if (!call->received) {
+        if (wait_event(call, EVENT_RECEIVED, &success, error))
+            return call->failure.code;
+        note_received(call, success);
+    }
+    if (!call->incoming) { /* received stays set: the end is the end */
+        *end = true;
+        return wait_status(call, error);
+    }
+    call->received = false;
+    call->current = take_pointer(&call->incoming);
+    codec_spans_init(&call->spans, call->current);
+    *response = (struct rpc_response){
+        .spans = call->spans.items, .span_count = call->spans.count, .bytes = call->spans.bytes};
+    return ERROR_NONE;
+}
+
+enum error_code rpc_response_unpack(const struct rpc_response *response,
+                                    const ProtobufCMessageDescriptor *descriptor,
+                                    ProtobufCMessage **message, struct error *error)
+{
+    if (codec_unpack(response->spans, response->span_count, descriptor, message, error)) {
+        if (error)
+            error->code = ERROR_CORRUPT; /* the other side's fault, not the caller's */
+        return ERROR_CORRUPT;
+    }
+    return ERROR_NONE;
+}
+
+/* ---- sending ---- */
+
+/* Looks, without waiting, whether the server has ended the call while we were sending. An answer
+ * that came is kept for rpc_client_receive. */
+static enum error_code look_for_end(struct rpc_client_call *call, bool *ended, struct error *error)
+{
+    gpr_timespec now = gpr_inf_past(GPR_CLOCK_MONOTONIC);
+    bool success;
+
+    if (ask_for_message(call, error))
+        return call->failure.code;
+    if (!call->received) {
+        if (!take_event(call, EVENT_RECEIVED, now, &success))
+            return ERROR_NONE;
+        note_received(call, success);
+    }
+    if (call->pending[EVENT_STATUS] && !take_event(call, EVENT_STATUS, now, &success))
+        return ERROR_NONE;
+    *ended = true;
+    return wait_status(call, error);
+}
+
+/* A message could not be sent: the call is over, and either an answer or the status says why. */
+static enum error_code find_end(struct rpc_client_call *call, bool *ended, struct error *error)
+{
+    bool success;
+
+    *ended = true;
+    if (ask_for_message(call, error))
+        return call->failure.code;
+    if (!call->received) {
+        if (wait_event(call, EVENT_RECEIVED, &success, error))
+            return call->failure.code;
+        note_received(call, success);
+    }
+    return call->incoming ? ERROR_NONE : wait_status(call, error);
+}
+
+static enum error_code send_op(struct rpc_client_call *call, const grpc_op *op, bool *ended,
+                               struct error *error)
+{
+    bool success;
+
+    if (start(call, EVENT_SENT, op, 1, error) || wait_event(call, EVENT_SENT, &success, error))
+        return call->failure.code;
+    return success ? look_for_end(call, ended, error) : find_end(call, ended, error);
+}
+
+enum error_code rpc_client_send(struct rpc_client_call *call, const ProtobufCMessage *message,
+                                void *payload, size_t payload_bytes, bool *ended,
+                                struct error *error)
+{
+    auto_free void *owned = payload;
+    grpc_byte_buffer *buffer = NULL;
+    grpc_op op = {.op = GRPC_OP_SEND_MESSAGE};
+    enum error_code code;
+
+    *ended = false;
+    if (check(call, error) || wait_started(call, error) || look_for_end(call, ended, error))
+        return call->failure.code;
+    if (*ended)
+        return ERROR_NONE;
+    code = codec_pack(message, take_pointer(&owned), payload_bytes, RPC_MAX_MESSAGE_BYTES, &buffer,
+                      error);
+    if (code)
+        return code;
+    op.data.send_message.send_message = buffer;
+    code = send_op(call, &op, ended, error);
+    grpc_byte_buffer_destroy(buffer);
+    return code;
+}
+
+enum error_code rpc_client_send_end(struct rpc_client_call *call, struct error *error)
+{
+    grpc_op op = {.op = GRPC_OP_SEND_CLOSE_FROM_CLIENT};
+    bool ended = false;
+
+    if (check(call, error) || wait_started(call, error))
+        return call->failure.code;
+    return send_op(call, &op, &ended, error);
+}
+
+/* ---- calls ---- */
+
+enum error_code rpc_client_start(struct rpc_channel *channel, const char *method,
+                                 int64_t step_timeout_ms, struct rpc_client_call **call_out,
+                                 struct error *error)
+{
+    struct rpc_client_call *call = memory_new(1, sizeof *call);
+    grpc_slice path = grpc_slice_from_copied_string(method);
+    grpc_op status = {.op = GRPC_OP_RECV_STATUS_ON_CLIENT,
+                      .data.recv_status_on_client = {.status = &call->status,
+                                                     .status_details = &call->details,
+                                                     .trailing_metadata = &call->trailers}};
+    /* No "wait for ready": a dead address is an error at once. */
+    grpc_op headers = {.op = GRPC_OP_SEND_INITIAL_METADATA};
+
+    call->channel = channel;
+    call->step_timeout_ms = step_timeout_ms;
+    call->details = grpc_empty_slice();
+    grpc_metadata_array_init(&call->headers);
+    grpc_metadata_array_init(&call->trailers);
+    codec_spans_done(&call->spans);
+    call->queue = grpc_completion_queue_create_for_pluck(NULL);
+    /* After a failure the next call tries again, whatever the back-off of the channel says. */
+    grpc_channel_reset_connect_backoff(channel->core);
+    call->core = grpc_channel_create_call(channel->core, NULL, GRPC_PROPAGATE_DEFAULTS, call->queue,
+                                          path, NULL, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+    grpc_slice_unref(path);
+    if (start(call, EVENT_STATUS, &status, 1, error) ||
+        start(call, EVENT_STARTED, &headers, 1, error)) {
+        enum error_code code = call->failure.code;
+
+        rpc_client_free(call);
+        return code;
+    }
+    *call_out = call;
+    return ERROR_NONE;
+}
+
+void rpc_client_cancel(struct rpc_client_call *call)
+{
+    atomic_store(&call->cancelled, true);
+    grpc_call_cancel(call->core, NULL);
+}
+
+void rpc_client_free(struct rpc_client_call *call)
+{
+    if (!call)
+        return;
+    if (call->pending[EVENT_STATUS])
+        grpc_call_cancel(call->core, NULL);
+    for (int event = 0; event < EVENT_COUNT; event++)
+        settle(call, event);
+    grpc_call_unref(call->core);
+    grpc_completion_queue_shutdown(call->queue);
+    while (grpc_completion_queue_pluck(call->queue, NULL, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL)
+               .type != GRPC_QUEUE_SHUTDOWN)
+        ;
+    grpc_completion_queue_destroy(call->queue);
+    drop_current(call);
+    grpc_byte_buffer_destroy(call->incoming);
+    grpc_metadata_array_destroy(&call->headers);
+    grpc_metadata_array_destroy(&call->trailers);
+    grpc_slice_unref(call->details);
+    free(call);
+}
+
+static enum error_code unary_exchange(struct rpc_client_call *call, const ProtobufCMessage *request,
+                                      const ProtobufCMessageDescriptor *response_descriptor,
+                                      ProtobufCMessage **response, struct error *error)
+{
+    struct rpc_response received;
+    enum error_code code;
+    bool ended = false;
+
+    code = rpc_client_send(call, request, NULL, 0, &ended, error);
+    if (!code && !ended)
+        code = rpc_client_send_end(call, error);
+    if (!code)
+        code = rpc_client_receive(call, &received, &ended, error);
+    if (!code && ended)
+        code = error_set(error, ERROR_CORRUPT, "%s no envió respuesta", call->channel->target);
+    if (!code)
+        code = rpc_response_unpack(&received, response_descriptor, response, error);
+    if (code)
+        return code;
+    code = rpc_client_receive(call, &received, &ended, error);
+    if (!code && !ended)
+        code = error_set(error, ERROR_CORRUPT, "%s envió dos respuestas", call->channel->target);
+    if (code) {
+        protobuf_c_message_free_unpacked(*response, NULL);
+        *response = NULL;
+    }
+    return code;
+}
+
+enum error_code rpc_client_unary(struct rpc_channel *channel, const char *method,
+                                 const ProtobufCMessage *request,
+                                 const ProtobufCMessageDescriptor *response_descriptor,
+                                 int64_t timeout_ms, ProtobufCMessage **response,
+                                 struct error *error)
+{
+    struct rpc_client_call *call;
+    enum error_code code = rpc_client_start(channel, method, timeout_ms, &call, error);
+
+    if (code)
+        return code;
+    call->limited = true;
+    call->deadline = step_deadline(call);
+    code = unary_exchange(call, request, response_descriptor, response, error);
+    rpc_client_free(call);
+    return code;
+}
