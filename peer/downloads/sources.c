@@ -1,0 +1,71 @@
+#include "peer/downloads/sources.h"
+
+#include "common/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void sources_complete(const struct source_finder *finder, struct directory_sources *sources)
+{
+    if (finder->fallback_count == 0)
+        return;
+    for (size_t i = 0; i < sources->count; i++) {
+        struct directory_source *source = &sources->items[i];
+        if (source->address_count > 0 || strcmp(source->peer, finder->own_name) == 0)
+            continue;
+        free(source->addresses);
+        source->addresses = memory_new(finder->fallback_count, sizeof *source->addresses);
+        memcpy(source->addresses, finder->fallbacks,
+               finder->fallback_count * sizeof *source->addresses);
+        source->address_count = finder->fallback_count;
+    }
+}
+
+bool sources_keep_peer(struct directory_sources *sources, const char *peer)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < sources->count; i++) {
+        struct directory_source *source = &sources->items[i];
+        if (strcmp(source->peer, peer) == 0) {
+            struct directory_source wanted = *source;
+            *source = sources->items[kept];
+            sources->items[kept++] = wanted;
+        }
+    }
+    for (size_t i = kept; i < sources->count; i++) {
+        free(sources->items[i].peer);
+        free(sources->items[i].addresses);
+    }
+    sources->count = kept;
+    return kept > 0;
+}
+
+void sources_order(const struct source_finder *finder, struct directory_sources *sources)
+{
+    for (size_t i = 0; i + 1 < sources->count; i++) {
+        struct directory_source source = sources->items[i];
+        if (strcmp(source.peer, finder->own_name) != 0)
+            continue;
+        memmove(&sources->items[i], &sources->items[i + 1],
+                (sources->count - i - 1) * sizeof source);
+        sources->items[sources->count - 1] = source;
+        return;
+    }
+}
+
+enum error_code sources_find(const struct source_finder *finder, const struct file_name *name,
+                             struct interrupt *interrupt, struct directory_sources *sources,
+                             struct error *error)
+{
+    struct directory_client_options options = {.login_url = finder->login_url,
+                                               .search_url = finder->search_url,
+                                               .stop = interrupt_event(interrupt)};
+    struct directory_client *client = directory_client_new(&options);
+
+    enum error_code code = directory_search(client, name, sources, error);
+    if (code == ERROR_NONE)
+        sources_complete(finder, sources);
+    directory_client_free(client);
+    return code;
+}

@@ -1,0 +1,241 @@
+#include "peer/network/peer_client.h"
+
+#include "common/memory.h"
+#include "common/text.h"
+#include "proto/peer.pb-c.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define UPLOAD_CHUNK_BYTES ((size_t)256 * 1024) /* few messages, and little memory a stream */
+
+enum error_code peer_explain(const struct address *address, struct error *error)
+{
+    char text[ADDRESS_TEXT_BYTES];
+
+    if (!error)
+        return ERROR_IO;
+    switch (error->code) {
+    case ERROR_UNREACHABLE:
+        return error_set(error, error->code, "no hay conexión con %s",
+                         address_format(address, text));
+    case ERROR_TIMEOUT:
+        return error_set(error, error->code, "%s no responde (%d s sin datos)",
+                         address_format(address, text), PEER_STEP_MS / 1000);
+    case ERROR_CANCELLED:
+        return error_set(error, error->code, "cancelado");
+    case ERROR_UNSUPPORTED:
+        return error_set(error, error->code, "%s no ofrece esta operación",
+                         address_format(address, text));
+    default:
+        return error->code;
+    }
+}
+
+/* A call to the peer with its channel; both end together. */
+struct session {
+    struct rpc_channel *channel;
+    struct rpc_client_call *call;
+    struct interrupt *interrupt;
+};
+
+static enum error_code session_open(struct session *session, const struct address *address,
+                                    const char *method, struct interrupt *interrupt,
+                                    struct error *error)
+{
+    char target[ADDRESS_TEXT_BYTES];
+
+    *session = (struct session){.channel = rpc_channel_open(address_format(address, target))};
+    enum error_code code =
+        rpc_client_start(session->channel, method, PEER_STEP_MS, &session->call, error);
+    if (code == ERROR_NONE) {
+        session->interrupt = interrupt;
+        interrupt_attach(interrupt, session->call);
+    }
+    return code;
+}
+
+static void session_close(struct session *session)
+{
+    if (session->interrupt)
+        interrupt_detach(session->interrupt);
+    rpc_client_free(session->call);
+    rpc_channel_close(session->channel);
+}
+
+/* The one response of a call, and its status. */
+static enum error_code receive_only(struct rpc_client_call *call,
+                                    const ProtobufCMessageDescriptor *descriptor,
+                                    ProtobufCMessage **message, struct error *error)
+{
+    struct rpc_response response;
+    bool end = false;
+
+    enum error_code code = rpc_client_receive(call, &response, &end, error);
+    if (code == ERROR_NONE && end)
+        return error_set(error, ERROR_CORRUPT, "el otro peer no contestó nada");
+    if (code == ERROR_NONE)
+        code = rpc_response_unpack(&response, descriptor, message, error);
+    if (code != ERROR_NONE)
+        return code;
+    code = rpc_client_receive(call, &response, &end, error);
+    if (code == ERROR_NONE && !end)
+        code = error_set(error, ERROR_CORRUPT, "el otro peer contestó de más");
+    if (code != ERROR_NONE) {
+        protobuf_c_message_free_unpacked(*message, NULL);
+        *message = NULL;
+    }
+    return code;
+}
+
+static void take_list(const Peer__ListFilesResponse *response, struct share_list *list)
+{
+    *list = (struct share_list){.files = memory_new(response->n_files + 1, sizeof *list->files)};
+    for (size_t i = 0; i < response->n_files; i++) {
+        const Peer__FileInfo *info = response->files[i];
+        struct share_file *file = &list->files[list->count];
+        if (file_name_parse((const char *)info->filename.data, info->filename.len, &file->name,
+                            NULL) != ERROR_NONE)
+            continue;
+        file->size_bytes = info->size_bytes;
+        list->count++;
+    }
+}
+
+enum error_code peer_list_files(const struct address *address, struct interrupt *interrupt,
+                                struct share_list *list, struct error *error)
+{
+    Peer__Empty request = PEER__EMPTY__INIT;
+    ProtobufCMessage *message = NULL;
+    struct session session;
+    bool ended = false;
+
+    enum error_code code =
+        session_open(&session, address, "/peer.PeerService/ListFiles", interrupt, error);
+    if (code == ERROR_NONE)
+        code = rpc_client_send(session.call, &request.base, NULL, 0, &ended, error);
+    if (code == ERROR_NONE)
+        code = rpc_client_send_end(session.call, error);
+    if (code == ERROR_NONE)
+        code = receive_only(session.call, &peer__list_files_response__descriptor, &message, error);
+    if (code == ERROR_NONE) {
+        take_list((const Peer__ListFilesResponse *)message, list);
+        protobuf_c_message_free_unpacked(message, NULL);
+    } else {
+        code = peer_explain(address, error);
+    }
+    session_close(&session);
+    return code;
+}
+
+/* Reads the next part of the file; *got 0 at its end. *data is the caller's. */
+static enum error_code read_part(const struct peer_upload *upload, int64_t offset, void **data,
+                                 size_t *got, struct error *error)
+{
+    auto_free void *part = memory_new(1, UPLOAD_CHUNK_BYTES);
+    ssize_t count;
+
+    do
+        count = pread(upload->descriptor, part, UPLOAD_CHUNK_BYTES, offset);
+    while (count < 0 && errno == EINTR);
+    if (count < 0)
+        return error_set_errno(error, errno, "no se puede leer %s", upload->name->text);
+    *got = (size_t)count;
+    *data = take_pointer(&part);
+    return ERROR_NONE;
+}
+
+static enum error_code check_unchanged(const struct peer_upload *upload, int64_t sent,
+                                       const struct stat *before, struct error *error)
+{
+    struct stat now;
+
+    if (fstat(upload->descriptor, &now) != 0)
+        return error_set_errno(error, errno, "no se puede leer %s", upload->name->text);
+    if (sent != upload->size_bytes || now.st_size != upload->size_bytes ||
+        now.st_mtim.tv_sec != before->st_mtim.tv_sec ||
+        now.st_mtim.tv_nsec != before->st_mtim.tv_nsec)
+        return error_set(error, ERROR_CHANGED, "%s cambió mientras se enviaba", upload->name->text);
+    return ERROR_NONE;
+}
+
+static enum error_code send_part(struct session *session, const struct peer_upload *upload,
+                                 int64_t offset, size_t *got, bool *ended, struct error *error)
+{
+    Peer__UploadChunk chunk = PEER__UPLOAD_CHUNK__INIT;
+    void *data = NULL;
+
+    enum error_code code = read_part(upload, offset, &data, got, error);
+    if (code != ERROR_NONE)
+        return code;
+    if (*got == 0)
+        free(take_pointer(&data));
+    if (*got == 0 && offset > 0)
+        return ERROR_NONE;
+    chunk.data.data = data;
+    chunk.data.len = *got;
+    if (offset == 0) {
+        chunk.filename.len = strlen(upload->name->text);
+        chunk.filename.data = (uint8_t *)memory_copy_string(upload->name->text);
+    }
+    code = rpc_client_send(session->call, &chunk.base, data, *got, ended, error);
+    free(chunk.filename.data);
+    return code;
+}
+
+/* Sends the file. Without the end of the stream when anything is wrong, so that the other side
+ * never takes a part for the whole. *answered: it has said its word before the end. */
+static enum error_code send_file(struct session *session, const struct peer_upload *upload,
+                                 bool *answered, struct error *error)
+{
+    enum error_code code = ERROR_NONE;
+    struct stat before;
+    int64_t sent = 0;
+    size_t got = 1;
+
+    if (fstat(upload->descriptor, &before) != 0)
+        return error_set_errno(error, errno, "no se puede leer %s", upload->name->text);
+    while (code == ERROR_NONE && got > 0 && !*answered) {
+        code = send_part(session, upload, sent, &got, answered, error);
+        if (code == ERROR_NONE && !*answered) {
+            sent += (int64_t)got;
+            if (upload->progress)
+                upload->progress(upload->context, sent);
+        }
+        if (code == ERROR_NONE && sent > upload->size_bytes)
+            break;
+    }
+    if (code == ERROR_NONE && !*answered)
+        code = check_unchanged(upload, sent, &before, error);
+    if (code == ERROR_NONE && !*answered)
+        code = rpc_client_send_end(session->call, error);
+    return code;
+}
+
+enum error_code peer_upload_file(const struct peer_upload *upload,
+                                 struct peer_upload_result *result, struct error *error)
+{
+    ProtobufCMessage *message = NULL;
+    struct session session;
+    bool answered = false;
+
+    enum error_code code = session_open(&session, upload->address, "/peer.PeerService/UploadFile",
+                                        upload->interrupt, error);
+    if (code == ERROR_NONE)
+        code = send_file(&session, upload, &answered, error);
+    if (code == ERROR_NONE)
+        code = receive_only(session.call, &peer__upload_response__descriptor, &message, error);
+    if (code == ERROR_NONE) {
+        const Peer__UploadResponse *response = (const Peer__UploadResponse *)message;
+        result->ok = response->ok;
+        text_clean(response->message, result->message, sizeof result->message);
+        protobuf_c_message_free_unpacked(message, NULL);
+    } else {
+        code = peer_explain(upload->address, error);
+    }
+    session_close(&session);
+    return code;
+}

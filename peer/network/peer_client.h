@@ -1,0 +1,45 @@
+/*
+ * Another peer as we see it: what it shares, and sending it a file. (Fetching one is
+ * downloads/transfer.) Calls block; any thread; they end soon after the interrupt is raised.
+ */
+#pragma once
+
+#include "common/address.h"
+#include "common/error.h"
+#include "common/file_name.h"
+#include "peer/network/interrupt.h"
+#include "peer/share/share.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define PEER_STEP_MS 10000 /* a single wait for another peer, connecting included */
+
+/* Names that are no good names are left out; the order is the other side's. *list is the caller's
+ * (share_list_done). ERROR_UNREACHABLE, ERROR_TIMEOUT, or what the other side says. */
+MUST_CHECK enum error_code peer_list_files(const struct address *address,
+                                           struct interrupt *interrupt, struct share_list *list,
+                                           struct error *error);
+
+struct peer_upload {
+    const struct address *address;
+    const struct file_name *name;
+    int descriptor;     /* of a regular file, read from its start */
+    int64_t size_bytes; /* it must keep this size: ERROR_CHANGED */
+    struct interrupt *interrupt;
+    void (*progress)(void *context, int64_t bytes); /* after each message */
+    void *context;
+};
+
+struct peer_upload_result {
+    bool ok; /* what the other side says */
+    char message[ERROR_TEXT_BYTES];
+};
+
+/* ERROR_NONE: the other side has answered, *result says what. */
+MUST_CHECK enum error_code peer_upload_file(const struct peer_upload *upload,
+                                            struct peer_upload_result *result, struct error *error);
+
+/* A transport's failure in words that users understand; what the other side said itself stays.
+ * Returns error->code. */
+enum error_code peer_explain(const struct address *address, struct error *error);
