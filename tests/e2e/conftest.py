@@ -3,6 +3,9 @@
 P2P_BUILD names the build directory whose programs are tested (default build/dev).
 """
 
+import os
+import subprocess
+
 import pytest
 
 import harness
@@ -15,8 +18,6 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(items):
-    import os
-
     for item in items:
         if item.get_closest_marker("plain") and harness.SANITIZER:
             item.add_marker(pytest.mark.skip(reason="figures of a build with sanitizers say nothing"))
@@ -59,3 +60,16 @@ def directory(net):
 def peer(net):
     """A peer of ours that serves without a directory."""
     return net.peer()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 2 MiB."""
+    folder = tmp_path / "small-disk"
+    folder.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)],
+                          stderr=subprocess.PIPE, text=True)
+    if done.returncode:
+        pytest.skip(f"no mount here: {done.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)

@@ -265,10 +265,10 @@ class Directory(Daemon):
 class Peer(Daemon):
     READY = re.compile(r"\bready\b.*?((?:\d+\.){3}\d+|\[[0-9a-fA-F:]+\]):(\d+)")
 
-    def __init__(self, folder, name="Peer1", directory_url=None, files=None, wait=True, env=None,
-                 **settings):
+    def __init__(self, folder, name="Peer1", directory_url=None, files=None, share=None,
+                 wait=True, env=None, **settings):
         folder = pathlib.Path(folder)
-        self.share = folder / "data"
+        self.share = share or folder / "data"
         self.share.mkdir(exist_ok=True)
         for file, data in (files or {}).items():
             (self.share / file).write_bytes(data if isinstance(data, bytes) else data.encode())

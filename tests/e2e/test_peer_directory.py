@@ -1,0 +1,293 @@
+"""How our peer lives with a directory: ours and the reference's."""
+
+import time
+
+import pytest
+
+import harness
+import reference
+from harness import wait_until
+
+ODD_NAMES = ["con espacios.txt", "ñandú ✅.pdf", "100%41.txt", "a+b&c=d#e?.txt", "quote\"s\\.txt"]
+
+
+@pytest.fixture(params=["ours", "reference"])
+def any_directory(request, net):
+    if request.param == "ours":
+        return net.directory()
+    return net.reference_directory()
+
+
+def files_in(directory, peer):
+    return directory.files_of(peer)
+
+
+def active(directory):
+    return directory.active() if isinstance(directory, reference.ReferenceDirectory) \
+        else directory.peers()
+
+
+def entries(directory, filename):
+    """What a search answers: {peer: urls}."""
+    if isinstance(directory, reference.ReferenceDirectory):
+        status, body = directory.search(filename)
+        return {e["peer"]: e["url"] for e in body.get("disponible_en", [])} if status == 200 else {}
+    return directory.sources(filename)
+
+
+def test_logs_in_and_is_found(net, any_directory):
+    peer = net.peer("Peer1", any_directory, files={name: "x" for name in ODD_NAMES})
+    wait_until(lambda: files_in(any_directory, "Peer1") == sorted(ODD_NAMES), what="the files")
+    assert active(any_directory) == ["Peer1"]
+    for name in ODD_NAMES:
+        assert entries(any_directory, name) == {"Peer1": [peer.address]}
+
+
+def test_an_empty_folder_logs_in_too(net, any_directory):
+    net.peer("Peer1", any_directory)
+    wait_until(lambda: active(any_directory) == ["Peer1"], what="the login")
+    assert files_in(any_directory, "Peer1") == []
+
+
+def test_odd_passwords(net):
+    password = "p&a=s+s ñ%41#?/\\\"'"
+    directory = net.reference_directory(users={"Peer 1&é": password})
+    net.peer("Peer 1&é", directory, password=password)
+    wait_until(lambda: directory.active() == ["Peer 1&é"], what="the login")
+    users = net.folder / "users"
+    harness.add_user(users, "Peer9", password)
+    ours = net.directory(users=users)
+    net.peer("Peer9", ours, password=password)
+    ours.wait_for_peer("Peer9")
+
+
+@pytest.mark.parametrize("count", [1000, 20000])
+def test_many_files(net, count):
+    """Ours takes the index in one body of any length."""
+    names = [f"file with a rather long name {number:06d}.txt" for number in range(count)]
+    directory = net.directory()
+    net.peer("Peer1", directory, files={name: "" for name in names})
+    directory.wait_for_files("Peer1", names, 30)
+
+
+def test_many_files_at_the_reference(net):
+    """Its URL ends at 64 KiB: the index comes in several logins."""
+    names = [f"file with a rather long name ñ {number:06d}.txt" for number in range(3000)]
+    directory = net.reference_directory()
+    net.peer("Peer1", directory, files={name: "" for name in names})
+    wait_until(lambda: directory.files_of("Peer1") == names, 30, "all files")
+    logins = [login for login in directory.logins_of("Peer1") if login["in_query"]]
+    assert len(logins) > 1
+    assert all(login["bytes"] < 64 * 1024 and login["status"] == 200 for login in logins)
+
+
+def test_heartbeats_keep_it_alive(net):
+    directory = net.directory(expiry=3)
+    net.peer("Peer1", directory, files={"a": "x"})
+    directory.wait_for_files("Peer1", ["a"])
+    end = time.monotonic() + 5
+    while time.monotonic() < end:
+        assert directory.peers() == ["Peer1"]
+        assert directory.sources("a")
+        time.sleep(0.1)
+
+
+def test_a_killed_peer_expires(net):
+    directory = net.directory(expiry=3)
+    peer = net.peer("Peer1", directory, files={"a": "x"})
+    directory.wait_for_files("Peer1", ["a"])
+    peer.kill()
+    killed = time.monotonic()
+    wait_until(lambda: directory.peers() == [], 5, "the peer to expire")
+    assert time.monotonic() - killed < 4 * harness.PATIENCE
+    reply = directory.get("/buscar_archivos", filename="a")
+    assert (reply.status, reply.json) == (
+        404, {"detail": "Archivo 'a' encontrado pero los peers no están activos"})
+    peer.start()
+    directory.wait_for_peer("Peer1", 3)
+
+
+def seconds_until(check, timeout=10):
+    started = time.monotonic()
+    wait_until(check, timeout, "the directory to know")
+    return time.monotonic() - started
+
+
+def test_changes_are_known_within_two_seconds(net):
+    limit = 2.0 * harness.PATIENCE
+    directory = net.directory()
+    peer = net.peer("Peer1", directory, files={"old": "x"})
+    directory.wait_for_files("Peer1", ["old"])
+    reference.write_file(peer.share / "new", b"x")
+    assert seconds_until(lambda: directory.files_of("Peer1") == ["new", "old"]) < limit
+    (peer.share / "old").rename(peer.share / "renamed")
+    assert seconds_until(lambda: directory.files_of("Peer1") == ["new", "renamed"]) < limit
+    (peer.share / "new").unlink()
+    assert seconds_until(lambda: directory.files_of("Peer1") == ["renamed"]) < limit
+    (peer.share / "renamed").rename(peer.share / ".hidden")
+    assert seconds_until(lambda: directory.files_of("Peer1") == []) < limit
+    (peer.share / "slowly").write_bytes(b"x")
+    assert seconds_until(lambda: directory.files_of("Peer1") == ["slowly"]) < limit
+    with peer.client() as client:
+        assert client.upload("uploaded", b"x").ok
+    assert seconds_until(lambda: directory.files_of("Peer1") == ["slowly", "uploaded"]) < limit
+
+
+def test_a_burst_of_files(net):
+    directory = net.directory()
+    peer = net.peer("Peer1", directory)
+    directory.wait_for_peer("Peer1")
+    names = [f"{number:04d}" for number in range(1000)]
+    for name in names:
+        (peer.share / name).write_bytes(b"x")
+    directory.wait_for_files("Peer1", names, 4)
+
+
+def test_what_is_not_shared_is_not_told(net):
+    directory = net.directory()
+    peer = net.peer("Peer1", directory, files={"a": "x", ".hidden": "x"})
+    (peer.share / "folder").mkdir()
+    (peer.share / "link").symlink_to("a")
+    directory.wait_for_files("Peer1", ["a"])
+    (peer.share / ".p2p-part-123456").write_bytes(b"x")
+    reference.write_file(peer.share / "b", b"x")
+    directory.wait_for_files("Peer1", ["a", "b"])
+
+
+def test_directory_away_at_start(net):
+    port = harness.free_port()
+    peer = net.peer("Peer1", f"http://127.0.0.1:{port}", files={"a": "x"})
+    with peer.client() as client:
+        assert client.download("a") == b"x"
+    time.sleep(2)
+    complaints = [line for line in peer.log.splitlines() if " WARNING " in line or " ERROR " in line]
+    assert len(complaints) == 1, peer.log
+    directory = net.directory(port=port)
+    directory.wait_for_files("Peer1", ["a"], 12)  # a heartbeat, 10 s, and a little
+    assert directory.sources("a") == {"Peer1": [peer.address]}
+
+
+def test_directory_comes_back(net):
+    """Listed again within one heartbeat (2 s here) of its return; says twice at most what happened."""
+    directory = net.directory(expiry=6)
+    peer = net.peer("Peer1", directory, files={"a": "x"})
+    directory.wait_for_files("Peer1", ["a"])
+    directory.terminate()
+    time.sleep(5)
+    with peer.client() as client:
+        assert client.download("a") == b"x"
+    directory.database.unlink()  # it comes back knowing nothing
+    directory.start()
+    directory.wait_for_files("Peer1", ["a"], 3.5)
+    complaints = [line for line in peer.log.splitlines() if " WARNING " in line or " ERROR " in line]
+    assert len(complaints) <= 1, peer.log
+
+
+def test_the_index_is_told_again_to_a_directory_that_forgot(net):
+    """It restarts between two heartbeats: no login ever failed, yet the list must come again."""
+    directory = net.directory(expiry=9)
+    net.peer("Peer1", directory, files={"a": "x"})
+    directory.wait_for_files("Peer1", ["a"])
+    directory.kill()
+    for leftover in directory.folder.glob("p2p-directory.db*"):
+        leftover.unlink()
+    directory.start()
+    directory.wait_for_files("Peer1", ["a"], 10)
+
+
+def test_wrong_password(net):
+    """It serves on, says so without telling the password, and gets in when the user is put right."""
+    directory = net.directory()
+    peer = net.peer("Peer1", directory, files={"a": "x"}, password="not-the-password")
+    wait_until(lambda: " WARNING " in peer.log or " ERROR " in peer.log, what="a word of it")
+    assert "not-the-password" not in peer.whole_log + directory.whole_log
+    with peer.client() as client:
+        assert client.download("a") == b"x"
+    assert directory.peers() == []
+
+
+def test_nothing_secret_in_the_logs(net):
+    directory = net.directory(arguments=["--log-level", "debug"])
+    token = directory.login("Peer2", files=["b"]).json["token"]
+    peer = net.peer("Peer1", directory, files={"a": "x"})
+    directory.wait_for_files("Peer1", ["a"])
+    peer.command("search", "a")
+    assert "sd1234" not in directory.whole_log + peer.whole_log
+    assert token not in directory.whole_log + peer.whole_log
+
+
+def test_without_authentication_it_only_serves(net):
+    directory = net.reference_directory()
+    peer = net.peer("Peer1", directory, files={"a": "x"}, auth_enabled=False)
+    with peer.client() as client:
+        assert client.download("a") == b"x"
+    time.sleep(1)
+    assert directory.logins == []
+
+
+def test_grpc_advertise_is_what_others_are_told(net):
+    directory = net.directory()
+    net.peer("Peer1", directory, files={"a": "x"}, grpc_advertise="peer1.example:9999")
+    directory.wait_for_files("Peer1", ["a"])
+    assert directory.sources("a") == {"Peer1": ["peer1.example:9999"]}
+
+
+def test_the_directory_puts_in_the_address_that_it_sees(net):
+    directory = net.directory()
+    peer = net.peer("Peer1", directory, files={"a": "x"}, ip="0.0.0.0")
+    directory.wait_for_files("Peer1", ["a"])
+    assert directory.sources("a") == {"Peer1": [f"127.0.0.1:{peer.port}"]}
+
+
+def test_a_silent_directory_does_not_stop_the_stop(net):
+    """It accepts and never answers: the peer serves, and stops within its two seconds."""
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        peer = net.peer("Peer1", f"http://127.0.0.1:{silent.getsockname()[1]}", files={"a": "x"})
+        with peer.client() as client:
+            assert client.download("a") == b"x"
+        assert peer.terminate() < 2.0 * harness.PATIENCE
+
+
+@pytest.mark.parametrize("answer", [
+    b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nnope",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{\"token\":12345}",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 59\r\n\r\n"
+    b"{\"token\":\"x\",\"expiry_s\":-5,\"heartbeat_s\":0.0000000001      }",
+    b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 302 Away\r\nLocation: file:///etc/passwd\r\nContent-Length: 0\r\n\r\n",
+    b"garbage\r\n\r\n", b""])
+def test_a_mad_directory(net, answer):
+    """Whatever it answers, the peer serves on and does not hammer it."""
+    import socket
+    import threading
+
+    count = 0
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        def serve():
+            nonlocal count
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                count += 1
+                with connection:
+                    connection.settimeout(2)
+                    try:
+                        connection.recv(65536)
+                        connection.sendall(answer)
+                    except OSError:
+                        pass
+
+        threading.Thread(target=serve, daemon=True).start()
+        peer = net.peer("Peer1", f"http://127.0.0.1:{listener.getsockname()[1]}", files={"a": "x"})
+        wait_until(lambda: count >= 1, what="a login")
+        time.sleep(2)
+        with peer.client() as client:
+            assert client.download("a") == b"x"
+        assert count <= 8
+        peer.terminate()
+        listener.shutdown(socket.SHUT_RDWR)
