@@ -1,7 +1,6 @@
 #include "peer/downloads/transfer.h"
 
 #include "peer/network/chunk.h"
-#include "peer/network/peer_client.h"
 #include "proto/peer.pb-c.h"
 
 #include <inttypes.h>
@@ -121,5 +120,5 @@ enum error_code transfer_run(const struct transfer *transfer, bool *local, struc
         *local = true;
         return error_set(error, ERROR_CANCELLED, "cancelado");
     }
-    return code == ERROR_NONE || *local ? code : peer_explain(transfer->address, error);
+    return code;
 }

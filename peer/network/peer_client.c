@@ -12,29 +12,6 @@
 
 #define UPLOAD_CHUNK_BYTES ((size_t)256 * 1024) /* few messages, and little memory a stream */
 
-enum error_code peer_explain(const struct address *address, struct error *error)
-{
-    char text[ADDRESS_TEXT_BYTES];
-
-    if (!error)
-        return ERROR_IO;
-    switch (error->code) {
-    case ERROR_UNREACHABLE:
-        return error_set(error, error->code, "no hay conexión con %s",
-                         address_format(address, text));
-    case ERROR_TIMEOUT:
-        return error_set(error, error->code, "%s no responde (%d s sin datos)",
-                         address_format(address, text), PEER_STEP_MS / 1000);
-    case ERROR_CANCELLED:
-        return error_set(error, error->code, "cancelado");
-    case ERROR_UNSUPPORTED:
-        return error_set(error, error->code, "%s no ofrece esta operación",
-                         address_format(address, text));
-    default:
-        return error->code;
-    }
-}
-
 /* A call to the peer with its channel; both end together. */
 struct session {
     struct rpc_channel *channel;
@@ -124,8 +101,6 @@ enum error_code peer_list_files(const struct address *address, struct interrupt 
     if (code == ERROR_NONE) {
         take_list((const Peer__ListFilesResponse *)message, list);
         protobuf_c_message_free_unpacked(message, NULL);
-    } else {
-        code = peer_explain(address, error);
     }
     session_close(&session);
     return code;
@@ -233,8 +208,6 @@ enum error_code peer_upload_file(const struct peer_upload *upload,
         result->ok = response->ok;
         text_clean(response->message, result->message, sizeof result->message);
         protobuf_c_message_free_unpacked(message, NULL);
-    } else {
-        code = peer_explain(upload->address, error);
     }
     session_close(&session);
     return code;

@@ -39,7 +39,3 @@ struct peer_upload_result {
 /* ERROR_NONE: the other side has answered, *result says what. */
 MUST_CHECK enum error_code peer_upload_file(const struct peer_upload *upload,
                                             struct peer_upload_result *result, struct error *error);
-
-/* A transport's failure in words that users understand; what the other side said itself stays.
- * Returns error->code. */
-enum error_code peer_explain(const struct address *address, struct error *error);

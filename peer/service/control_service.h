@@ -15,6 +15,7 @@
 
 /* What only the daemon as a whole knows; the callback fills it. */
 struct control_status {
+    char version[32];
     char peer_name[256];
     char address[ADDRESS_TEXT_BYTES]; /* what the directory is told */
     char directory_url[512];
@@ -44,7 +45,8 @@ MUST_CHECK enum error_code control_service_start(const struct control_service_op
 /* The rows for rpc_server_options; borrowed. */
 const struct rpc_service *control_service_rpc(const struct control_service *service);
 
-/* Breaks off what waits for the network and joins. Before rpc_server_stop of its server; calls
- * that come after are refused. NULL is fine. */
+/* Breaks off what waits for the network and joins; calls that come after are refused. The order is
+ * control_service_stop, downloads_stop, rpc_server_free of its server, control_service_free,
+ * downloads_free. NULL is fine. */
 void control_service_stop(struct control_service *service);
-void control_service_free(struct control_service *service); /* after its server is freed */
+void control_service_free(struct control_service *service);

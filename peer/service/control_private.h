@@ -1,0 +1,63 @@
+/*
+ * What the files of the control service share. Used inside service/control_* only.
+ */
+#pragma once
+
+#include "peer/service/control_operation.h"
+#include "peer/service/control_service.h"
+#include "proto/control.pb-c.h"
+
+#include <pthread.h>
+
+struct thread_pool;
+
+struct control_service {
+    struct control_service_options options; /* constant */
+    struct rpc_service rpc;                 /* constant */
+    struct thread_pool *pool;               /* constant; runs the operations */
+
+    pthread_mutex_t lock; /* guards what follows */
+    struct operation *running;
+    bool stopping;
+};
+
+/* Runs the operation on a thread and remembers it, so that stopping can interrupt it, until it is
+ * forgotten. */
+MUST_CHECK enum error_code control_service_run(struct control_service *service,
+                                               struct operation *operation, void (*run)(void *),
+                                               struct error *error);
+void control_service_forget(struct control_service *service, struct operation *operation);
+
+/* The methods; open functions of struct rpc_method. */
+void *control_search_open(void *service, struct rpc_call *call);
+void *control_list_open(void *service, struct rpc_call *call);
+void *control_put_open(void *service, struct rpc_call *call);
+
+void *control_get_open(void *service, struct rpc_call *call);
+enum error_code control_get_message(void *state, const struct rpc_request *request,
+                                    struct error *error);
+enum rpc_step control_get_next(void *state, struct rpc_reply *reply, struct error *error);
+void control_get_close(void *state);
+
+void *control_follow_open(void *service, struct rpc_call *call);
+enum error_code control_follow_message(void *state, const struct rpc_request *request,
+                                       struct error *error);
+enum rpc_step control_follow_next(void *state, struct rpc_reply *reply, struct error *error);
+void control_follow_close(void *state);
+
+enum error_code control_status_call(void *service, const ProtobufCMessage *request,
+                                    struct rpc_reply *reply, struct error *error);
+
+/* A job's status as a message: the memory for it and for what it points to. The status must stay
+ * as long as the message. */
+struct control_job {
+    P2p__Control__Job message;
+    P2p__Control__Failure failure;
+    char *path; /* owned */
+};
+void control_job_fill(struct control_job *job, const struct control_service *service,
+                      struct download_status *status);
+void control_job_done(struct control_job *job);
+
+/* The failure of an error, or NULL for ERROR_NONE; *failure is where it is made. */
+P2p__Control__Failure *control_failure(P2p__Control__Failure *failure, struct error *error);

@@ -1,0 +1,129 @@
+#include "peer/service/control_private.h"
+
+#include "common/memory.h"
+
+#include <stdlib.h>
+
+#define JOBS_SHOWN 1000 /* about 200 bytes each: well within a message */
+
+void control_job_fill(struct control_job *job, const struct control_service *service,
+                      struct download_status *status)
+{
+    P2p__Control__Job *message = &job->message;
+
+    *job = (struct control_job){0};
+    p2p__control__job__init(message);
+    message->id = status->id;
+    message->state = status->state;
+    message->name = status->name.text;
+    message->source = status->source;
+    message->bytes = status->bytes;
+    message->total_bytes = status->total_bytes;
+    message->bytes_per_second = status->bytes_per_second;
+    message->failure = control_failure(&job->failure, &status->error);
+    message->stream = status->destination == DOWNLOAD_SPOOL;
+    if (status->state == DOWNLOAD_DONE && status->destination == DOWNLOAD_SHARE) {
+        job->path = memory_format("%s/%s", share_path(service->options.share), status->stored.text);
+        message->path = job->path;
+        message->stored_name = status->stored.text;
+    }
+}
+
+void control_job_done(struct control_job *job)
+{
+    free(job->path);
+}
+
+static void count_share(const struct control_service *service, P2p__Control__StatusReply *message,
+                        struct error *error)
+{
+    struct share_list list = {0};
+
+    if (share_list_files(service->options.share, &list, error) != ERROR_NONE)
+        return;
+    message->shared_files = (int64_t)list.count;
+    for (size_t i = 0; i < list.count; i++)
+        message->shared_bytes += list.files[i].size_bytes;
+    share_list_done(&list);
+}
+
+static void fill_daemon(P2p__Control__StatusReply *message, struct control_status *status)
+{
+    message->version = status->version;
+    message->peer_name = status->peer_name;
+    message->address = status->address;
+    message->uptime_ms = status->uptime_ms;
+    message->directory_url = status->directory_url;
+    message->directory_enabled = status->directory_enabled;
+    message->directory_connected = status->directory_connected;
+    message->directory_age_ms = status->directory_age_ms;
+    message->directory_error = status->directory_error;
+    message->uploads_running = status->uploads_running;
+}
+
+/* The jobs that are not over. The messages point into what the caller keeps. */
+struct jobs {
+    struct download_status *statuses;
+    struct control_job *items;
+    P2p__Control__Job **pointers;
+    size_t count;
+};
+
+static void jobs_collect(struct jobs *jobs, const struct control_service *service)
+{
+    struct download_status status = {0};
+
+    jobs->statuses = memory_new(JOBS_SHOWN, sizeof *jobs->statuses);
+    jobs->items = memory_new(JOBS_SHOWN, sizeof *jobs->items);
+    jobs->pointers = memory_new(JOBS_SHOWN, sizeof *jobs->pointers);
+    jobs->count = 0;
+    while (jobs->count < JOBS_SHOWN &&
+           downloads_next_change(service->options.downloads, status.revision, &status)) {
+        if (download_state_is_final(status.state))
+            continue;
+        struct control_job *job = &jobs->items[jobs->count];
+        jobs->statuses[jobs->count] = status;
+        control_job_fill(job, service, &jobs->statuses[jobs->count]);
+        jobs->pointers[jobs->count++] = &job->message;
+    }
+}
+
+static void jobs_done(struct jobs *jobs)
+{
+    for (size_t i = 0; i < jobs->count; i++)
+        control_job_done(&jobs->items[i]);
+    free(jobs->statuses);
+    free(jobs->items);
+    free(jobs->pointers);
+}
+
+enum error_code control_status_call(void *context, const ProtobufCMessage *request,
+                                    struct rpc_reply *reply, struct error *error)
+{
+    struct control_service *service = context;
+    P2p__Control__StatusReply message = P2P__CONTROL__STATUS_REPLY__INIT;
+    P2p__Control__Failure failure;
+    struct control_status status = {.directory_age_ms = -1};
+    struct downloads_counts counts = {0};
+    struct error share_error = {0};
+    struct jobs jobs;
+
+    (void)request;
+    service->options.describe(service->options.context, &status);
+    fill_daemon(&message, &status);
+    auto_free char *folder = memory_copy_string(share_path(service->options.share));
+    message.folder = folder;
+    count_share(service, &message, &share_error);
+    message.failure = control_failure(&failure, &share_error);
+    downloads_count(service->options.downloads, &counts);
+    message.downloads_queued = (int64_t)counts.queued;
+    message.downloads_running = (int64_t)counts.running;
+    message.downloads_done = (int64_t)counts.done;
+    message.downloads_failed = (int64_t)counts.failed;
+    jobs_collect(&jobs, service);
+    message.jobs = jobs.pointers;
+    message.n_jobs = jobs.count;
+    enum error_code code = rpc_reply_pack(reply, &message.base, error);
+    jobs_done(&jobs);
+    return code;
+}
