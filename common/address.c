@@ -10,6 +10,8 @@ static bool host_is_good(const char *host, size_t length, bool bracketed)
 {
     if (length == 0 || length >= ADDRESS_HOST_BYTES)
         return false;
+    if (bracketed && !memchr(host, ':', length)) /* brackets are for IPv6 alone (RFC 3986, 3.2.2) */
+        return false;
     for (size_t i = 0; i < length; i++) {
         unsigned char c = (unsigned char)host[i];
         if (!isalnum(c) && c != '.' && c != '-' && c != '_' &&

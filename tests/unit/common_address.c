@@ -51,6 +51,8 @@ static void bad_addresses(void **state)
         "[::1:80",
         "::1]:80",
         "[]:80",
+        "[host]:80",
+        "[8%]:80",
         "a b:80",
         "a/b:80",
         "http://",
