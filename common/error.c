@@ -7,7 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static void format_text(char *text, size_t size, const char *format, va_list arguments)
+static void PRINTF_LIKE(3, 0)
+    format_text(char *text, size_t size, const char *format, va_list arguments)
 {
     int length = vsnprintf(text, size, format, arguments);
 
