@@ -1,0 +1,306 @@
+#include "directory/daemon.h"
+
+#include "common/clock.h"
+#include "common/file_io.h"
+#include "common/memory.h"
+#include "common/signals.h"
+#include "directory/http.h"
+#include "directory/index.h"
+#include "directory/index_writer.h"
+#include "directory/registry.h"
+#include "directory/routes.h"
+#include "directory/user_list.h"
+#include "directory/users.h"
+#include "directory/worker.h"
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum {
+    TICK_MS = 1000,
+    COMMIT_MS = 1000, /* for what was submitted when stopping */
+    THREADS_MAX = 16, /* more loops than that gain nothing: the network is not our work */
+};
+
+/* The registry's way to the database: at most one write is under way. */
+struct write_behind {
+    struct daemon *daemon;
+    struct index_job job;
+    atomic_bool busy;
+    bool failing; /* said so; the writer's thread */
+};
+
+struct daemon {
+    const struct settings *settings;
+    struct users *users;
+    struct registry *registry;
+    struct index *index;
+    struct index_writer *writer;
+    struct worker *worker;
+    struct routes routes;
+    struct http *http;
+    struct write_behind behind;
+};
+
+/* ---- users ---- */
+
+static enum error_code read_users(struct daemon *daemon, struct error *error)
+{
+    const char *path = daemon->settings->users;
+    auto_free char *text = NULL;
+    struct user_list list;
+    size_t length;
+    enum error_code code = file_read(path, USER_LIST_FILE_MAX_BYTES, &text, &length, error);
+
+    if (!code)
+        code = user_list_parse(path, text, length, &list, error);
+    if (code)
+        return code;
+    users_replace(daemon->users, &list);
+    return ERROR_NONE;
+}
+
+static void say_users(const struct daemon *daemon)
+{
+    if (users_count(daemon->users) == 0)
+        log_line(LOG_WARNING, "directory",
+                 "no users in %s: nobody can log in; add one with: p2p-directory user add NAME "
+                 "--users %s, then send SIGHUP",
+                 daemon->settings->users, daemon->settings->users);
+}
+
+static enum error_code start_users(struct daemon *daemon, struct error *error)
+{
+    daemon->users = users_new();
+    enum error_code code = read_users(daemon, error);
+    if (code && code != ERROR_NOT_FOUND)
+        return error_context(error, "users");
+    say_users(daemon);
+    return ERROR_NONE;
+}
+
+static void reread_users(struct daemon *daemon)
+{
+    struct error error;
+
+    if (read_users(daemon, &error)) {
+        log_line(LOG_ERROR, "directory", "users stay as they were: %s", error.text);
+        return;
+    }
+    log_line(LOG_INFO, "directory", "users read again: %zu", users_count(daemon->users));
+    say_users(daemon);
+}
+
+/* ---- registry ---- */
+
+static void log_gone(void *context, const struct registry_peer *peer)
+{
+    struct buffer *names = context;
+
+    buffer_append(names, peer->name, strlen(peer->name) + 1);
+}
+
+static void sweep(struct daemon *daemon)
+{
+    auto_buffer names;
+
+    /* Logged after the registry's lock is given back. */
+    buffer_init(&names, SIZE_MAX / 2);
+    registry_sweep(daemon->registry, clock_boot_ms(), log_gone, &names);
+    for (size_t i = 0; i < names.length; i += strlen(names.data + i) + 1)
+        log_line(LOG_INFO, "directory", "[API] Peer '%s' se ha desconectado por inactividad",
+                 names.data + i);
+}
+
+/* On the writer's thread. */
+static void on_written(struct index_job *job, enum error_code code, const struct error *error)
+{
+    struct write_behind *behind =
+        (struct write_behind *)((char *)job - offsetof(struct write_behind, job));
+
+    if (code)
+        registry_collect_again(behind->daemon->registry, job->records, job->record_count);
+    if (code && !behind->failing)
+        log_line(LOG_ERROR, "directory", "cannot store who is alive: %s", error->text);
+    else if (!code && behind->failing)
+        log_line(LOG_INFO, "directory", "storing who is alive works again");
+    behind->failing = code != ERROR_NONE;
+    index_job_done(job);
+    *job = (struct index_job){0};
+    atomic_store(&behind->busy, false);
+}
+
+static void write_behind(struct daemon *daemon)
+{
+    struct write_behind *behind = &daemon->behind;
+    int64_t now_ms = clock_boot_ms();
+
+    if (atomic_load(&behind->busy))
+        return;
+    size_t count = registry_collect(daemon->registry, &behind->job.records);
+    /* While somebody is active the clock goes on, so that a restart knows the time left. */
+    if (count == 0 && registry_active_count(daemon->registry, now_ms) == 0) {
+        index_job_done(&behind->job);
+        return;
+    }
+    behind->job.record_count = count;
+    behind->job.written_ms = now_ms;
+    behind->job.done = on_written;
+    atomic_store(&behind->busy, true);
+    if (!index_writer_submit(daemon->writer, &behind->job)) {
+        index_job_done(&behind->job);
+        atomic_store(&behind->busy, false);
+    }
+}
+
+static void restore_peer(void *context, struct registry_record *record, int64_t written_ms)
+{
+    registry_restore(context, record, written_ms, clock_boot_ms());
+}
+
+static enum error_code start_index(struct daemon *daemon, struct error *error)
+{
+    enum error_code code = index_open(daemon->settings->database, &daemon->index, error);
+
+    if (code)
+        return error_context(error, "database");
+    daemon->registry = registry_new(daemon->settings->expiry * 1000);
+    code = index_load_peers(daemon->index, restore_peer, daemon->registry, error);
+    if (code)
+        return error_context(error, "database: %s", daemon->settings->database);
+    sweep(daemon);
+    daemon->writer = index_writer_start(daemon->index);
+    return ERROR_NONE;
+}
+
+/* ---- HTTP ---- */
+
+static enum error_code begin_thread(void *context, void **thread, struct error *error)
+{
+    const struct routes *routes = context;
+    const struct daemon *daemon =
+        (const struct daemon *)(const void *)((const char *)routes -
+                                              offsetof(struct daemon, routes));
+    struct index_reader *reader = NULL;
+    enum error_code code = index_reader_open(daemon->settings->database, &reader, error);
+
+    *thread = reader;
+    return code;
+}
+
+static void end_thread(void *context, void *thread)
+{
+    (void)context;
+    index_reader_close(thread);
+}
+
+static unsigned thread_count(void)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+    return cores < 1 ? 1 : cores > THREADS_MAX ? THREADS_MAX : (unsigned)cores;
+}
+
+/* Idle connections are cheap, descriptors are what they need: take all that the system allows. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static enum error_code start_http(struct daemon *daemon, struct error *error)
+{
+    struct http_settings settings = {
+        .threads = thread_count(),
+        .handle = routes_handle,
+        .context = &daemon->routes,
+        .thread_begin = begin_thread,
+        .thread_end = end_thread,
+    };
+    enum error_code code = address_parse(daemon->settings->listen, true, &settings.listen, error);
+
+    raise_descriptor_limit();
+    daemon->routes.login = (struct login_services){
+        .users = daemon->users,
+        .registry = daemon->registry,
+        .worker = daemon->worker,
+        .writer = daemon->writer,
+        .expiry_s = daemon->settings->expiry,
+    };
+    if (!code)
+        code = http_start(&settings, &daemon->http, error);
+    return code ? error_context(error, "listen") : ERROR_NONE;
+}
+
+/* ---- the whole ---- */
+
+enum error_code daemon_start(const struct settings *settings, struct daemon **daemon,
+                             struct error *error)
+{
+    struct daemon *made = memory_new(1, sizeof *made);
+
+    made->settings = settings;
+    made->behind.daemon = made;
+    enum error_code code = start_users(made, error);
+    if (!code)
+        code = start_index(made, error);
+    if (!code) {
+        made->worker = worker_start();
+        code = start_http(made, error);
+    }
+    if (code) {
+        daemon_stop(made);
+        return code;
+    }
+    *daemon = made;
+    return ERROR_NONE;
+}
+
+void daemon_run(struct daemon *daemon)
+{
+    char address[ADDRESS_TEXT_BYTES];
+    int64_t next_ms = clock_boot_ms() + TICK_MS;
+
+    log_line(LOG_INFO, "directory", "ready at http://%s",
+             address_format(http_address(daemon->http), address));
+    for (;;) {
+        int64_t wait_ms = next_ms - clock_boot_ms();
+        int got = signals_wait_ms(wait_ms > 0 ? wait_ms : 0);
+        if (got == SIGTERM || got == SIGINT)
+            break;
+        if (got == SIGHUP)
+            reread_users(daemon);
+        if (clock_boot_ms() < next_ms)
+            continue;
+        next_ms = clock_boot_ms() + TICK_MS;
+        sweep(daemon);
+        write_behind(daemon);
+    }
+    log_line(LOG_INFO, "directory", "stopping");
+}
+
+void daemon_stop(struct daemon *daemon)
+{
+    if (!daemon)
+        return;
+    worker_stop(daemon->worker);
+    if (daemon->writer) {
+        write_behind(daemon);
+        index_writer_stop(daemon->writer, COMMIT_MS);
+    }
+    http_stop(daemon->http);
+    worker_free(daemon->worker);
+    index_writer_free(daemon->writer);
+    registry_free(daemon->registry);
+    index_close(daemon->index);
+    users_free(daemon->users);
+    free(daemon);
+}

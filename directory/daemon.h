@@ -1,0 +1,32 @@
+/*
+ * The directory as a whole: one struct owns everything, built in order and torn down backwards.
+ *
+ * | thread    | how many | owns                                  | stops by               | joined
+ * by | | --------- | -------- | ------------------------------------- | ---------------------- |
+ * --------- | | main      | 1        | signals; a tick a second that sweeps  | SIGTERM, SIGINT | |
+ * |           |          | the registry and writes it behind     |                        | | |
+ * HTTP loop | cores    | its connections and index_reader      | http_stop              | http_stop
+ * | | worker    | 1        | nothing; Argon2 and long bodies       | worker_stop            | the
+ * same  | | writer    | 1        | the index's writing connection        | index_writer_stop      |
+ * the same  |
+ *
+ * Stopping: the worker first (what waits is answered 503), then the writer (what was submitted is
+ * committed), then HTTP, which sends those answers.
+ */
+#pragma once
+
+#include "common/error.h"
+#include "directory/settings.h"
+
+struct daemon;
+
+/* Reads the users, opens the database, listens. The settings are borrowed. *daemon is the caller's.
+ * Errors are one line that names file or key. signals_block and sodium_init come first. */
+MUST_CHECK enum error_code daemon_start(const struct settings *settings, struct daemon **daemon,
+                                        struct error *error);
+
+/* Serves until SIGTERM or SIGINT. */
+void daemon_run(struct daemon *daemon);
+
+/* Within two seconds. NULL is allowed. */
+void daemon_stop(struct daemon *daemon);

@@ -1,0 +1,236 @@
+#include "directory/files_index.h"
+
+#include "common/address.h"
+#include "common/file_name.h"
+#include "common/json_writer.h"
+#include "common/memory.h"
+
+#include <sodium.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Names and urls of every list that can pass the caps on bodies and values. */
+enum { TEXT_LIMIT_BYTES = 1 << 30, NO_URLS = -1 };
+
+struct entry {
+    uint32_t name;
+    int32_t urls; /* offset in texts, or NO_URLS: the usual ones */
+    uint32_t order;
+};
+
+struct files_index {
+    struct entry *entries;
+    size_t count;
+    struct buffer texts; /* names and urls, each ended by NUL */
+    char *usual_urls;
+    unsigned char digest[FILES_INDEX_DIGEST_BYTES];
+};
+
+static enum error_code wrong_shape(struct error *error)
+{
+    return error_set(error, ERROR_INVALID, "files_index: wrong shape");
+}
+
+/* Writes one url, a wildcard host replaced. */
+static enum error_code write_url(struct json_writer *json, const struct json *item,
+                                 const char *client_host, struct error *error)
+{
+    const char *url = json_string(item);
+    struct address address;
+    char text[ADDRESS_TEXT_BYTES];
+
+    if (!url || strlen(url) > FILES_INDEX_URL_MAX_BYTES)
+        return wrong_shape(error);
+    if (address_parse(url, false, &address, NULL) == ERROR_NONE && address_is_wildcard(&address)) {
+        size_t length = strnlen(client_host, sizeof address.host - 1);
+        memcpy(address.host, client_host, length);
+        address.host[length] = '\0';
+        url = address_format(&address, text);
+    }
+    json_write_string(json, NULL, url);
+    return ERROR_NONE;
+}
+
+/* The list of a file's urls as JSON text in out. */
+static enum error_code write_urls(struct buffer *out, const struct json *urls,
+                                  const char *client_host, struct error *error)
+{
+    struct json_writer json;
+    size_t count = 0;
+
+    if (urls && !json_is_array(urls))
+        return wrong_shape(error);
+    buffer_clear(out);
+    json_writer_init(&json, out);
+    json_begin_array(&json, NULL);
+    for (const struct json *item = json_first(urls); item; item = json_next(item)) {
+        if (++count > FILES_INDEX_URLS_MAX || write_url(&json, item, client_host, error))
+            return wrong_shape(error);
+    }
+    json_end_array(&json);
+    return ERROR_NONE;
+}
+
+static uint32_t add_text(struct files_index *index, const char *text)
+{
+    size_t offset = index->texts.length;
+
+    buffer_append(&index->texts, text, strlen(text) + 1);
+    return (uint32_t)offset;
+}
+
+static enum error_code add_entry(struct files_index *index, const struct json *item,
+                                 const char *client_host, struct buffer *urls, struct error *error)
+{
+    const char *text = json_string(json_find(item, "filename"));
+    struct file_name name;
+
+    if (!text || file_name_parse(text, strlen(text), &name, NULL) ||
+        write_urls(urls, json_find(item, "url"), client_host, error))
+        return wrong_shape(error);
+    if (!index->usual_urls)
+        index->usual_urls = memory_copy_string(urls->data);
+    bool usual = strcmp(urls->data, index->usual_urls) == 0;
+    index->entries[index->count] = (struct entry){
+        .name = add_text(index, name.text),
+        .urls = usual ? NO_URLS : (int32_t)add_text(index, urls->data),
+        .order = (uint32_t)index->count,
+    };
+    index->count++;
+    return ERROR_NONE;
+}
+
+static int compare_entries(const void *left, const void *right, void *texts)
+{
+    const struct entry *a = left;
+    const struct entry *b = right;
+    int order = strcmp((const char *)texts + a->name, (const char *)texts + b->name);
+
+    return order ? order : (a->order < b->order ? -1 : 1);
+}
+
+static void sort_unique(struct files_index *index)
+{
+    size_t kept = 0;
+
+    if (index->count == 0)
+        return;
+    qsort_r(index->entries, index->count, sizeof *index->entries, compare_entries,
+            index->texts.data);
+    for (size_t i = 0; i < index->count; i++) {
+        bool repeated = i + 1 < index->count &&
+                        strcmp(files_index_name(index, i), files_index_name(index, i + 1)) == 0;
+        if (!repeated)
+            index->entries[kept++] = index->entries[i];
+    }
+    index->count = kept;
+}
+
+static void make_digest(struct files_index *index)
+{
+    crypto_generichash_state state;
+
+    crypto_generichash_init(&state, NULL, 0, sizeof index->digest);
+    for (size_t i = 0; i < index->count; i++) {
+        const char *name = files_index_name(index, i);
+        const char *urls = files_index_urls(index, i);
+        crypto_generichash_update(&state, (const unsigned char *)name, strlen(name) + 1);
+        if (urls)
+            crypto_generichash_update(&state, (const unsigned char *)urls, strlen(urls));
+        crypto_generichash_update(&state, (const unsigned char *)"", 1);
+    }
+    crypto_generichash_update(&state, (const unsigned char *)index->usual_urls,
+                              strlen(index->usual_urls));
+    crypto_generichash_final(&state, index->digest, sizeof index->digest);
+}
+
+enum error_code files_index_from_json(const struct json *list, const char *client_host,
+                                      struct files_index **index, struct error *error)
+{
+    auto_buffer urls;
+    enum error_code code = ERROR_NONE;
+
+    buffer_init(&urls, TEXT_LIMIT_BYTES);
+    if (!json_is_array(list))
+        return wrong_shape(error);
+    struct files_index *made = memory_new(1, sizeof *made);
+    buffer_init(&made->texts, TEXT_LIMIT_BYTES);
+    made->entries = memory_new(json_count(list), sizeof *made->entries);
+    for (const struct json *item = json_first(list); item && !code; item = json_next(item))
+        code = add_entry(made, item, client_host, &urls, error);
+    if (!code && made->texts.failed)
+        code = error_set(error, ERROR_TOO_LARGE, "files_index: too large");
+    if (code) {
+        files_index_free(made);
+        return code;
+    }
+    if (!made->usual_urls)
+        made->usual_urls = memory_copy_string("[]");
+    sort_unique(made);
+    make_digest(made);
+    *index = made;
+    return ERROR_NONE;
+}
+
+enum error_code files_index_check_size(const char *text, size_t length, struct error *error)
+{
+    size_t values = 0;
+
+    if (length <= FILES_INDEX_VALUES_MAX)
+        return ERROR_NONE;
+    for (size_t i = 0; i < length; i++)
+        values += text[i] == ',' || text[i] == '[' || text[i] == '{';
+    if (values > FILES_INDEX_VALUES_MAX)
+        return error_set(error, ERROR_TOO_LARGE, "files_index: more than %d values",
+                         FILES_INDEX_VALUES_MAX);
+    return ERROR_NONE;
+}
+
+enum error_code files_index_parse(const char *text, size_t length, const char *client_host,
+                                  struct files_index **index, struct error *error)
+{
+    auto_json *root = NULL;
+    enum error_code code = files_index_check_size(text, length, error);
+
+    if (!code)
+        code = json_parse(text, length, &root, error);
+    return code ? code : files_index_from_json(root, client_host, index, error);
+}
+
+void files_index_free(struct files_index *index)
+{
+    if (!index)
+        return;
+    free(index->entries);
+    buffer_done(&index->texts);
+    free(index->usual_urls);
+    free(index);
+}
+
+size_t files_index_count(const struct files_index *index)
+{
+    return index->count;
+}
+
+const char *files_index_name(const struct files_index *index, size_t item)
+{
+    return index->texts.data + index->entries[item].name;
+}
+
+const char *files_index_urls(const struct files_index *index, size_t item)
+{
+    int32_t urls = index->entries[item].urls;
+
+    return urls == NO_URLS ? NULL : index->texts.data + urls;
+}
+
+const char *files_index_usual_urls(const struct files_index *index)
+{
+    return index->usual_urls;
+}
+
+const unsigned char *files_index_digest(const struct files_index *index)
+{
+    return index->digest;
+}

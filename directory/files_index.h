@@ -1,0 +1,52 @@
+/*
+ * A peer's list of files, as it arrives in files_index: a JSON list of
+ * {"filename": string, "url": list of strings}. Pure: JSON in, checked list out.
+ *
+ * Unknown keys are ignored and "url" may be missing. Names are checked (common/file_name.h), sorted
+ * by their bytes and unique: of a name that is given twice the last counts, as in the reference.
+ * A url "0.0.0.0:PORT" or "[::]:PORT" means that the peer does not know its address: the host is
+ * replaced by the one that the request came from. Other urls stay as they were given.
+ *
+ * A peer nearly always gives the same urls for all of its files, so the list keeps the first
+ * file's as the usual ones, and only what differs a file.
+ */
+#pragma once
+
+#include "common/buffer.h"
+#include "common/error.h"
+#include "common/json.h"
+
+#include <stddef.h>
+
+#define FILES_INDEX_URLS_MAX      64   /* addresses of one peer; more is no address list */
+#define FILES_INDEX_URL_MAX_BYTES 1024 /* a host name has 253 bytes at most */
+/* JSON values in one document: a million files with one url. The parser takes some 80 bytes for
+ * each, so that a body of 64 MiB of "[[],[],..." would otherwise take 1.7 GiB. */
+#define FILES_INDEX_VALUES_MAX   4000000
+#define FILES_INDEX_DIGEST_BYTES 32
+
+struct files_index;
+
+/* Parses JSON text. client_host (an address without brackets) replaces wildcard hosts; *index is
+ * owned by the caller. ERROR_INVALID for anything that is not the shape above. */
+MUST_CHECK enum error_code files_index_parse(const char *text, size_t length,
+                                             const char *client_host, struct files_index **index,
+                                             struct error *error);
+/* The same from a value that is parsed already. */
+MUST_CHECK enum error_code files_index_from_json(const struct json *list, const char *client_host,
+                                                 struct files_index **index, struct error *error);
+void files_index_free(struct files_index *index);
+
+/* ERROR_TOO_LARGE when JSON text has more values than FILES_INDEX_VALUES_MAX; before parsing. */
+MUST_CHECK enum error_code files_index_check_size(const char *text, size_t length,
+                                                  struct error *error);
+
+size_t files_index_count(const struct files_index *index);
+/* Borrowed until files_index_free; item counts from 0 in the order of the names' bytes. */
+const char *files_index_name(const struct files_index *index, size_t item);
+/* JSON list of strings, or NULL: the usual ones. */
+const char *files_index_urls(const struct files_index *index, size_t item);
+const char *files_index_usual_urls(const struct files_index *index);
+
+/* A digest of all of it: equal lists have equal digests. FILES_INDEX_DIGEST_BYTES bytes. */
+const unsigned char *files_index_digest(const struct files_index *index);

@@ -1,0 +1,97 @@
+/*
+ * The database: files of each peer, and what survives a restart of the registry. The only module
+ * that knows SQLite. It decides nothing and starts no thread.
+ *
+ * Schema (user_version 1, application_id "P2PD"):
+ *   peers  id, name, token, seen_ms, sequence: as in registry.h. urls, digest: of the stored list.
+ *          digest NULL: no list was ever stored.
+ *   files  (name, peer_id) is the key, so that a search is one descent. urls NULL: the peer's usual
+ *          ones. files_by_peer serves replacing a list and listing everything in a stable order.
+ *   state  written_ms: the boot clock at the last write of the registry.
+ * Every row of files has its row of peers (written in the same transaction).
+ *
+ * WAL with synchronous NORMAL: what was committed survives any end of the process (kill -9); a
+ * power cut may lose the last commits, never the consistency, and peers send their list again after
+ * it.
+ *
+ * struct index is the one writing connection: one thread at a time (index_writer). Each struct
+ * index_reader belongs to one thread and never waits for the writer. No read transaction outlives
+ * a call, so the write-ahead log can always be folded back.
+ */
+#pragma once
+
+#include "common/error.h"
+#include "common/file_name.h"
+#include "directory/files_index.h"
+#include "directory/registry.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct index;
+
+/* Opens or makes the database and checks it whole (SQLite's quick_check). ERROR_CORRUPT: damaged;
+ * ERROR_INVALID: no database of ours (nothing is changed then); ERROR_BUSY: another directory has
+ * it open. *index is the caller's. */
+MUST_CHECK enum error_code index_open(const char *path, struct index **index, struct error *error);
+void index_close(struct index *index);
+
+/* Hands every stored peer to the function, which takes the record's strings. */
+typedef void index_peer_fn(void *context, struct registry_record *record, int64_t written_ms);
+MUST_CHECK enum error_code index_load_peers(struct index *index, index_peer_fn *take, void *context,
+                                            struct error *error);
+
+/* One transaction: begin, stores, commit; any failure must be followed by a rollback.
+ * ERROR_NO_SPACE: the disk is full; ERROR_CANCELLED: index_interrupt. */
+MUST_CHECK enum error_code index_begin(struct index *index, struct error *error);
+MUST_CHECK enum error_code index_commit(struct index *index, struct error *error);
+void index_rollback(struct index *index);
+
+/* Liveness of a peer (not urls and digest). */
+MUST_CHECK enum error_code
+index_store_peer(struct index *index, const struct registry_record *record, struct error *error);
+MUST_CHECK enum error_code index_store_clock(struct index *index, int64_t written_ms,
+                                             struct error *error);
+
+/* Called for each name that the peer did not have. */
+typedef void index_added_fn(void *context, const char *name);
+
+/* Makes the peer's list equal to files, writing only what differs. */
+MUST_CHECK enum error_code index_replace_files(struct index *index, int64_t peer_id,
+                                               const struct files_index *files,
+                                               index_added_fn *added, void *context,
+                                               struct error *error);
+
+/* Any thread: what runs or comes next on the writing connection fails with ERROR_CANCELLED. */
+void index_interrupt(struct index *index);
+
+struct index_reader;
+
+MUST_CHECK enum error_code index_reader_open(const char *path, struct index_reader **reader,
+                                             struct error *error);
+void index_reader_close(struct index_reader *reader);
+
+/* One stored file. Strings are borrowed until the function returns; urls NULL: the usual ones. */
+struct index_file {
+    int64_t peer_id;
+    const char *name;
+    const char *urls;
+};
+/* False stops. */
+typedef bool index_file_fn(void *context, const struct index_file *file);
+
+/* Everybody who shares the name, by rising id. */
+MUST_CHECK enum error_code index_search(struct index_reader *reader, const struct file_name *name,
+                                        index_file_fn *visit, void *context, struct error *error);
+
+/* A place in the order of index_list: by peer, then by name. All zero is the beginning. */
+struct index_place {
+    int64_t peer_id;
+    char name[FILE_NAME_MAX_BYTES + 1];
+};
+
+/* Up to max files after the place. */
+MUST_CHECK enum error_code index_list(struct index_reader *reader, const struct index_place *after,
+                                      size_t max, index_file_fn *visit, void *context,
+                                      struct error *error);

@@ -1,0 +1,231 @@
+#include "directory/listing.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/memory.h"
+#include "common/text.h"
+#include "directory/replies.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    PEERS_AT_ONCE = 256, /* taken under one lock of the registry */
+    ROWS_AT_ONCE = 128,  /* of the index in one read */
+};
+
+/* ---- cursors ---- */
+
+const char *listing_format_cursor(const struct index_place *place, char out[LISTING_CURSOR_BYTES])
+{
+    int length = snprintf(out, LISTING_CURSOR_BYTES, "%" PRId64 ".", place->peer_id);
+    char *end = out + length;
+
+    for (const char *c = place->name; *c; c++)
+        end += snprintf(end, 3, "%02x", (unsigned)(unsigned char)*c);
+    return out;
+}
+
+static bool hex_digit(char c, unsigned *value)
+{
+    if (c >= '0' && c <= '9')
+        *value = *value << 4 | (unsigned)(c - '0');
+    else if (c >= 'a' && c <= 'f')
+        *value = *value << 4 | (unsigned)(c - 'a' + 10);
+    else
+        return false;
+    return true;
+}
+
+enum error_code listing_parse_cursor(const char *cursor, struct index_place *place,
+                                     struct error *error)
+{
+    const char *dot = strchr(cursor, '.');
+    char number[24] = "";
+    long long id;
+    size_t used = 0;
+
+    *place = (struct index_place){0};
+    if (dot && (size_t)(dot - cursor) < sizeof number)
+        memcpy(number, cursor, (size_t)(dot - cursor));
+    if (!dot || !text_to_integer(number, 0, INT64_MAX, &id))
+        return error_set(error, ERROR_INVALID, TEXT_BAD_CURSOR);
+    place->peer_id = id;
+    for (const char *c = dot + 1; *c; c += 2) {
+        unsigned byte = 0;
+        if (used == FILE_NAME_MAX_BYTES || !hex_digit(c[0], &byte) || !hex_digit(c[1], &byte))
+            return error_set(error, ERROR_INVALID, TEXT_BAD_CURSOR);
+        place->name[used++] = (char)byte;
+    }
+    return ERROR_NONE;
+}
+
+/* ---- peers ---- */
+
+struct peers {
+    struct json_writer json;
+    uint64_t last; /* sequence of the last one given */
+    size_t given;  /* of this round */
+};
+
+static void add_peer(void *context, const struct registry_peer *peer)
+{
+    struct peers *peers = context;
+
+    reply_peers_add(&peers->json, peer->name);
+    peers->last = peer->sequence;
+    peers->given++;
+}
+
+static void note_peer(void *context, const struct registry_peer *peer)
+{
+    (void)peer;
+    *(bool *)context = true;
+}
+
+enum error_code listing_peers(struct registry *registry, const struct listing_page *page,
+                              struct http_reply *reply, struct error *error)
+{
+    struct peers peers = {0};
+    int64_t now_ms = clock_boot_ms();
+    size_t left = page->limit ? page->limit : SIZE_MAX;
+    bool more = false;
+    char cursor[32];
+    long long after = 0;
+
+    if (page->cursor && !text_to_integer(page->cursor, 0, INT64_MAX, &after))
+        return error_set(error, ERROR_INVALID, TEXT_BAD_CURSOR);
+    peers.last = (uint64_t)after;
+    reply_peers_begin(reply, &peers.json);
+    do {
+        peers.given = 0;
+        registry_list(registry, peers.last, left < PEERS_AT_ONCE ? left : PEERS_AT_ONCE, now_ms,
+                      add_peer, &peers);
+        left -= peers.given;
+    } while (peers.given > 0 && left > 0);
+    if (left == 0)
+        registry_list(registry, peers.last, 1, now_ms, note_peer, &more);
+    snprintf(cursor, sizeof cursor, "%" PRIu64, peers.last);
+    reply_peers_end(&peers.json, more ? cursor : NULL);
+    if (reply->body.failed) {
+        buffer_done(&reply->body);
+        return error_set(error, ERROR_IO, "the list of peers is too long");
+    }
+    return ERROR_NONE;
+}
+
+/* ---- files ---- */
+
+/* A list of files on its way; the sending loop's. */
+struct files {
+    struct registry *registry;
+    struct index_reader *reader;
+    struct buffer out; /* what the next pieces are taken from */
+    size_t sent;       /* of it */
+    struct json_writer json;
+    struct index_place last; /* given */
+    size_t left;             /* of the limit; SIZE_MAX: all */
+    size_t rows;             /* of this round */
+    const char *name;        /* of the row that is being joined */
+    const char *urls;
+    bool limited, more, ended;
+};
+
+static void join_file(void *context, const struct registry_peer *peer)
+{
+    struct files *files = context;
+
+    reply_files_add(&files->json, peer->name, files->name, files->urls ? files->urls : peer->urls);
+}
+
+static bool add_file(void *context, const struct index_file *file)
+{
+    struct files *files = context;
+
+    files->rows++;
+    if (files->left == 0) {
+        files->more = true;
+        return false;
+    }
+    files->left--;
+    files->name = file->name;
+    files->urls = file->urls;
+    registry_visit(files->registry, file->peer_id, 0, join_file, files);
+    files->last.peer_id = file->peer_id;
+    size_t length = strnlen(file->name, FILE_NAME_MAX_BYTES);
+    memcpy(files->last.name, file->name, length);
+    files->last.name[length] = '\0';
+    return true;
+}
+
+/* Reads the next rows into out. */
+static enum error_code read_more(struct files *files, struct error *error)
+{
+    char cursor[LISTING_CURSOR_BYTES];
+    struct index_place after = files->last;
+    size_t wanted = files->left < ROWS_AT_ONCE ? files->left + 1 : (size_t)ROWS_AT_ONCE;
+
+    buffer_clear(&files->out);
+    files->sent = 0;
+    files->rows = 0;
+    enum error_code code = index_list(files->reader, &after, wanted, add_file, files, error);
+    if (!code && (files->rows < wanted || files->more)) {
+        reply_files_end(&files->json, files->limited && files->more
+                                          ? listing_format_cursor(&files->last, cursor)
+                                          : NULL);
+        files->ended = true;
+    }
+    if (!code && files->out.failed)
+        code = error_set(error, ERROR_TOO_LARGE, "a piece of the list is too long");
+    return code;
+}
+
+static long stream_files(void *stream, char *out, size_t size)
+{
+    struct files *files = stream;
+    struct error error;
+
+    if (files->sent == files->out.length && !files->ended && read_more(files, &error)) {
+        log_line(LOG_ERROR, "directory", "cannot read the index: %s", error.text);
+        return -1;
+    }
+    size_t length = files->out.length - files->sent;
+    if (length > size)
+        length = size;
+    if (length > 0)
+        memcpy(out, files->out.data + files->sent, length);
+    files->sent += length;
+    return (long)length;
+}
+
+static void free_files(void *stream)
+{
+    struct files *files = stream;
+
+    buffer_done(&files->out);
+    free(files);
+}
+
+enum error_code listing_files(struct registry *registry, struct index_reader *reader,
+                              const struct listing_page *page, struct http_reply *reply,
+                              struct error *error)
+{
+    struct index_place start = {0};
+
+    if (page->cursor && listing_parse_cursor(page->cursor, &start, error))
+        return ERROR_INVALID;
+    struct files *files = memory_new(1, sizeof *files);
+    files->registry = registry;
+    files->reader = reader;
+    files->last = start;
+    files->limited = page->limit > 0;
+    files->left = page->limit ? page->limit : SIZE_MAX;
+    buffer_init(&files->out, REPLY_MAX_BYTES);
+    json_writer_init(&files->json, &files->out);
+    reply_files_begin(&files->json);
+    *reply = (struct http_reply){
+        .status = 200, .stream = stream_files, .stream_context = files, .stream_free = free_files};
+    return ERROR_NONE;
+}

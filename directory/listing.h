@@ -1,0 +1,39 @@
+/*
+ * The two lists that can be long: active peers and all files. Files are streamed, a piece at a
+ * time, each piece one short read of the index, so that a list of any size takes constant memory
+ * and a slow reader holds nothing back.
+ *
+ * With a limit a reply has at most that many entries and, when more follow, a "cursor" to ask for
+ * them. A cursor stays good whatever happens between the pages; it names the last entry that was
+ * given. Without a limit the reply has the reference's shape exactly.
+ */
+#pragma once
+
+#include "common/error.h"
+#include "directory/http.h"
+#include "directory/index.h"
+#include "directory/registry.h"
+
+#include <stddef.h>
+
+#define LISTING_LIMIT_MAX 10000
+
+struct listing_page {
+    size_t limit;       /* 0: all */
+    const char *cursor; /* NULL: from the beginning */
+};
+
+/* Loop threads. ERROR_INVALID for a cursor that we did not give. */
+MUST_CHECK enum error_code listing_peers(struct registry *registry, const struct listing_page *page,
+                                         struct http_reply *reply, struct error *error);
+/* The reader is borrowed until the reply is sent: it is the calling loop's. */
+MUST_CHECK enum error_code listing_files(struct registry *registry, struct index_reader *reader,
+                                         const struct listing_page *page, struct http_reply *reply,
+                                         struct error *error);
+
+#define LISTING_CURSOR_BYTES (24 + 2 * FILE_NAME_MAX_BYTES)
+
+/* "ID.NAME-IN-HEXADECIMAL". Pure. */
+const char *listing_format_cursor(const struct index_place *place, char out[LISTING_CURSOR_BYTES]);
+MUST_CHECK enum error_code listing_parse_cursor(const char *cursor, struct index_place *place,
+                                                struct error *error);

@@ -1,0 +1,41 @@
+/*
+ * POST /login: who it is, then what he shares. What takes long goes to other threads, and the reply
+ * follows from there:
+ *
+ *   HTTP thread ──long body, unknown password──▶ worker ─┐
+ *        │                                               ▼
+ *        └───────────short and known────────────▶ registry ──new peer, changed list──▶ writer ─▶
+ * reply └──nothing new──────────────────────────▶ reply
+ *
+ * The order of the checks is the reference's: what is missing (422), the password (401), the list
+ * (400). Of a bad list nothing is stored and the peer stays as it was.
+ */
+#pragma once
+
+#include "directory/http.h"
+#include "directory/index_writer.h"
+#include "directory/registry.h"
+#include "directory/users.h"
+#include "directory/worker.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Bodies and lists longer than this are parsed by the worker: about a millisecond's work. */
+#define LOGIN_SHORT_BYTES (64 << 10)
+/* Names of newly indexed files that one login writes to the log. */
+#define LOGIN_LOGGED_FILES INDEX_WRITER_ADDED_MAX
+
+/* What a login needs of the daemon; borrowed for as long as requests are served. */
+struct login_services {
+    struct users *users;
+    struct registry *registry;
+    struct worker *worker;
+    struct index_writer *writer;
+    int64_t expiry_s;
+};
+
+/* As http_handler: true with the reply, or false and the reply follows. query is the target's part
+ * behind the '?', "" for none, changeable until the reply. */
+bool login_handle(const struct login_services *services, struct http_exchange *exchange,
+                  char *query, size_t query_length, struct http_reply *reply);

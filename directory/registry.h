@@ -1,0 +1,98 @@
+/*
+ * Who is alive, in memory. Time is passed in (milliseconds of the boot clock, common/clock.h), so a
+ * step of the wall clock expires nobody. Any thread; one lock, held for memory only.
+ *
+ *            login                    login: seen = now
+ *   unknown ───────▶ active (sequence n) ◀───┐
+ *                      │  ▲ └────────────────┘
+ *   expiry passed, seen │  │ login: new sequence, new token
+ *   by sweep or login   ▼  │
+ *                     expired (sequence 0; keeps id, urls and digest, its files are kept too)
+ *
+ * Every peer that ever logged in has an id that is never given to another. The sequence counts
+ * activations and is the login order.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define REGISTRY_TOKEN_BYTES  33 /* 128 bits in hexadecimal and a NUL */
+#define REGISTRY_DIGEST_BYTES 32
+
+struct registry;
+
+/* What is stored of a peer. */
+struct registry_record {
+    int64_t id; /* from 1 on */
+    char *name; /* owned */
+    char token[REGISTRY_TOKEN_BYTES];
+    int64_t seen_ms;
+    uint64_t sequence; /* 0: not active */
+    char *urls;        /* owned; JSON list of the peer's usual urls */
+    bool has_digest;   /* a files_index was stored */
+    unsigned char digest[REGISTRY_DIGEST_BYTES];
+};
+
+void registry_record_done(struct registry_record *record);
+
+struct registry *registry_new(int64_t expiry_ms);
+void registry_free(struct registry *registry);
+
+/* Puts back a stored peer (its strings are taken). written_ms: the boot clock at the last write
+ * before the restart; the peer keeps the time that it had left then. Before any other call. */
+void registry_restore(struct registry *registry, struct registry_record *record, int64_t written_ms,
+                      int64_t now_ms);
+
+struct registry_login {
+    int64_t id;
+    char token[REGISTRY_TOKEN_BYTES];
+    bool became_active; /* it was not; the token is new */
+    bool had_expired;   /* became_active, and no sweep had noticed the expiry yet */
+    bool has_digest;
+    unsigned char digest[REGISTRY_DIGEST_BYTES]; /* of the list that is stored */
+};
+
+/* The peer is alive now. name is a good one (its password was right). */
+void registry_log_in(struct registry *registry, const char *name, int64_t now_ms,
+                     struct registry_login *login);
+
+/* What is known of a peer during a visit; borrowed until the visitor returns. */
+struct registry_peer {
+    int64_t id;
+    const char *name;
+    const char *urls; /* JSON list */
+    uint64_t sequence;
+    bool active;
+};
+/* Called under the lock: touches memory only and calls nothing of the registry. */
+typedef void registry_visitor(void *context, const struct registry_peer *peer);
+
+/* False, and no visit, when there is no such peer. */
+bool registry_visit(struct registry *registry, int64_t id, int64_t now_ms,
+                    registry_visitor *visitor, void *context);
+
+/* Visits up to max active peers in login order, those after the sequence. */
+void registry_list(struct registry *registry, uint64_t after, size_t max, int64_t now_ms,
+                   registry_visitor *visitor, void *context);
+
+size_t registry_active_count(struct registry *registry, int64_t now_ms);
+
+/* Takes those out of the active ones whose time is over, and tells each (its `active` is false). */
+void registry_sweep(struct registry *registry, int64_t now_ms, registry_visitor *visitor,
+                    void *context);
+
+/* The digest and usual urls of the list that was committed for the peer. */
+void registry_set_index(struct registry *registry, int64_t id,
+                        const unsigned char digest[REGISTRY_DIGEST_BYTES], const char *urls);
+
+/* A copy of one peer's record; false when there is no such peer. The caller's (record_done). */
+bool registry_get(struct registry *registry, int64_t id, struct registry_record *record);
+
+/* Copies of the records that changed since they were collected last; *records is the caller's
+ * (each record_done, then free). */
+size_t registry_collect(struct registry *registry, struct registry_record **records);
+/* Those could not be stored: they count as changed again. */
+void registry_collect_again(struct registry *registry, const struct registry_record *records,
+                            size_t count);

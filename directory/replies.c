@@ -1,0 +1,178 @@
+#include "directory/replies.h"
+
+#include "common/memory.h"
+#include "directory/version.h"
+
+void reply_begin(struct http_reply *reply, unsigned status)
+{
+    *reply = (struct http_reply){.status = status};
+    buffer_init(&reply->body, REPLY_MAX_BYTES);
+}
+
+void reply_greeting(struct http_reply *reply)
+{
+    struct json_writer json;
+
+    reply_begin(reply, 200);
+    json_writer_init(&json, &reply->body);
+    json_begin_object(&json, NULL);
+    json_write_string(&json, "mensaje", "Directorio P2P en funcionamiento");
+    json_write_string(&json, "version", P2P_VERSION);
+    json_end_object(&json);
+}
+
+void reply_detail(struct http_reply *reply, unsigned status, const char *text)
+{
+    struct json_writer json;
+
+    reply_begin(reply, status);
+    json_writer_init(&json, &reply->body);
+    json_begin_object(&json, NULL);
+    json_write_string(&json, "detail", text);
+    json_end_object(&json);
+}
+
+void reply_method_not_allowed(struct http_reply *reply, const char *allow)
+{
+    reply_detail(reply, 405, TEXT_WRONG_METHOD);
+    reply->allow = allow;
+}
+
+void reply_failure(struct http_reply *reply, enum error_code code, const struct error *error)
+{
+    switch (code) {
+    case ERROR_DENIED:
+        reply_detail(reply, 401, TEXT_WRONG_CREDENTIALS);
+        return;
+    case ERROR_INVALID:
+        reply_detail(reply, 400, error->text);
+        return;
+    case ERROR_BUSY:
+        reply_detail(reply, 503, TEXT_BUSY);
+        return;
+    case ERROR_CANCELLED:
+        reply_detail(reply, 503, TEXT_STOPPING);
+        return;
+    case ERROR_TOO_LARGE:
+        reply_detail(reply, 413, TEXT_BODY_TOO_LARGE);
+        return;
+    case ERROR_NO_SPACE:
+        reply_detail(reply, 503, "No se pudo guardar: el disco del directorio está lleno");
+        return;
+    default:
+        break;
+    }
+    /* The operator's words are in the log. */
+    reply_detail(reply, 503, "No se pudo leer o guardar en la base de datos del directorio");
+}
+
+void reply_missing(struct http_reply *reply, const char *const *names, size_t count)
+{
+    struct json_writer json;
+
+    reply_begin(reply, 422);
+    json_writer_init(&json, &reply->body);
+    json_begin_object(&json, NULL);
+    json_begin_array(&json, "detail");
+    for (size_t i = 0; i < count; i++) {
+        json_begin_object(&json, NULL);
+        json_write_string(&json, "type", "missing");
+        json_begin_array(&json, "loc");
+        json_write_string(&json, NULL, "query");
+        json_write_string(&json, NULL, names[i]);
+        json_end_array(&json);
+        json_write_string(&json, "msg", "Field required");
+        json_write_null(&json, "input");
+        json_end_object(&json);
+    }
+    json_end_array(&json);
+    json_end_object(&json);
+}
+
+void reply_login(struct http_reply *reply, const char *token, int64_t expiry_s)
+{
+    struct json_writer json;
+
+    reply_begin(reply, 200);
+    json_writer_init(&json, &reply->body);
+    json_begin_object(&json, NULL);
+    json_write_string(&json, "status", "OK");
+    json_write_string(&json, "token", token);
+    json_write_integer(&json, "expiry_s", expiry_s);
+    json_write_integer(&json, "heartbeat_s", expiry_s < 3 ? 1 : expiry_s / 3);
+    json_end_object(&json);
+}
+
+void reply_search_begin(struct http_reply *reply, struct json_writer *json, const char *name)
+{
+    reply_begin(reply, 200);
+    json_writer_init(json, &reply->body);
+    json_begin_object(json, NULL);
+    json_write_string(json, "archivo", name);
+    json_begin_array(json, "disponible_en");
+}
+
+void reply_search_add(struct json_writer *json, const char *peer, const char *urls)
+{
+    json_begin_object(json, NULL);
+    json_write_string(json, "peer", peer);
+    json_write_raw(json, "url", urls);
+    json_end_object(json);
+}
+
+void reply_search_end(struct json_writer *json)
+{
+    json_end_array(json);
+    json_end_object(json);
+}
+
+void reply_search_nothing(struct http_reply *reply, const char *name, bool shared_once)
+{
+    auto_free char *text =
+        memory_format(shared_once ? "Archivo '%s' encontrado pero los peers no están activos"
+                                  : "Archivo '%s' no encontrado",
+                      name);
+
+    reply_detail(reply, 404, text);
+}
+
+void reply_peers_begin(struct http_reply *reply, struct json_writer *json)
+{
+    reply_begin(reply, 200);
+    json_writer_init(json, &reply->body);
+    json_begin_object(json, NULL);
+    json_begin_array(json, "peers");
+}
+
+void reply_peers_add(struct json_writer *json, const char *peer)
+{
+    json_write_string(json, NULL, peer);
+}
+
+void reply_peers_end(struct json_writer *json, const char *cursor)
+{
+    json_end_array(json);
+    if (cursor)
+        json_write_string(json, "cursor", cursor);
+    json_end_object(json);
+}
+
+void reply_files_begin(struct json_writer *json)
+{
+    json_begin_object(json, NULL);
+    json_begin_array(json, "archivos");
+}
+
+void reply_files_add(struct json_writer *json, const char *peer, const char *file, const char *urls)
+{
+    json_begin_object(json, NULL);
+    json_write_string(json, "peer", peer);
+    json_write_string(json, "filename", file);
+    json_write_raw(json, "url", urls);
+    json_end_object(json);
+}
+
+void reply_files_end(struct json_writer *json, const char *cursor)
+{
+    reply_peers_end(json, cursor);
+}

@@ -1,0 +1,64 @@
+/*
+ * All that users of the directory read: texts and field names of the replies, each body in one
+ * function. Pure: writes JSON into the reply's buffer. Names and statuses are the reference's.
+ */
+#pragma once
+
+#include "common/error.h"
+#include "common/file_name.h"
+#include "common/json_writer.h"
+#include "directory/http.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Replies of this length at most; longer lists are streamed or paged. */
+#define REPLY_MAX_BYTES (64 << 20)
+
+#define TEXT_WRONG_CREDENTIALS "Usuario o contraseña incorrectos"
+#define TEXT_BAD_FILES_INDEX   "Formato inválido en files_index"
+#define TEXT_NOT_FOUND         "Not Found"
+#define TEXT_WRONG_METHOD      "Method Not Allowed"
+#define TEXT_TARGET_TOO_LONG   "La URL es demasiado larga"
+#define TEXT_BODY_TOO_LARGE    "El cuerpo de la petición es demasiado grande"
+#define TEXT_BUSY              "El directorio está ocupado; intente de nuevo más tarde"
+#define TEXT_STOPPING          "El directorio se está deteniendo"
+#define TEXT_BAD_ENCODING      "Codificación por ciento inválida"
+#define TEXT_BAD_BODY          "El cuerpo de la petición no es un objeto JSON válido"
+#define TEXT_BAD_LIMIT         "limit debe ser un número entre 1 y 10000"
+#define TEXT_BAD_CURSOR        "cursor inválido"
+
+/* Starts an empty reply. */
+void reply_begin(struct http_reply *reply, unsigned status);
+
+void reply_greeting(struct http_reply *reply);
+
+/* {"detail":"..."} */
+void reply_detail(struct http_reply *reply, unsigned status, const char *text);
+void reply_method_not_allowed(struct http_reply *reply, const char *allow);
+
+/* A failure inside, by its code: the one place where codes become statuses. */
+void reply_failure(struct http_reply *reply, enum error_code code, const struct error *error);
+
+/* 422 for required query arguments that are not there. */
+void reply_missing(struct http_reply *reply, const char *const *names, size_t count);
+
+void reply_login(struct http_reply *reply, const char *token, int64_t expiry_s);
+
+/* {"archivo":F,"disponible_en":[...]}: begin, one add for each peer, end. */
+void reply_search_begin(struct http_reply *reply, struct json_writer *json, const char *name);
+void reply_search_add(struct json_writer *json, const char *peer, const char *urls);
+void reply_search_end(struct json_writer *json);
+/* 404, for a name that nobody shares, or only peers that are away. */
+void reply_search_nothing(struct http_reply *reply, const char *name, bool shared_once);
+
+/* {"peers":[...]}, with "cursor" at the end unless it is NULL. */
+void reply_peers_begin(struct http_reply *reply, struct json_writer *json);
+void reply_peers_add(struct json_writer *json, const char *peer);
+void reply_peers_end(struct json_writer *json, const char *cursor);
+
+/* {"archivos":[...]} in parts, so that it can be streamed. */
+void reply_files_begin(struct json_writer *json);
+void reply_files_add(struct json_writer *json, const char *peer, const char *file,
+                     const char *urls);
+void reply_files_end(struct json_writer *json, const char *cursor);

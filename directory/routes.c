@@ -1,0 +1,235 @@
+#include "directory/routes.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/memory.h"
+#include "common/text.h"
+#include "directory/listing.h"
+#include "directory/query.h"
+#include "directory/replies.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* One request on its way through the table. */
+struct call {
+    const struct routes *routes;
+    struct index_reader *reader;
+    struct http_exchange *exchange;
+    char *query; /* NUL-terminated, "" for none */
+    size_t query_length;
+};
+
+typedef bool route_fn(const struct call *call, struct http_reply *reply);
+
+static bool answer_root(const struct call *call, struct http_reply *reply);
+static bool answer_login(const struct call *call, struct http_reply *reply);
+static bool answer_search(const struct call *call, struct http_reply *reply);
+static bool answer_peers(const struct call *call, struct http_reply *reply);
+static bool answer_files(const struct call *call, struct http_reply *reply);
+
+static const struct route {
+    const char *path;
+    bool reads; /* GET and HEAD; else POST */
+    route_fn *answer;
+} table[] = {
+    {"/buscar_archivos", true, answer_search},
+    {"/login", false, answer_login},
+    {"/peers_activos", true, answer_peers},
+    {"/ver_archivos", true, answer_files},
+    {"/", true, answer_root},
+};
+
+static const char *const allowed[] = {[false] = "POST", [true] = "GET, HEAD"};
+
+static bool method_fits(const struct route *route, const char *method)
+{
+    if (route->reads)
+        return strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
+    return strcmp(method, "POST") == 0;
+}
+
+static bool dispatch(struct call *call, char *path, size_t path_length, struct http_reply *reply)
+{
+    if (!query_decode_path(path, &path_length)) {
+        reply_detail(reply, 400, TEXT_BAD_ENCODING);
+        return true;
+    }
+    for (size_t i = 0; i < ARRAY_LENGTH(table); i++) {
+        const struct route *route = &table[i];
+        if (strlen(route->path) != path_length || memcmp(route->path, path, path_length) != 0)
+            continue;
+        if (method_fits(route, http_request(call->exchange)->method))
+            return route->answer(call, reply);
+        reply_method_not_allowed(reply, allowed[route->reads]);
+        return true;
+    }
+    reply_detail(reply, 404, TEXT_NOT_FOUND);
+    return true;
+}
+
+/* Past the scheme and host of a target in absolute form (RFC 9112 3.2.2). */
+static char *skip_authority(char *target)
+{
+    static const char scheme[] = "http://";
+
+    if (strncmp(target, scheme, sizeof scheme - 1) != 0)
+        return target;
+    target += sizeof scheme - 1;
+    return target + strcspn(target, "/?");
+}
+
+bool routes_handle(void *context, void *thread, struct http_exchange *exchange,
+                   struct http_reply *reply)
+{
+    const struct http_request *request = http_request(exchange);
+    struct call call = {.routes = context, .reader = thread, .exchange = exchange};
+
+    if (request->target_too_long) {
+        reply_detail(reply, 414, TEXT_TARGET_TOO_LONG);
+        return true;
+    }
+    if (request->refused) {
+        reply_failure(reply, request->refused, NULL);
+        return true;
+    }
+    char *path = skip_authority(request->target);
+    size_t path_length = strcspn(path, "?");
+    call.query = path + path_length + (path[path_length] == '?');
+    call.query_length = strlen(call.query);
+    path[path_length] = '\0';
+    return dispatch(&call, path, path_length, reply);
+}
+
+static bool answer_root(const struct call *call, struct http_reply *reply)
+{
+    (void)call;
+    reply_greeting(reply);
+    return true;
+}
+
+static bool answer_login(const struct call *call, struct http_reply *reply)
+{
+    return login_handle(&call->routes->login, call->exchange, call->query, call->query_length,
+                        reply);
+}
+
+static bool answer_failure(struct http_reply *reply, enum error_code code,
+                           const struct error *error)
+{
+    if (code != ERROR_INVALID)
+        log_line(LOG_ERROR, "directory", "cannot read the index: %s", error->text);
+    reply_failure(reply, code, error);
+    return true;
+}
+
+/* ---- /buscar_archivos ---- */
+
+struct search {
+    struct registry *registry;
+    int64_t now_ms;
+    struct json_writer json;
+    const char *urls; /* of the row that is being joined */
+    size_t rows, found;
+};
+
+static void join_peer(void *context, const struct registry_peer *peer)
+{
+    struct search *search = context;
+
+    if (!peer->active)
+        return;
+    search->found++;
+    reply_search_add(&search->json, peer->name, search->urls ? search->urls : peer->urls);
+}
+
+static bool add_row(void *context, const struct index_file *file)
+{
+    struct search *search = context;
+
+    search->rows++;
+    search->urls = file->urls;
+    registry_visit(search->registry, file->peer_id, search->now_ms, join_peer, search);
+    return !search->json.out->failed;
+}
+
+static bool answer_search(const struct call *call, struct http_reply *reply)
+{
+    struct query_field field = {.name = "filename"};
+    struct search search = {.registry = call->routes->login.registry, .now_ms = clock_boot_ms()};
+    struct file_name name;
+    struct error error;
+    enum error_code code = query_parse(call->query, call->query_length, &field, 1, &error);
+
+    if (code)
+        return answer_failure(reply, code, &error);
+    if (!field.value) {
+        reply_missing(reply, &field.name, 1);
+        return true;
+    }
+    if (field.length == 0) {
+        reply_search_nothing(reply, "", false);
+        return true;
+    }
+    code = file_name_parse(field.value, field.length, &name, &error);
+    if (code)
+        return answer_failure(reply, code, &error);
+    reply_search_begin(reply, &search.json, name.text);
+    code = index_search(call->reader, &name, add_row, &search, &error);
+    reply_search_end(&search.json);
+    if (!code && reply->body.failed)
+        code = error_set(&error, ERROR_IO, "a search's reply is too long");
+    if (!code && search.found > 0)
+        return true;
+    buffer_done(&reply->body);
+    if (code)
+        return answer_failure(reply, code, &error);
+    reply_search_nothing(reply, name.text, search.rows > 0);
+    return true;
+}
+
+/* ---- the lists ---- */
+
+/* The arguments that both lists take. */
+static enum error_code take_page(const struct call *call, struct listing_page *page,
+                                 struct error *error)
+{
+    struct query_field fields[] = {{.name = "limit"}, {.name = "cursor"}};
+    enum error_code code = query_parse(call->query, call->query_length, fields, 2, error);
+    long long limit;
+
+    *page = (struct listing_page){0};
+    if (code)
+        return code;
+    if (fields[0].value) {
+        if (strlen(fields[0].value) != fields[0].length ||
+            !text_to_integer(fields[0].value, 1, LISTING_LIMIT_MAX, &limit))
+            return error_set(error, ERROR_INVALID, TEXT_BAD_LIMIT);
+        page->limit = (size_t)limit;
+    }
+    page->cursor = fields[1].value;
+    return ERROR_NONE;
+}
+
+static bool answer_peers(const struct call *call, struct http_reply *reply)
+{
+    struct listing_page page;
+    struct error error;
+    enum error_code code = take_page(call, &page, &error);
+
+    if (!code)
+        code = listing_peers(call->routes->login.registry, &page, reply, &error);
+    return code ? answer_failure(reply, code, &error) : true;
+}
+
+static bool answer_files(const struct call *call, struct http_reply *reply)
+{
+    struct listing_page page;
+    struct error error;
+    enum error_code code = take_page(call, &page, &error);
+
+    if (!code)
+        code = listing_files(call->routes->login.registry, call->reader, &page, reply, &error);
+    return code ? answer_failure(reply, code, &error) : true;
+}

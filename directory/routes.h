@@ -1,0 +1,18 @@
+/*
+ * The table of routes: paths, methods, handlers. The dispatcher answers what no handler should see
+ * (what could not be read whole, unknown paths, wrong methods, broken encoding).
+ */
+#pragma once
+
+#include "directory/http.h"
+#include "directory/index.h"
+#include "directory/login.h"
+
+/* What every request needs of the daemon; borrowed for as long as requests are served. */
+struct routes {
+    struct login_services login;
+};
+
+/* An http_handler: context is a struct routes, thread the loop's struct index_reader. */
+bool routes_handle(void *context, void *thread, struct http_exchange *exchange,
+                   struct http_reply *reply);

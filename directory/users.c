@@ -1,0 +1,202 @@
+#include "directory/users.h"
+
+#include "common/memory.h"
+#include "directory/password.h"
+
+#include <pthread.h>
+#include <sodium.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { QUICK_BYTES = 32 };
+
+/* What an unknown user's password is checked against when there are no users at all. */
+static const char nobodys_hash[] = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$"
+                                   "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+struct user {
+    char *name;
+    char *hash;
+    bool known; /* quick holds the right password's */
+    unsigned char quick[QUICK_BYTES];
+};
+
+/* Open addressing, at most half full. Not changed once made but for known and quick. */
+struct table {
+    struct user *slots;
+    size_t mask;
+    size_t count;
+};
+
+struct users {
+    unsigned char key[crypto_generichash_KEYBYTES];
+    unsigned char slot_key[crypto_shorthash_KEYBYTES];
+    pthread_mutex_t lock;
+    struct table table; /* guarded by lock */
+};
+
+static struct user *slot_of(const struct users *users, const struct table *table, const char *name,
+                            size_t length)
+{
+    uint64_t hash;
+
+    crypto_shorthash((unsigned char *)&hash, (const unsigned char *)name, length, users->slot_key);
+    for (size_t i = (size_t)hash & table->mask;; i = (i + 1) & table->mask) {
+        struct user *slot = &table->slots[i];
+        if (!slot->name || (strlen(slot->name) == length && memcmp(slot->name, name, length) == 0))
+            return slot;
+    }
+}
+
+static void make_table(struct table *table, size_t count)
+{
+    size_t size = 8;
+
+    while (size < count * 2)
+        size *= 2;
+    *table = (struct table){.slots = memory_new(size, sizeof *table->slots), .mask = size - 1};
+}
+
+static void free_table(struct table *table)
+{
+    for (size_t i = 0; i <= table->mask; i++) {
+        free(table->slots[i].name);
+        free(table->slots[i].hash);
+    }
+    sodium_memzero(table->slots, (table->mask + 1) * sizeof *table->slots);
+    free(table->slots);
+}
+
+struct users *users_new(void)
+{
+    struct users *users = memory_new(1, sizeof *users);
+
+    randombytes_buf(users->key, sizeof users->key);
+    crypto_shorthash_keygen(users->slot_key);
+    pthread_mutex_init(&users->lock, NULL);
+    make_table(&users->table, 0);
+    return users;
+}
+
+void users_free(struct users *users)
+{
+    if (!users)
+        return;
+    free_table(&users->table);
+    pthread_mutex_destroy(&users->lock);
+    sodium_memzero(users->key, sizeof users->key);
+    free(users);
+}
+
+void users_replace(struct users *users, struct user_list *list)
+{
+    struct table fresh;
+
+    make_table(&fresh, list->count);
+    for (size_t i = 0; i < list->count; i++) {
+        struct user_entry *entry = &list->entries[i];
+        struct user *slot = slot_of(users, &fresh, entry->name, strlen(entry->name));
+        slot->name = take_pointer(&entry->name);
+        slot->hash = take_pointer(&entry->hash);
+    }
+    fresh.count = list->count;
+    user_list_done(list);
+
+    pthread_mutex_lock(&users->lock);
+    struct table old = users->table;
+    for (size_t i = 0; i <= old.mask; i++) {
+        const struct user *user = &old.slots[i];
+        struct user *slot =
+            user->known ? slot_of(users, &fresh, user->name, strlen(user->name)) : NULL;
+        if (slot && slot->name && strcmp(slot->hash, user->hash) == 0) {
+            slot->known = true;
+            memcpy(slot->quick, user->quick, QUICK_BYTES);
+        }
+    }
+    users->table = fresh;
+    pthread_mutex_unlock(&users->lock);
+    free_table(&old);
+}
+
+size_t users_count(struct users *users)
+{
+    pthread_mutex_lock(&users->lock);
+    size_t count = users->table.count;
+    pthread_mutex_unlock(&users->lock);
+    return count;
+}
+
+/* The name's length goes in, so that no other pair of name and password gives the same bytes. */
+static void make_quick(const struct users *users, const struct credentials *credentials,
+                       unsigned char quick[QUICK_BYTES])
+{
+    crypto_generichash_state state;
+
+    crypto_generichash_init(&state, users->key, sizeof users->key, QUICK_BYTES);
+    crypto_generichash_update(&state, (const unsigned char *)&credentials->name_length,
+                              sizeof credentials->name_length);
+    crypto_generichash_update(&state, (const unsigned char *)credentials->name,
+                              credentials->name_length);
+    crypto_generichash_update(&state, (const unsigned char *)credentials->password,
+                              credentials->password_length);
+    crypto_generichash_final(&state, quick, QUICK_BYTES);
+}
+
+bool users_verify_quickly(struct users *users, const struct credentials *credentials)
+{
+    unsigned char quick[QUICK_BYTES];
+
+    make_quick(users, credentials, quick);
+    pthread_mutex_lock(&users->lock);
+    const struct user *user =
+        slot_of(users, &users->table, credentials->name, credentials->name_length);
+    bool good = user->name && user->known && sodium_memcmp(user->quick, quick, QUICK_BYTES) == 0;
+    pthread_mutex_unlock(&users->lock);
+    return good;
+}
+
+/* Copies the hash to check against; false: nobody of that name, and the hash is somebody else's, so
+ * that the check takes as long. */
+static bool copy_hash(struct users *users, const struct credentials *credentials,
+                      char hash[PASSWORD_HASH_BYTES])
+{
+    const char *found = nobodys_hash;
+
+    pthread_mutex_lock(&users->lock);
+    const struct user *user =
+        slot_of(users, &users->table, credentials->name, credentials->name_length);
+    bool known = user->name != NULL;
+    if (known) {
+        found = user->hash;
+    } else if (users->table.count > 0) {
+        for (user = users->table.slots; !user->name; user++)
+            continue;
+        found = user->hash;
+    }
+    memcpy(hash, found, strlen(found) + 1);
+    pthread_mutex_unlock(&users->lock);
+    return known;
+}
+
+bool users_verify(struct users *users, const struct credentials *credentials)
+{
+    char hash[PASSWORD_HASH_BYTES];
+    unsigned char quick[QUICK_BYTES];
+    bool known = copy_hash(users, credentials, hash);
+    bool matches =
+        password_matches(hash, credentials->password, credentials->password_length) && known;
+
+    if (!matches)
+        return false;
+    make_quick(users, credentials, quick);
+    pthread_mutex_lock(&users->lock);
+    struct user *user = slot_of(users, &users->table, credentials->name, credentials->name_length);
+    bool same = user->name && strcmp(user->hash, hash) == 0; /* not replaced meanwhile */
+    if (same) {
+        user->known = true;
+        memcpy(user->quick, quick, QUICK_BYTES);
+    }
+    pthread_mutex_unlock(&users->lock);
+    return same;
+}

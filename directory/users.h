@@ -1,0 +1,37 @@
+/*
+ * Who may log in. Names and Argon2id hashes come from the users file. Once a password was right, a
+ * keyed fast hash of it (BLAKE2b, a random key of this process) is kept in memory, so that a
+ * heartbeat never pays for Argon2. Any thread.
+ */
+#pragma once
+
+#include "common/error.h"
+#include "directory/user_list.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct users;
+
+/* Somebody who wants in, as he came: any bytes. */
+struct credentials {
+    const char *name;
+    size_t name_length;
+    const char *password;
+    size_t password_length;
+};
+
+struct users *users_new(void); /* nobody can log in */
+void users_free(struct users *users);
+
+/* Replaces all users by the list's, which is emptied. Fast hashes of users whose Argon2id hash is
+ * the same are kept. */
+void users_replace(struct users *users, struct user_list *list);
+size_t users_count(struct users *users);
+
+/* Whether this password was right before. False says nothing: ask users_verify. */
+bool users_verify_quickly(struct users *users, const struct credentials *credentials);
+
+/* Runs Argon2, always once, so that a wrong password costs what an unknown user costs. Not on an
+ * HTTP thread. */
+bool users_verify(struct users *users, const struct credentials *credentials);
