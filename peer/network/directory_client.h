@@ -5,8 +5,12 @@
  * reference's (fields in the query string; it answers 422 to a body, which is how we tell; its
  * index only grows and its URL ends at 64 KiB, so a long index goes in several logins).
  *
+ * It is asked directly: no redirect is followed and no proxy of the environment is used, since
+ * every request has the password in it. Texts of errors are Spanish, users see them in the menu; no
+ * text holds a query string or a password.
+ *
  * One object belongs to one thread at a time; make one a thread. A call ends within its time-out,
- * and soon after the stop event is raised.
+ * and soon after the stop event is raised. Connections are kept between calls.
  */
 #pragma once
 
@@ -15,10 +19,15 @@
 #include "common/stop_event.h"
 #include "peer/share/share.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define DIRECTORY_TIMEOUT_MS 10000
+#define DIRECTORY_TIMEOUT_MS 10000 /* and a second more for each MiB of an index */
+#define DIRECTORY_EXPIRY_MS  30000 /* the contract's default */
+
+/* A search that 100,000 peers answer has about 10 MB. */
+#define DIRECTORY_REPLY_MAX_BYTES ((size_t)16 << 20)
 
 struct directory_client;
 
@@ -40,12 +49,14 @@ struct directory_login {
 
 struct directory_session {
     char token[128];      /* "" when there was none */
-    int64_t expiry_ms;    /* the contract's default 30 s where the directory does not tell */
+    bool tells_expiry;    /* as our directory does and the reference's does not */
+    int64_t expiry_ms;    /* DIRECTORY_EXPIRY_MS where it does not tell */
     int64_t heartbeat_ms; /* a third of the expiry where it does not tell */
 };
 
-/* ERROR_DENIED: wrong user or password. ERROR_INVALID: it refused the index. ERROR_UNREACHABLE,
- * ERROR_TIMEOUT, ERROR_BUSY (503), ERROR_CANCELLED (stop). */
+/* ERROR_DENIED: wrong user or password. ERROR_INVALID, ERROR_TOO_LARGE: it refused the index.
+ * ERROR_UNREACHABLE, ERROR_TIMEOUT, ERROR_BUSY (503), ERROR_CANCELLED (stop), ERROR_NOT_FOUND,
+ * ERROR_UNSUPPORTED, ERROR_CORRUPT (what answers is no directory). */
 MUST_CHECK enum error_code directory_login(struct directory_client *client,
                                            const struct directory_login *login,
                                            struct directory_session *session, struct error *error);

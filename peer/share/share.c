@@ -212,3 +212,27 @@ void share_list_done(struct share_list *list)
     free(list->files);
     *list = (struct share_list){0};
 }
+
+static uint64_t mix(uint64_t hash, const void *data, size_t length)
+{
+    const unsigned char *bytes = data;
+
+    for (size_t i = 0; i < length; i++)
+        hash = (hash ^ bytes[i]) * 0x100000001b3U;
+    return hash;
+}
+
+uint64_t share_list_hash(const struct share_list *list, bool names_only)
+{
+    uint64_t hash = 0xcbf29ce484222325U;
+
+    for (size_t i = 0; i < list->count; i++) {
+        const struct share_file *file = &list->files[i];
+        hash = mix(hash, file->name.text, strlen(file->name.text) + 1);
+        if (names_only)
+            continue;
+        hash = mix(hash, &file->size_bytes, sizeof file->size_bytes);
+        hash = mix(hash, &file->modified_ns, sizeof file->modified_ns);
+    }
+    return hash;
+}

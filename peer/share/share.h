@@ -56,6 +56,10 @@ MUST_CHECK enum error_code share_list_files(struct share *share, struct share_li
                                             struct error *error);
 void share_list_done(struct share_list *list);
 
+/* A number that is another one when the list is: FNV-1a over names, sizes and times, or only over
+ * the names. Pure. */
+uint64_t share_list_hash(const struct share_list *list, bool names_only);
+
 /* ERROR_NOT_FOUND ("Archivo no encontrado"): no regular, visible file of that name. */
 MUST_CHECK enum error_code share_reader_open(struct share *share, const struct file_name *name,
                                              struct share_reader **reader, struct error *error);

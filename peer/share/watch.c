@@ -35,32 +35,10 @@ struct watch {
     int events;       /* inotify; -1 where the system gives none */
     int descriptor;   /* of the folder in it; -1 while it is not watched */
     bool warned;      /* that events do not work */
-    uint64_t content; /* fingerprint of the list that was last told */
+    uint64_t content; /* hash of the list that was last told */
     int64_t due_ms;   /* next scan, on the boot clock */
     bool settling;    /* an event has brought the next scan forward */
 };
-
-static uint64_t mix(uint64_t hash, const void *data, size_t length)
-{
-    const unsigned char *bytes = data;
-
-    for (size_t i = 0; i < length; i++)
-        hash = (hash ^ bytes[i]) * 0x100000001b3U; /* FNV-1a */
-    return hash;
-}
-
-static uint64_t fingerprint(const struct share_list *list)
-{
-    uint64_t hash = 0xcbf29ce484222325U;
-
-    for (size_t i = 0; i < list->count; i++) {
-        const struct share_file *file = &list->files[i];
-        hash = mix(hash, file->name.text, strlen(file->name.text) + 1);
-        hash = mix(hash, &file->size_bytes, sizeof file->size_bytes);
-        hash = mix(hash, &file->modified_ns, sizeof file->modified_ns);
-    }
-    return hash;
-}
 
 /* False while it cannot be told; a folder that is gone holds nothing. */
 static bool read_content(struct share *share, uint64_t *content)
@@ -68,7 +46,7 @@ static bool read_content(struct share *share, uint64_t *content)
     struct share_list list = {0};
     enum error_code code = share_list_files(share, &list, NULL);
 
-    *content = fingerprint(&list);
+    *content = share_list_hash(&list, false);
     share_list_done(&list);
     return code == ERROR_NONE || code == ERROR_NOT_FOUND;
 }

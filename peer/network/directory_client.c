@@ -1,0 +1,306 @@
+#include "peer/network/directory_client.h"
+
+#include "common/buffer.h"
+#include "common/memory.h"
+#include "peer/network/directory_replies.h"
+#include "peer/network/directory_requests.h"
+
+#include <curl/curl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define REQUEST_MAX_BYTES ((size_t)256 << 20) /* 300,000 of the longest names */
+
+/* The reference's server resets a connection whose request line passes 64 KiB. */
+#define REFERENCE_URL_MAX_BYTES 60000
+
+/* A directory that is back must be noticed soon, not after a minute of the system's retries. */
+#define CONNECT_TIMEOUT_MS 3000
+
+/* Once in each direction: to the reference's way and, when ours took its place, back. */
+#define MODE_CHANGES_MAX 2
+
+struct directory_client {
+    CURL *easy;
+    CURLM *multi; /* it keeps the connection */
+    struct stop_event *stop;
+    char *login_url;
+    char *search_url;
+    bool query_mode; /* the directory takes no body: the reference's */
+    struct buffer reply;
+    char reason[CURL_ERROR_SIZE];
+};
+
+struct request {
+    const char *url;
+    const char *body; /* NULL: GET */
+    size_t body_bytes;
+};
+
+static void start_curl(void)
+{
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+}
+
+static size_t take_reply(char *data, size_t size, size_t count, void *context)
+{
+    struct buffer *reply = context;
+
+    buffer_append(reply, data, size * count);
+    return reply->failed ? 0 : size * count;
+}
+
+static void set_options(struct directory_client *client)
+{
+    CURL *easy = client->easy;
+
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L); /* the password goes nowhere else */
+    /* Nor through a proxy that the environment names for the web at large. */
+    curl_easy_setopt(easy, CURLOPT_PROXY, "");
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* a stop waits for no name server */
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT_MS);
+    curl_easy_setopt(easy, CURLOPT_USERAGENT, "p2p-peer");
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_reply);
+    curl_easy_setopt(easy, CURLOPT_WRITEDATA, &client->reply);
+    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, client->reason);
+}
+
+struct directory_client *directory_client_new(const struct directory_client_options *options)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    struct directory_client *client = memory_new(1, sizeof *client);
+
+    pthread_once(&once, start_curl);
+    client->easy = curl_easy_init();
+    client->multi = curl_multi_init();
+    if (!client->easy || !client->multi) {
+        fputs("out of memory\n", stderr);
+        abort();
+    }
+    client->stop = options->stop;
+    client->login_url = memory_copy_string(options->login_url);
+    client->search_url = memory_copy_string(options->search_url);
+    buffer_init(&client->reply, DIRECTORY_REPLY_MAX_BYTES);
+    set_options(client);
+    return client;
+}
+
+void directory_client_free(struct directory_client *client)
+{
+    if (!client)
+        return;
+    curl_easy_cleanup(client->easy);
+    curl_multi_cleanup(client->multi);
+    buffer_done(&client->reply);
+    free(client->login_url);
+    free(client->search_url);
+    free(client);
+}
+
+static bool is_stopped(const struct directory_client *client)
+{
+    return client->stop && stop_event_raised(client->stop);
+}
+
+/* Runs the transfer; CURLE_ABORTED_BY_CALLBACK when told to stop. */
+static CURLcode transfer(struct directory_client *client)
+{
+    struct curl_waitfd stop = {.fd = client->stop ? stop_event_descriptor(client->stop) : -1,
+                               .events = CURL_WAIT_POLLIN};
+    CURLcode result = CURLE_ABORTED_BY_CALLBACK;
+    int running = 1;
+    int left;
+
+    if (curl_multi_add_handle(client->multi, client->easy) != CURLM_OK)
+        return CURLE_FAILED_INIT;
+    while (!is_stopped(client) && curl_multi_perform(client->multi, &running) == CURLM_OK &&
+           running > 0)
+        curl_multi_poll(client->multi, &stop, client->stop ? 1 : 0, 1000, NULL);
+    CURLMsg *message = running > 0 ? NULL : curl_multi_info_read(client->multi, &left);
+    if (message && message->msg == CURLMSG_DONE)
+        result = message->data.result;
+    curl_multi_remove_handle(client->multi, client->easy);
+    return result;
+}
+
+static enum error_code transfer_error(const struct directory_client *client, CURLcode result,
+                                      struct error *error)
+{
+    const char *reason = client->reason[0] ? client->reason : curl_easy_strerror(result);
+
+    if (is_stopped(client))
+        return error_set(error, ERROR_CANCELLED, "Cancelado");
+    if (result == CURLE_OPERATION_TIMEDOUT)
+        return error_set(error, ERROR_TIMEOUT, "El directorio no responde: %s", reason);
+    if (client->reply.failed)
+        return error_set(error, ERROR_TOO_LARGE, "La respuesta del directorio es demasiado grande");
+    if (result == CURLE_URL_MALFORMAT || result == CURLE_UNSUPPORTED_PROTOCOL)
+        return error_set(error, ERROR_INVALID, "La dirección del directorio no es válida: %s",
+                         reason);
+    return error_set(error, ERROR_UNREACHABLE, "No se puede conectar con el directorio: %s",
+                     reason);
+}
+
+/* One request and its reply; *status is the HTTP status. */
+static enum error_code exchange(struct directory_client *client, const struct request *request,
+                                long *status, struct error *error)
+{
+    long timeout_ms = DIRECTORY_TIMEOUT_MS + (long)(request->body_bytes >> 20) * 1000;
+    struct curl_slist *headers = curl_slist_append(NULL, "Expect:"); /* saves a round trip */
+
+    buffer_clear(&client->reply);
+    client->reason[0] = '\0';
+    curl_easy_setopt(client->easy, CURLOPT_URL, request->url);
+    curl_easy_setopt(client->easy, CURLOPT_TIMEOUT_MS, timeout_ms);
+    curl_easy_setopt(client->easy, CURLOPT_HTTPHEADER, headers);
+    if (request->body) {
+        curl_easy_setopt(client->easy, CURLOPT_POSTFIELDSIZE_LARGE,
+                         (curl_off_t)request->body_bytes);
+        curl_easy_setopt(client->easy, CURLOPT_POSTFIELDS, request->body);
+    } else {
+        curl_easy_setopt(client->easy, CURLOPT_HTTPGET, 1L);
+    }
+    CURLcode result = transfer(client);
+    curl_easy_setopt(client->easy, CURLOPT_HTTPHEADER, NULL);
+    curl_slist_free_all(headers);
+    if (result != CURLE_OK)
+        return transfer_error(client, result, error);
+    curl_easy_getinfo(client->easy, CURLINFO_RESPONSE_CODE, status);
+    return ERROR_NONE;
+}
+
+/* The one place where HTTP statuses become errors; 200 is none. */
+static enum error_code status_error(const struct directory_client *client, long status,
+                                    struct error *error)
+{
+    static const struct {
+        long status;
+        enum error_code code;
+    } codes[] = {
+        {400, ERROR_INVALID},   {401, ERROR_DENIED},  {403, ERROR_DENIED},
+        {404, ERROR_NOT_FOUND}, {408, ERROR_TIMEOUT}, {413, ERROR_TOO_LARGE},
+        {414, ERROR_TOO_LARGE}, {422, ERROR_INVALID}, {429, ERROR_BUSY},
+        {503, ERROR_BUSY},
+    };
+    enum error_code code = ERROR_UNSUPPORTED;
+    char detail[256];
+
+    if (status == 200)
+        return ERROR_NONE;
+    for (size_t i = 0; i < ARRAY_LENGTH(codes); i++)
+        if (codes[i].status == status)
+            code = codes[i].code;
+    directory_parse_detail(client->reply.data ? client->reply.data : "", client->reply.length,
+                           detail, sizeof detail);
+    if (detail[0])
+        return error_set(error, code, "%s", detail);
+    return error_set(error, code, "El directorio respondió HTTP %ld", status);
+}
+
+/* Posts fields in the body, or in the query string of the reference's way. */
+static enum error_code post_fields(struct directory_client *client, const struct buffer *fields,
+                                   long *status, struct error *error)
+{
+    if (fields->failed)
+        return error_set(error, ERROR_TOO_LARGE, "El índice de archivos es demasiado grande");
+    if (!client->query_mode) {
+        struct request request = {client->login_url, fields->data, fields->length};
+        return exchange(client, &request, status, error);
+    }
+    auto_free char *url = memory_format("%s%c%s", client->login_url,
+                                        strchr(client->login_url, '?') ? '&' : '?', fields->data);
+    struct request request = {url, "", 0};
+    return exchange(client, &request, status, error);
+}
+
+/* Logs in once, or as often as the index has batches. *other_way: the directory turned out to be of
+ * the other kind; nothing is certain then. */
+static enum error_code login_in_mode(struct directory_client *client,
+                                     const struct directory_login *login,
+                                     struct directory_session *session, bool *other_way,
+                                     struct error *error)
+{
+    size_t url_bytes = strlen(client->login_url) + 1;
+    size_t max_bytes = client->query_mode ? REFERENCE_URL_MAX_BYTES - url_bytes : REQUEST_MAX_BYTES;
+    size_t count = login->files ? login->files->count : 0;
+    size_t next = 0;
+
+    do {
+        auto_buffer fields;
+        long status;
+        buffer_init(&fields, REQUEST_MAX_BYTES);
+        directory_append_user(&fields, login);
+        if (login->files)
+            next = directory_append_index(&fields, login, next, max_bytes);
+        if (post_fields(client, &fields, &status, error))
+            return error ? error->code : ERROR_UNREACHABLE;
+        *other_way = status == 422 && !client->query_mode;
+        if (*other_way)
+            return ERROR_NONE;
+        enum error_code code = status_error(client, status, error);
+        if (!code)
+            code = directory_parse_login(client->reply.data ? client->reply.data : "",
+                                         client->reply.length, session, error);
+        if (code)
+            return code;
+        /* To ours, each batch would be the whole index. */
+        *other_way = client->query_mode && session->tells_expiry;
+    } while (!*other_way && next < count);
+    return ERROR_NONE;
+}
+
+enum error_code directory_login(struct directory_client *client,
+                                const struct directory_login *login,
+                                struct directory_session *session, struct error *error)
+{
+    enum error_code code = ERROR_NONE;
+    struct error own;
+
+    error = error ? error : &own;
+    for (int changes = 0; changes <= MODE_CHANGES_MAX; changes++) {
+        bool other_way = false;
+        code = login_in_mode(client, login, session, &other_way, error);
+        if (code || !other_way)
+            break;
+        client->query_mode = !client->query_mode;
+        code = error_set(error, ERROR_UNSUPPORTED, "El directorio no acepta el inicio de sesión");
+    }
+    buffer_done(&client->reply); /* between heartbeats nothing is kept */
+    return code;
+}
+
+enum error_code directory_search(struct directory_client *client, const struct file_name *name,
+                                 struct directory_sources *sources, struct error *error)
+{
+    auto_buffer url;
+    long status;
+
+    *sources = (struct directory_sources){0};
+    buffer_init(&url, strlen(client->search_url) + 3 * sizeof name->text + 16);
+    buffer_append_string(&url, client->search_url);
+    buffer_append_string(&url, strchr(client->search_url, '?') ? "&filename=" : "?filename=");
+    directory_encode(&url, name->text);
+    struct request request = {url.data, NULL, 0};
+    enum error_code code = exchange(client, &request, &status, error);
+    if (!code)
+        code = status_error(client, status, error);
+    if (!code)
+        code = directory_parse_search(client->reply.data ? client->reply.data : "",
+                                      client->reply.length, sources, error);
+    buffer_done(&client->reply);
+    return code;
+}
+
+void directory_sources_done(struct directory_sources *sources)
+{
+    for (size_t i = 0; i < sources->count; i++) {
+        free(sources->items[i].peer);
+        free(sources->items[i].addresses);
+    }
+    free(sources->items);
+    *sources = (struct directory_sources){0};
+}

@@ -1,0 +1,96 @@
+#include "peer/network/directory_replies.h"
+
+#include "common/json.h"
+#include "common/memory.h"
+#include "common/text.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define EXPIRY_MAX_S (7 * 24 * 3600) /* beyond it nobody means "is alive" */
+
+static enum error_code corrupt(struct error *error)
+{
+    return error_set(error, ERROR_CORRUPT, "La respuesta del directorio no se entiende");
+}
+
+static const struct json *find_seconds(const struct json *root, const char *key, int64_t *value)
+{
+    const struct json *item = json_find(root, key);
+
+    return json_integer(item, value) && *value >= 1 && *value <= EXPIRY_MAX_S ? item : NULL;
+}
+
+enum error_code directory_parse_login(const char *text, size_t length,
+                                      struct directory_session *session, struct error *error)
+{
+    auto_json *root = NULL;
+    int64_t seconds;
+
+    *session = (struct directory_session){.expiry_ms = DIRECTORY_EXPIRY_MS,
+                                          .heartbeat_ms = DIRECTORY_EXPIRY_MS / 3};
+    if (json_parse(text, length, &root, NULL) || !json_is_object(root))
+        return corrupt(error);
+    const char *status = json_string(json_find(root, "status"));
+    if (!status || strcmp(status, "OK") != 0)
+        return corrupt(error);
+    const char *token = json_string(json_find(root, "token"));
+    if (token && strlen(token) < sizeof session->token)
+        snprintf(session->token, sizeof session->token, "%s", token);
+    if (find_seconds(root, "expiry_s", &seconds)) {
+        session->tells_expiry = true;
+        session->expiry_ms = seconds * 1000;
+        session->heartbeat_ms = session->expiry_ms / 3;
+    }
+    if (find_seconds(root, "heartbeat_s", &seconds) && seconds * 1000 < session->expiry_ms)
+        session->heartbeat_ms = seconds * 1000;
+    return ERROR_NONE;
+}
+
+static void add_addresses(const struct json *urls, struct directory_source *source)
+{
+    for (const struct json *item = json_is_array(urls) ? json_first(urls) : NULL;
+         item && source->address_count < DIRECTORY_ADDRESSES_MAX; item = json_next(item)) {
+        const char *text = json_string(item);
+        struct address address;
+        if (!text || address_parse(text, false, &address, NULL) || address_is_wildcard(&address))
+            continue;
+        source->addresses =
+            memory_resize(source->addresses, source->address_count + 1, sizeof *source->addresses);
+        source->addresses[source->address_count++] = address;
+    }
+}
+
+enum error_code directory_parse_search(const char *text, size_t length,
+                                       struct directory_sources *sources, struct error *error)
+{
+    auto_json *root = NULL;
+
+    *sources = (struct directory_sources){0};
+    if (json_parse(text, length, &root, NULL))
+        return corrupt(error);
+    const struct json *list = json_find(root, "disponible_en");
+    if (!json_is_array(list))
+        return corrupt(error);
+    sources->items = memory_new(json_count(list), sizeof *sources->items);
+    for (const struct json *item = json_first(list); item; item = json_next(item)) {
+        const char *peer = json_string(json_find(item, "peer"));
+        if (!peer || !*peer)
+            continue;
+        struct directory_source *source = &sources->items[sources->count++];
+        source->peer = memory_copy_string(peer);
+        add_addresses(json_find(item, "url"), source);
+    }
+    return ERROR_NONE;
+}
+
+const char *directory_parse_detail(const char *text, size_t length, char *out, size_t size)
+{
+    auto_json *root = NULL;
+    const char *detail = NULL;
+
+    if (!json_parse(text, length, &root, NULL))
+        detail = json_string(json_find(root, "detail"));
+    return text_clean(detail ? detail : "", out, size);
+}

@@ -1,0 +1,27 @@
+/*
+ * What the directory's replies say. Pure: bytes in, checked values out. Works on the replies of our
+ * directory and on the reference's, which have fewer keys. A reply comes from outside: whatever is
+ * not as agreed is an error (as a whole) or left out (as an entry), never a crash.
+ */
+#pragma once
+
+#include "peer/network/directory_client.h"
+
+#include <stddef.h>
+
+/* A peer has one or two addresses; more would only make us knock at doors for somebody. */
+#define DIRECTORY_ADDRESSES_MAX 16
+
+/* {"status":"OK","token":T} and perhaps "expiry_s", "heartbeat_s". ERROR_CORRUPT: no such thing. */
+MUST_CHECK enum error_code directory_parse_login(const char *text, size_t length,
+                                                 struct directory_session *session,
+                                                 struct error *error);
+
+/* {"archivo":F,"disponible_en":[{"peer":P,"url":[...]}, ...]}. Entries and addresses that are
+ * malformed are left out. *sources is owned by the caller. ERROR_CORRUPT: no such thing. */
+MUST_CHECK enum error_code directory_parse_search(const char *text, size_t length,
+                                                  struct directory_sources *sources,
+                                                  struct error *error);
+
+/* The text of {"detail":"..."}, cleaned for showing; "" when there is none. Returns out. */
+const char *directory_parse_detail(const char *text, size_t length, char *out, size_t size);

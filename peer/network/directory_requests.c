@@ -1,0 +1,78 @@
+#include "peer/network/directory_requests.h"
+
+#include "common/json_writer.h"
+
+#include <ctype.h>
+#include <string.h>
+
+/* A name has at most 255 bytes, twice as many escaped; an address has at most 264. */
+#define ENTRY_MAX_BYTES 2048
+
+static bool is_unreserved(unsigned char c)
+{
+    return (c < 0x80 && isalnum(c)) || c == '-' || c == '.' || c == '_' || c == '~';
+}
+
+void directory_encode(struct buffer *out, const char *text)
+{
+    static const char digits[] = "0123456789ABCDEF";
+
+    for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
+        if (is_unreserved(*c)) {
+            buffer_append_char(out, (char)*c);
+        } else {
+            const char code[] = {'%', digits[*c >> 4], digits[*c & 15]};
+            buffer_append(out, code, sizeof code);
+        }
+    }
+}
+
+void directory_append_user(struct buffer *out, const struct directory_login *login)
+{
+    buffer_append_string(out, "username=");
+    directory_encode(out, login->username);
+    buffer_append_string(out, "&password=");
+    directory_encode(out, login->password);
+}
+
+/* {"filename":NAME,"url":[ADDRESS]}, encoded. */
+static void format_entry(struct buffer *entry, const struct file_name *name, const char *address)
+{
+    auto_buffer raw;
+    struct json_writer json;
+
+    buffer_init(&raw, ENTRY_MAX_BYTES);
+    json_writer_init(&json, &raw);
+    json_begin_object(&json, NULL);
+    json_write_string(&json, "filename", name->text);
+    json_begin_array(&json, "url");
+    json_write_string(&json, NULL, address);
+    json_end_array(&json);
+    json_end_object(&json);
+    buffer_clear(entry);
+    directory_encode(entry, raw.data);
+}
+
+size_t directory_append_index(struct buffer *out, const struct directory_login *login, size_t first,
+                              size_t max_bytes)
+{
+    static const char comma[] = "%2C";
+    static const char end[] = "%5D";
+    const struct share_list *files = login->files;
+    auto_buffer entry;
+    size_t next = first;
+
+    buffer_init(&entry, (size_t)3 * ENTRY_MAX_BYTES);
+    buffer_append_string(out, "&files_index=%5B");
+    for (; next < files->count && !out->failed; next++) {
+        format_entry(&entry, &files->files[next].name, login->advertise);
+        size_t added = entry.length + strlen(comma) + strlen(end);
+        if (next > first && out->length + added > max_bytes)
+            break;
+        if (next > first)
+            buffer_append_string(out, comma);
+        buffer_append(out, entry.data, entry.length);
+    }
+    buffer_append_string(out, end);
+    return next;
+}

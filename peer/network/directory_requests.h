@@ -1,0 +1,21 @@
+/*
+ * What a login to the directory carries, as form fields: percent-encoded, for a body or for a query
+ * string. Pure.
+ */
+#pragma once
+
+#include "common/buffer.h"
+#include "peer/network/directory_client.h"
+
+#include <stddef.h>
+
+/* Appends text with all but the unreserved characters of RFC 3986 as %XX. */
+void directory_encode(struct buffer *out, const char *text);
+
+/* Appends "username=U&password=P". */
+void directory_append_user(struct buffer *out, const struct directory_login *login);
+
+/* Appends "&files_index=[...]" with the files from number first on, as many as fit until out has
+ * max_bytes (at least one). Returns the number of the first file that is left. */
+size_t directory_append_index(struct buffer *out, const struct directory_login *login, size_t first,
+                              size_t max_bytes);

@@ -1,0 +1,244 @@
+#include "peer/network/heartbeat.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/memory.h"
+#include "common/stop_event.h"
+#include "peer/network/directory_client.h"
+#include "peer/network/heartbeat_rules.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#define MODULE "heartbeat"
+
+struct heartbeat {
+    char *login_url; /* these do not change */
+    char *username;
+    char *password;
+    char *advertise;
+    struct share *share;
+    struct stop_event *stop;
+    int wake;                  /* eventfd: the share has changed */
+    atomic_bool share_changed; /* set before wake */
+    pthread_t thread;
+    pthread_mutex_t lock;
+    struct heartbeat_status status; /* guarded by lock */
+    /* From here on: the heartbeat's thread alone. */
+    struct directory_client *client;
+    struct heartbeat_rules rules;
+    uint64_t names;      /* hash of the names that the directory was last told */
+    bool listing_failed; /* and that was said */
+    int64_t last_ms;     /* end of the last login */
+    uint32_t random;     /* a new one for each wait */
+};
+
+static uint32_t random_number(void)
+{
+    uint32_t number = 0;
+
+    /* Jitter: should the system have nothing for us, any number will do. */
+    if (getrandom(&number, sizeof number, GRND_NONBLOCK) < 0)
+        number = (uint32_t)clock_boot_ms() * 2654435761U;
+    return number;
+}
+
+/* A folder that is gone shares nothing, and the directory should know. False: it cannot be told
+ * what is shared; what the directory has then stays. */
+static bool list_share(struct heartbeat *heartbeat, struct share_list *list)
+{
+    struct error error;
+    enum error_code code = share_list_files(heartbeat->share, list, &error);
+
+    if (code && !heartbeat->listing_failed)
+        log_line(LOG_WARNING, MODULE, "%s: %s", share_path(heartbeat->share), error.text);
+    heartbeat->listing_failed = code != ERROR_NONE;
+    return code == ERROR_NONE || code == ERROR_NOT_FOUND;
+}
+
+/* The directory keeps names: a file that only grew is no news to it. */
+static void compare_share(struct heartbeat *heartbeat)
+{
+    struct share_list list;
+
+    if (!atomic_exchange(&heartbeat->share_changed, false) || heartbeat->rules.wants_index)
+        return;
+    if (list_share(heartbeat, &list) && share_list_hash(&list, true) != heartbeat->names)
+        heartbeat_rules_changed(&heartbeat->rules);
+    share_list_done(&list);
+}
+
+static void set_status(struct heartbeat *heartbeat, enum error_code code, const struct error *error)
+{
+    pthread_mutex_lock(&heartbeat->lock);
+    heartbeat->status.connected = code == ERROR_NONE;
+    if (code)
+        heartbeat->status.failure = *error;
+    else
+        heartbeat->status =
+            (struct heartbeat_status){.connected = true, .success_ms = heartbeat->last_ms};
+    pthread_mutex_unlock(&heartbeat->lock);
+}
+
+static void tell(const struct heartbeat *heartbeat, enum heartbeat_news news,
+                 const struct error *error)
+{
+    const char *name = heartbeat->username;
+
+    switch (news) {
+    case HEARTBEAT_NO_NEWS:
+        break;
+    case HEARTBEAT_IS_LISTED:
+        log_line(LOG_INFO, MODULE, "'%s' is listed at %s as %s", name, heartbeat->login_url,
+                 heartbeat->advertise);
+        break;
+    case HEARTBEAT_IS_BACK:
+        log_line(LOG_INFO, MODULE, "the directory is back, '%s' is listed again", name);
+        break;
+    case HEARTBEAT_IS_AWAY:
+        log_line(LOG_WARNING, MODULE, "the directory %s does not take us, trying on: %s",
+                 heartbeat->login_url, error->text);
+        break;
+    case HEARTBEAT_IS_REFUSED:
+        log_line(LOG_ERROR, MODULE,
+                 "the directory refuses user '%s' (peer_name) with this password: %s", name,
+                 error->text);
+        break;
+    case HEARTBEAT_INDEX_REFUSED:
+        log_line(LOG_ERROR, MODULE, "the directory refuses the list of our files: %s", error->text);
+        break;
+    }
+}
+
+static void log_in(struct heartbeat *heartbeat)
+{
+    struct heartbeat_attempt attempt = {.start_ms = clock_boot_ms()};
+    struct directory_login login = {.username = heartbeat->username,
+                                    .password = heartbeat->password,
+                                    .advertise = heartbeat->advertise};
+    struct directory_session session;
+    struct share_list list = {0};
+    struct error error = {0};
+
+    attempt.with_index = heartbeat->rules.wants_index && list_share(heartbeat, &list);
+    if (attempt.with_index)
+        login.files = &list;
+    enum error_code code = directory_login(heartbeat->client, &login, &session, &error);
+    heartbeat->last_ms = attempt.end_ms = clock_boot_ms();
+    if (attempt.with_index) {
+        heartbeat->names = share_list_hash(&list, true);
+        log_line(LOG_DEBUG, MODULE, "sent the names of %zu files: %s", list.count,
+                 code ? error.text : "taken");
+    }
+    share_list_done(&list);
+    if (code == ERROR_CANCELLED)
+        return;
+    set_status(heartbeat, code, &error);
+    tell(heartbeat,
+         code ? heartbeat_rules_failure(&heartbeat->rules, &attempt, code)
+              : heartbeat_rules_success(&heartbeat->rules, &attempt, &session),
+         &error);
+}
+
+/* Until the time is over, told to stop, or the share has changed. */
+static void wait_for_event(struct heartbeat *heartbeat, int64_t timeout_ms)
+{
+    struct pollfd items[] = {
+        {.fd = stop_event_descriptor(heartbeat->stop), .events = POLLIN},
+        {.fd = heartbeat->wake, .events = POLLIN},
+    };
+    eventfd_t count;
+
+    poll(items, ARRAY_LENGTH(items), timeout_ms > INT_MAX ? INT_MAX : (int)timeout_ms);
+    if (items[1].revents)
+        eventfd_read(heartbeat->wake, &count);
+}
+
+static void *run(void *context)
+{
+    struct heartbeat *heartbeat = context;
+
+    while (!stop_event_raised(heartbeat->stop)) {
+        compare_share(heartbeat);
+        int64_t wait = heartbeat_rules_wait_ms(&heartbeat->rules, heartbeat->last_ms,
+                                               clock_boot_ms(), heartbeat->random);
+        if (wait > 0) {
+            wait_for_event(heartbeat, wait);
+            continue;
+        }
+        log_in(heartbeat);
+        heartbeat->random = random_number();
+    }
+    return NULL;
+}
+
+static void free_heartbeat(struct heartbeat *heartbeat)
+{
+    directory_client_free(heartbeat->client);
+    stop_event_free(heartbeat->stop);
+    if (heartbeat->wake >= 0)
+        close(heartbeat->wake);
+    pthread_mutex_destroy(&heartbeat->lock);
+    free(heartbeat->login_url);
+    free(heartbeat->username);
+    explicit_bzero(heartbeat->password, strlen(heartbeat->password));
+    free(heartbeat->password);
+    free(heartbeat->advertise);
+    free(heartbeat);
+}
+
+enum error_code heartbeat_start(const struct heartbeat_options *options,
+                                struct heartbeat **heartbeat, struct error *error)
+{
+    struct heartbeat *made = memory_new(1, sizeof *made);
+
+    made->login_url = memory_copy_string(options->login_url);
+    made->username = memory_copy_string(options->username);
+    made->password = memory_copy_string(options->password);
+    made->advertise = memory_copy_string(options->advertise);
+    made->share = options->share;
+    made->stop = stop_event_new();
+    made->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    pthread_mutex_init(&made->lock, NULL);
+    made->status.success_ms = -1;
+    made->client = directory_client_new(&(struct directory_client_options){
+        .login_url = options->login_url, .search_url = "", .stop = made->stop});
+    heartbeat_rules_init(&made->rules);
+    int reason = made->wake < 0 ? EMFILE : pthread_create(&made->thread, NULL, run, made);
+    if (reason != 0) {
+        free_heartbeat(made);
+        return error_set_errno(error, reason, "cannot start the heartbeat");
+    }
+    *heartbeat = made;
+    return ERROR_NONE;
+}
+
+void heartbeat_stop(struct heartbeat *heartbeat)
+{
+    if (!heartbeat)
+        return;
+    stop_event_raise(heartbeat->stop);
+    pthread_join(heartbeat->thread, NULL);
+    free_heartbeat(heartbeat);
+}
+
+void heartbeat_share_changed(struct heartbeat *heartbeat)
+{
+    atomic_store(&heartbeat->share_changed, true);
+    eventfd_write(heartbeat->wake, 1);
+}
+
+void heartbeat_read_status(struct heartbeat *heartbeat, struct heartbeat_status *status)
+{
+    pthread_mutex_lock(&heartbeat->lock);
+    *status = heartbeat->status;
+    pthread_mutex_unlock(&heartbeat->lock);
+}

@@ -1,0 +1,41 @@
+/*
+ * Keeps the peer listed in the directory: one thread that logs in again and again, with the index
+ * of the shared folder when the directory does not have it (heartbeat_rules.h decides when).
+ *
+ * It says in the log when the peer is listed, when the directory goes and comes back, and when it
+ * refuses us: once each.
+ */
+#pragma once
+
+#include "common/error.h"
+#include "peer/share/share.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct heartbeat;
+
+struct heartbeat_options {
+    const char *login_url; /* all strings are copied */
+    const char *username;
+    const char *password;
+    const char *advertise; /* "host:port" of our gRPC server */
+    struct share *share;   /* borrowed until heartbeat_stop */
+};
+
+/* Starts with a login at once. *heartbeat is owned by the caller. ERROR_IO: no thread. */
+MUST_CHECK enum error_code heartbeat_start(const struct heartbeat_options *options,
+                                           struct heartbeat **heartbeat, struct error *error);
+void heartbeat_stop(struct heartbeat *heartbeat); /* joins and frees; NULL is fine */
+
+/* The shared folder has changed. Any thread; does not block. */
+void heartbeat_share_changed(struct heartbeat *heartbeat);
+
+struct heartbeat_status {
+    bool connected;       /* the last login worked */
+    int64_t success_ms;   /* when a login last worked, on the boot clock; -1: never */
+    struct error failure; /* why the last login failed; code ERROR_NONE when it did not */
+};
+
+/* Any thread. */
+void heartbeat_read_status(struct heartbeat *heartbeat, struct heartbeat_status *status);
