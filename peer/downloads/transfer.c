@@ -20,10 +20,10 @@ static enum error_code write_data(const struct transfer *transfer,
     struct iovec spans[WRITE_SPANS];
     size_t done = 0;
 
-    while (done < chunk->data_bytes) {
+    while (done < chunk->data.bytes) {
         size_t covered;
-        size_t count = spans_slice(response->spans, response->span_count, chunk->data_offset + done,
-                                   chunk->data_bytes - done, spans, WRITE_SPANS, &covered);
+        size_t count = spans_slice(response->spans, response->span_count, chunk->data.offset + done,
+                                   chunk->data.bytes - done, spans, WRITE_SPANS, &covered);
         enum error_code code = share_incoming_write(transfer->incoming, spans, count, error);
         if (code != ERROR_NONE)
             return code;
@@ -50,7 +50,7 @@ static enum error_code take_chunk(const struct transfer *transfer,
         return code;
     if (chunk.total_bytes > 0)
         progress->total_bytes = chunk.total_bytes;
-    progress->bytes += (int64_t)chunk.data_bytes;
+    progress->bytes += (int64_t)chunk.data.bytes;
     if (progress->total_bytes > 0 && progress->bytes > progress->total_bytes)
         return wrong_size(progress, error);
     code = write_data(transfer, response, &chunk, error);

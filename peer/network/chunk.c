@@ -3,8 +3,11 @@
 #include <stdbool.h>
 
 /* Fields and wire types of https://protobuf.dev/programming-guides/encoding/ */
-enum { FIELD_DATA = 1, FIELD_TOTAL_BYTES = 2 };
+enum { CHUNK_DATA = 1, CHUNK_TOTAL_BYTES = 2 };
+enum { UPLOAD_FILENAME = 1, UPLOAD_DATA = 2 };
 enum { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_BYTES = 2, WIRE_FIXED32 = 5 };
+
+#define FIELD_NUMBER_MAX ((1U << 29) - 1)
 
 struct cursor {
     const struct iovec *spans;
@@ -62,51 +65,90 @@ static bool skip(struct cursor *cursor, uint64_t length)
     return true;
 }
 
-static bool take_field(struct cursor *cursor, struct chunk *chunk)
+/* One field of the message, whatever it is; of WIRE_BYTES, where its bytes lie. */
+struct field {
+    uint64_t number;
+    unsigned wire;
+    uint64_t value; /* of WIRE_VARINT */
+    struct chunk_part part;
+};
+
+static bool take_bytes(struct cursor *cursor, struct chunk_part *part)
+{
+    uint64_t length;
+
+    if (!take_varint(cursor, &length))
+        return false;
+    *part = (struct chunk_part){.offset = cursor->position, .bytes = (size_t)length};
+    return skip(cursor, length);
+}
+
+static bool take_field(struct cursor *cursor, struct field *field)
 {
     uint64_t tag;
-    uint64_t value;
 
-    if (!take_varint(cursor, &tag) || tag >> 3 == 0)
+    if (!take_varint(cursor, &tag) || tag >> 3 == 0 || tag >> 3 > FIELD_NUMBER_MAX)
         return false;
-    switch (tag & 7) {
+    field->number = tag >> 3;
+    field->wire = tag & 7;
+    switch (field->wire) {
     case WIRE_VARINT:
-        if (!take_varint(cursor, &value))
-            return false;
-        if (tag >> 3 == FIELD_TOTAL_BYTES)
-            chunk->total_bytes = (int64_t)value;
-        return true;
+        return take_varint(cursor, &field->value);
     case WIRE_BYTES:
-        if (!take_varint(cursor, &value))
-            return false;
-        if (tag >> 3 == FIELD_DATA) {
-            chunk->data_offset = cursor->position;
-            chunk->data_bytes = (size_t)value;
-        }
-        return skip(cursor, value);
+        return take_bytes(cursor, &field->part);
     case WIRE_FIXED64:
         return skip(cursor, 8);
     case WIRE_FIXED32:
         return skip(cursor, 4);
-    default:
+    default: /* groups, which proto3 does not have, and nothing */
         return false;
     }
+}
+
+static struct cursor cursor_at_start(const struct iovec *spans, size_t span_count)
+{
+    struct cursor cursor = {.spans = spans, .span_count = span_count};
+
+    for (size_t i = 0; i < span_count; i++)
+        cursor.size += spans[i].iov_len;
+    return cursor;
 }
 
 enum error_code chunk_parse(const struct iovec *spans, size_t span_count, struct chunk *chunk,
                             struct error *error)
 {
-    struct cursor cursor = {.spans = spans, .span_count = span_count};
+    struct cursor cursor = cursor_at_start(spans, span_count);
+    struct field field;
 
     *chunk = (struct chunk){0};
-    for (size_t i = 0; i < span_count; i++)
-        cursor.size += spans[i].iov_len;
     while (cursor.position < cursor.size) {
-        if (!take_field(&cursor, chunk))
+        if (!take_field(&cursor, &field))
             return error_set(error, ERROR_CORRUPT, "el otro peer envió datos que no se entienden");
+        if (field.number == CHUNK_DATA && field.wire == WIRE_BYTES)
+            chunk->data = field.part;
+        else if (field.number == CHUNK_TOTAL_BYTES && field.wire == WIRE_VARINT)
+            chunk->total_bytes = (int64_t)field.value;
     }
     if (chunk->total_bytes < 0)
         return error_set(error, ERROR_CORRUPT, "el otro peer anunció un tamaño imposible");
+    return ERROR_NONE;
+}
+
+enum error_code upload_chunk_parse(const struct iovec *spans, size_t span_count,
+                                   struct upload_chunk *chunk, struct error *error)
+{
+    struct cursor cursor = cursor_at_start(spans, span_count);
+    struct field field;
+
+    *chunk = (struct upload_chunk){.data.bytes = 0};
+    while (cursor.position < cursor.size) {
+        if (!take_field(&cursor, &field))
+            return error_set(error, ERROR_INVALID, "Mensaje UploadChunk mal formado");
+        if (field.number == UPLOAD_FILENAME && field.wire == WIRE_BYTES)
+            chunk->filename = field.part;
+        else if (field.number == UPLOAD_DATA && field.wire == WIRE_BYTES)
+            chunk->data = field.part;
+    }
     return ERROR_NONE;
 }
 

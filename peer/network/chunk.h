@@ -1,6 +1,9 @@
 /*
- * A Chunk message (proto/peer.proto) as it lies in the transport's buffers, taken apart without
- * copying its data. Pure.
+ * Chunk and UploadChunk messages (proto/peer.proto) as they lie in the transport's buffers, taken
+ * apart without copying their data. Pure.
+ *
+ * As protobuf has it: fields come in any order, of several equal ones the last wins, unknown ones
+ * are skipped. Strict where something goes beyond the message, and for groups (wire types 3 and 4).
  */
 #pragma once
 
@@ -10,15 +13,29 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+/* A part of a message; spans_slice gives its bytes. */
+struct chunk_part {
+    size_t offset;
+    size_t bytes;
+};
+
 struct chunk {
-    size_t data_offset; /* of the data within the message */
-    size_t data_bytes;
+    struct chunk_part data;
     int64_t total_bytes; /* 0: not told */
 };
 
-/* Unknown fields are skipped. ERROR_CORRUPT: no such message. */
+struct upload_chunk {
+    struct chunk_part filename; /* bytes 0: not given */
+    struct chunk_part data;
+};
+
+/* What we receive from a peer that we asked. ERROR_CORRUPT: no such message. */
 MUST_CHECK enum error_code chunk_parse(const struct iovec *spans, size_t span_count,
                                        struct chunk *chunk, struct error *error);
+
+/* What a peer asks of us. ERROR_INVALID: no such message. */
+MUST_CHECK enum error_code upload_chunk_parse(const struct iovec *spans, size_t span_count,
+                                              struct upload_chunk *chunk, struct error *error);
 
 /* The part [offset, offset + length) of a message, as at most `capacity` spans: returns how many,
  * *covered gets their bytes; go on with offset + *covered. */

@@ -536,8 +536,8 @@ enum error_code rpc_client_unary(struct rpc_channel *channel, const char *method
 
     if (code)
         return code;
-    call->limited = true;
     call->deadline = step_deadline(call);
+    call->limited = true;
     code = unary_exchange(call, request, response_descriptor, response, error);
     rpc_client_free(call);
     return code;

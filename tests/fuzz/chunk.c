@@ -27,21 +27,21 @@ static void cut(const uint8_t *data, size_t size, const uint8_t cuts[SPANS], str
 /* What the chunk's data is, collected a few spans at a time as a writer does. */
 static char *gather(const struct iovec *spans, const struct chunk *chunk)
 {
-    char *data = malloc(chunk->data_bytes + 1);
+    char *data = malloc(chunk->data.bytes + 1);
     size_t done = 0;
 
-    while (data && done < chunk->data_bytes) {
+    while (data && done < chunk->data.bytes) {
         struct iovec part[2];
         size_t covered;
-        size_t count = spans_slice(spans, SPANS, chunk->data_offset + done,
-                                   chunk->data_bytes - done, part, 2, &covered);
-        fuzz_check(count >= 1 && count <= 2 && covered > 0 && covered <= chunk->data_bytes - done);
+        size_t count = spans_slice(spans, SPANS, chunk->data.offset + done,
+                                   chunk->data.bytes - done, part, 2, &covered);
+        fuzz_check(count >= 1 && count <= 2 && covered > 0 && covered <= chunk->data.bytes - done);
         for (size_t i = 0; i < count; i++) {
             memcpy(data + done, part[i].iov_base, part[i].iov_len);
             done += part[i].iov_len;
         }
     }
-    fuzz_check(data && done == chunk->data_bytes);
+    fuzz_check(data && done == chunk->data.bytes);
     return data;
 }
 
@@ -50,8 +50,8 @@ static void check_agrees(const struct iovec *spans, const struct chunk *chunk,
 {
     auto_free char *data = gather(spans, chunk);
 
-    fuzz_check(chunk->data_bytes == expected->data.len);
-    fuzz_check(chunk->data_bytes == 0 ||
+    fuzz_check(chunk->data.bytes == expected->data.len);
+    fuzz_check(chunk->data.bytes == 0 ||
                memcmp(data, expected->data.data, expected->data.len) == 0);
     fuzz_check(chunk->total_bytes == expected->total_bytes);
 }
@@ -94,7 +94,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     cut(data, size, cuts, spans);
     enum error_code code = chunk_parse(spans, SPANS, &chunk, &error);
     fuzz_check(code == ERROR_NONE || (code == ERROR_CORRUPT && error.text[0] != '\0'));
-    fuzz_check(code || chunk.data_offset + chunk.data_bytes <= size);
+    fuzz_check(code || chunk.data.offset + chunk.data.bytes <= size);
 
     Peer__Chunk *expected = peer__chunk__unpack(NULL, size, data);
     if (expected && !code)

@@ -1,0 +1,454 @@
+/* PeerService over a real server and client, on a folder of the test's own. */
+#include "peer/service/peer_service.h"
+#include "peer/network/chunk.h"
+#include "peer/rpc/client.h"
+#include "peer/rpc/server.h"
+#include "proto/peer.pb-c.h"
+#include "unit.h"
+
+#include <dirent.h>
+#include <sys/stat.h>
+
+#define STEP_MS 20000
+
+#define LIST     "/peer.PeerService/ListFiles"
+#define DOWNLOAD "/peer.PeerService/DownloadFile"
+#define UPLOAD   "/peer.PeerService/UploadFile"
+
+struct world {
+    char folder[UNIT_PATH_BYTES];
+    struct share *share;
+    struct peer_service *service;
+    struct rpc_server *server;
+    struct rpc_channel *channel;
+};
+
+static int start(void **state)
+{
+    struct world *world = calloc(1, sizeof *world);
+    struct rpc_server_options options = {.address = "127.0.0.1:0", .service_count = 1};
+    struct error error = {.text = ""};
+    char target[64];
+
+    unit_folder_make(world->folder);
+    assert_int_equal(share_open(world->folder, &world->share, NULL), ERROR_NONE);
+    assert_int_equal(peer_service_new(world->share, &world->service, NULL), ERROR_NONE);
+    options.services = peer_service_rpc(world->service);
+    if (rpc_server_start(&options, &world->server, &error))
+        fail_msg("%s", error.text);
+    snprintf(target, sizeof target, "127.0.0.1:%u", rpc_server_port(world->server));
+    world->channel = rpc_channel_open(target);
+    *state = world;
+    return 0;
+}
+
+static int stop(void **state)
+{
+    struct world *world = *state;
+
+    rpc_channel_close(world->channel);
+    rpc_server_free(world->server);
+    peer_service_free(world->service);
+    share_close(world->share);
+    unit_folder_remove(world->folder);
+    free(world);
+    return 0;
+}
+
+static void put_file(const struct world *world, const char *name, const void *data, size_t length)
+{
+    char path[UNIT_PATH_BYTES];
+
+    unit_file_write(unit_path(world->folder, name, path), data, length);
+}
+
+/* What is in the folder, hidden files too. */
+static size_t count_files(const struct world *world)
+{
+    DIR *folder = opendir(world->folder);
+    size_t count = 0;
+
+    assert_non_null(folder);
+    while (readdir(folder))
+        count++;
+    closedir(folder);
+    return count - 2; /* . and .. */
+}
+
+static size_t read_file(const struct world *world, const char *name, char *out, size_t capacity)
+{
+    char path[UNIT_PATH_BYTES];
+    FILE *file = fopen(unit_path(world->folder, name, path), "rb");
+    size_t got;
+
+    if (!file)
+        return (size_t)-1;
+    got = fread(out, 1, capacity, file);
+    fclose(file);
+    return got;
+}
+
+/* ---- downloads ---- */
+
+struct downloaded {
+    char *bytes;
+    size_t length;
+    int64_t total_bytes; /* of the first message */
+    size_t messages;
+    size_t largest;
+};
+
+static void append_data(struct downloaded *down, const struct rpc_response *response,
+                        const struct chunk_part *data)
+{
+    struct iovec span;
+    size_t covered;
+
+    for (size_t done = 0; done < data->bytes; done += covered) {
+        assert_int_equal(spans_slice(response->spans, response->span_count, data->offset + done,
+                                     data->bytes - done, &span, 1, &covered),
+                         1);
+        memcpy(down->bytes + down->length, span.iov_base, span.iov_len);
+        down->length += span.iov_len;
+    }
+}
+
+static void note_chunk(struct downloaded *down, const struct rpc_response *response)
+{
+    struct chunk chunk;
+
+    assert_int_equal(chunk_parse(response->spans, response->span_count, &chunk, NULL), ERROR_NONE);
+    if (down->messages++ == 0)
+        down->total_bytes = chunk.total_bytes;
+    else
+        assert_true(chunk.total_bytes == 0);
+    if (chunk.data.bytes > down->largest)
+        down->largest = chunk.data.bytes;
+    down->bytes = realloc(down->bytes, down->length + chunk.data.bytes + 1);
+    append_data(down, response, &chunk.data);
+}
+
+static enum error_code begin_download(struct world *world, const char *name, size_t length,
+                                      struct rpc_client_call **call, struct error *error)
+{
+    Peer__DownloadRequest request = PEER__DOWNLOAD_REQUEST__INIT;
+    bool ended;
+
+    request.filename.data = (uint8_t *)(uintptr_t)name;
+    request.filename.len = length;
+    assert_int_equal(rpc_client_start(world->channel, DOWNLOAD, STEP_MS, call, error), ERROR_NONE);
+    if (rpc_client_send(*call, &request.base, NULL, 0, &ended, error) || ended)
+        return error->code;
+    return rpc_client_send_end(*call, error);
+}
+
+static enum error_code download_name(struct world *world, const char *name, size_t length,
+                                     struct downloaded *down, struct error *error)
+{
+    struct rpc_client_call *call;
+    struct rpc_response response;
+    bool end = false;
+    enum error_code code = begin_download(world, name, length, &call, error);
+
+    *down = (struct downloaded){.length = 0};
+    while (!code && !end) {
+        code = rpc_client_receive(call, &response, &end, error);
+        if (!code && !end)
+            note_chunk(down, &response);
+    }
+    rpc_client_free(call);
+    return code;
+}
+
+static enum error_code download(struct world *world, const char *name, struct downloaded *down,
+                                struct error *error)
+{
+    return download_name(world, name, strlen(name), down, error);
+}
+
+static void downloads_files_of_every_size(void **state)
+{
+    static const size_t sizes[] = {0,
+                                   1,
+                                   PEER_CHUNK_BYTES - 1,
+                                   PEER_CHUNK_BYTES,
+                                   PEER_CHUNK_BYTES + 1,
+                                   5 * PEER_CHUNK_BYTES + 77};
+    struct world *world = *state;
+
+    for (size_t row = 0; row < ARRAY_LENGTH(sizes); row++) {
+        char *bytes = malloc(sizes[row] + 1);
+        struct downloaded down;
+        struct error error = {.text = ""};
+
+        for (size_t i = 0; i < sizes[row]; i++)
+            bytes[i] = (char)(i * 31 + i / 251);
+        put_file(world, "f.bin", bytes, sizes[row]);
+        check_row(row, !download(world, "f.bin", &down, &error));
+        check_row(row, down.length == sizes[row]);
+        check_row(row, sizes[row] == 0 || memcmp(down.bytes, bytes, sizes[row]) == 0);
+        check_row(row, (size_t)down.total_bytes == sizes[row]);
+        check_row(row, down.largest <= PEER_CHUNK_BYTES);
+        free(down.bytes);
+        free(bytes);
+    }
+}
+
+static void refuses_bad_names(void **state)
+{
+    static const struct {
+        const char *name;
+        size_t length;
+        enum error_code code;
+    } rows[] = {
+        {"missing.txt", 11, ERROR_NOT_FOUND},
+        {"", 0, ERROR_INVALID},
+        {"../x", 4, ERROR_INVALID},
+        {"/etc/passwd", 11, ERROR_INVALID},
+        {"..", 2, ERROR_INVALID},
+        {".", 1, ERROR_INVALID},
+        {"sub/inner", 9, ERROR_INVALID},
+        {"a\0b", 3, ERROR_INVALID},
+        {"a\nb", 3, ERROR_INVALID},
+        {"\xff\xfe", 2, ERROR_INVALID},
+        {".hidden", 7, ERROR_NOT_FOUND},
+        {"sub", 3, ERROR_NOT_FOUND},
+        {"fifo", 4, ERROR_NOT_FOUND},
+        {"link", 4, ERROR_NOT_FOUND},
+    };
+    struct world *world = *state;
+    char path[UNIT_PATH_BYTES];
+    char long_name[300];
+    struct downloaded down;
+    struct error error;
+
+    put_file(world, ".hidden", "x", 1);
+    assert_int_equal(mkdir(unit_path(world->folder, "sub", path), 0700), 0);
+    put_file(world, "sub/inner", "x", 1);
+    assert_int_equal(mkfifo(unit_path(world->folder, "fifo", path), 0600), 0);
+    assert_int_equal(symlink("/etc/passwd", unit_path(world->folder, "link", path)), 0);
+    for (size_t row = 0; row < ARRAY_LENGTH(rows); row++) {
+        check_row(row, download_name(world, rows[row].name, rows[row].length, &down, &error) ==
+                           rows[row].code);
+        check_row(row, down.messages == 0);
+        check_row(row, error.text[0] != '\0');
+        if (rows[row].code == ERROR_NOT_FOUND)
+            assert_string_equal(error.text, "Archivo no encontrado");
+    }
+    memset(long_name, 'n', sizeof long_name);
+    assert_int_equal(download_name(world, long_name, sizeof long_name, &down, &error),
+                     ERROR_INVALID);
+}
+
+/* A file that shrinks, grows or is replaced while it is sent must end in an error. */
+static void notices_a_change(void **state)
+{
+    const size_t size = 64 * PEER_CHUNK_BYTES; /* more than the buffers on the way hold */
+    struct world *world = *state;
+    char path[UNIT_PATH_BYTES];
+    struct rpc_client_call *call;
+    struct rpc_response response;
+    struct error error = {.code = ERROR_NONE};
+    enum error_code code;
+    bool end = false;
+    char *bytes = calloc(1, size);
+
+    put_file(world, "f.bin", bytes, size);
+    free(bytes);
+    assert_int_equal(begin_download(world, "f.bin", 5, &call, &error), ERROR_NONE);
+    assert_int_equal(rpc_client_receive(call, &response, &end, &error), ERROR_NONE);
+    assert_int_equal(truncate(unit_path(world->folder, "f.bin", path), 10), 0);
+    do {
+        code = rpc_client_receive(call, &response, &end, &error);
+    } while (!code && !end);
+    assert_int_equal(code, ERROR_CHANGED);
+    rpc_client_free(call);
+}
+
+/* ---- uploads ---- */
+
+struct upload_step {
+    const char *name; /* NULL for none */
+    const char *data;
+};
+
+static void send_step(struct rpc_client_call *call, const struct upload_step *step, bool *ended)
+{
+    Peer__UploadChunk chunk = PEER__UPLOAD_CHUNK__INIT;
+    char *payload = strdup(step->data);
+
+    if (step->name) {
+        chunk.filename.data = (uint8_t *)(uintptr_t)step->name;
+        chunk.filename.len = strlen(step->name);
+    }
+    chunk.data = (ProtobufCBinaryData){.data = (uint8_t *)payload, .len = strlen(payload)};
+    assert_int_equal(rpc_client_send(call, &chunk.base, payload, strlen(payload), ended, NULL),
+                     ERROR_NONE);
+}
+
+/* "1 TEXT" for ok, "0 TEXT" for not. */
+static void receive_answer(struct rpc_client_call *call, char out[256])
+{
+    struct rpc_response response;
+    ProtobufCMessage *message;
+    Peer__UploadResponse *answer;
+    bool end;
+
+    assert_int_equal(rpc_client_receive(call, &response, &end, NULL), ERROR_NONE);
+    assert_false(end);
+    assert_int_equal(
+        rpc_response_unpack(&response, &peer__upload_response__descriptor, &message, NULL),
+        ERROR_NONE);
+    answer = (Peer__UploadResponse *)message;
+    snprintf(out, 256, "%d %s", answer->ok, answer->message);
+    protobuf_c_message_free_unpacked(message, NULL);
+    assert_int_equal(rpc_client_receive(call, &response, &end, NULL), ERROR_NONE);
+    assert_true(end);
+}
+
+static void upload(struct world *world, const struct upload_step *steps, size_t count,
+                   char out[256])
+{
+    struct rpc_client_call *call;
+    bool ended = false;
+
+    assert_int_equal(rpc_client_start(world->channel, UPLOAD, STEP_MS, &call, NULL), ERROR_NONE);
+    for (size_t i = 0; i < count && !ended; i++)
+        send_step(call, &steps[i], &ended);
+    if (!ended)
+        assert_int_equal(rpc_client_send_end(call, NULL), ERROR_NONE);
+    receive_answer(call, out);
+    rpc_client_free(call);
+}
+
+static void takes_in_uploads(void **state)
+{
+    static const struct {
+        struct upload_step steps[3];
+        size_t count;
+        const char *answer;
+        const char *file, *content;
+    } rows[] = {
+        {{{"a.txt", "uno"}, {NULL, " dos"}}, 2, "1 Escrito 7 bytes en a.txt", "a.txt", "uno dos"},
+        {{{"a.txt", "otro"}}, 1, "0 Ya existe a.txt", "a.txt", "uno dos"},
+        {{{"a.txt", "uno dos"}}, 1, "1 Escrito 7 bytes en a.txt", "a.txt", "uno dos"},
+        {{{"a.txt", "uno"}, {"b.txt", " dos"}},
+         2,
+         "1 Escrito 7 bytes en a.txt",
+         "a.txt",
+         "uno dos"},
+        {{{NULL, "x"}}, 1, "1 Escrito 1 bytes en upload.bin", "upload.bin", "x"},
+        {{{NULL, "y"}}, 1, "1 Escrito 1 bytes en upload (1).bin", "upload (1).bin", "y"},
+        {{{"vacío.txt", ""}}, 1, "1 Escrito 0 bytes en vacío.txt", "vacío.txt", ""},
+        {{{".oculto", "x"}},
+         1,
+         "0 Nombre de archivo inválido: '.oculto' sería un archivo oculto",
+         NULL,
+         NULL},
+        {{{"../x", "x"}}, 1, "0 Nombre de archivo inválido: contiene '/'", NULL, NULL},
+    };
+    struct world *world = *state;
+
+    for (size_t row = 0; row < ARRAY_LENGTH(rows); row++) {
+        char answer[256];
+        char content[256];
+        size_t length;
+
+        upload(world, rows[row].steps, rows[row].count, answer);
+        assert_string_equal(answer, rows[row].answer);
+        if (!rows[row].file)
+            continue;
+        length = read_file(world, rows[row].file, content, sizeof content);
+        check_row(row, length == strlen(rows[row].content));
+        check_row(row, memcmp(content, rows[row].content, length) == 0);
+    }
+    assert_int_equal(count_files(world), 4);
+}
+
+/* Waits until the server has noticed that its calls are over. */
+static void wait_for_no_streams(const struct world *world)
+{
+    for (int i = 0; i < 1000 && peer_service_streams(world->service) > 0; i++)
+        usleep(10000);
+    assert_int_equal(peer_service_streams(world->service), 0);
+}
+
+static void keeps_nothing_of_a_broken_upload(void **state)
+{
+    struct world *world = *state;
+    struct rpc_client_call *call;
+    bool ended;
+
+    assert_int_equal(rpc_client_start(world->channel, UPLOAD, STEP_MS, &call, NULL), ERROR_NONE);
+    send_step(call, &(struct upload_step){"half.txt", "half"}, &ended);
+    while (peer_service_streams(world->service) == 0 || count_files(world) == 0)
+        usleep(1000);
+    rpc_client_cancel(call);
+    rpc_client_free(call);
+    wait_for_no_streams(world);
+    assert_int_equal(count_files(world), 0);
+}
+
+static void answers_a_broken_message_with_a_status(void **state)
+{
+    struct world *world = *state;
+    struct rpc_client_call *call;
+    struct rpc_response response;
+    struct error error;
+    bool end = false;
+    /* As a DownloadRequest this is a field 1; as an UploadChunk "filename" it goes beyond the end:
+     * the message is made by giving a field that protobuf-c packs with a broken inside. */
+    Peer__ListFilesResponse bad = PEER__LIST_FILES_RESPONSE__INIT;
+    ProtobufCMessageUnknownField field = {
+        .tag = 1, .wire_type = PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED, .len = 2};
+    uint8_t broken[] = {0x50, 'x'};
+
+    field.data = broken;
+    bad.base.n_unknown_fields = 1;
+    bad.base.unknown_fields = &field;
+    assert_int_equal(rpc_client_start(world->channel, UPLOAD, STEP_MS, &call, NULL), ERROR_NONE);
+    (void)!rpc_client_send(call, &bad.base, NULL, 0, &end, NULL);
+    assert_int_equal(rpc_client_receive(call, &response, &end, &error), ERROR_INVALID);
+    assert_string_equal(error.text, "Mensaje UploadChunk mal formado");
+    rpc_client_free(call);
+    assert_int_equal(count_files(world), 0);
+}
+
+/* ---- the list ---- */
+
+static void lists_files(void **state)
+{
+    struct world *world = *state;
+    Peer__Empty request = PEER__EMPTY__INIT;
+    ProtobufCMessage *message;
+    Peer__ListFilesResponse *list;
+
+    put_file(world, "b.txt", "22", 2);
+    put_file(world, "a.txt", "1", 1);
+    put_file(world, ".hidden", "1", 1);
+    assert_int_equal(rpc_client_unary(world->channel, LIST, &request.base,
+                                      &peer__list_files_response__descriptor, STEP_MS, &message,
+                                      NULL),
+                     ERROR_NONE);
+    list = (Peer__ListFilesResponse *)message;
+    assert_int_equal(list->n_files, 2);
+    assert_int_equal(list->files[0]->filename.len, 5);
+    assert_memory_equal(list->files[0]->filename.data, "a.txt", 5);
+    assert_int_equal(list->files[1]->size_bytes, 2);
+    protobuf_c_message_free_unpacked(message, NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(downloads_files_of_every_size, start, stop),
+        cmocka_unit_test_setup_teardown(refuses_bad_names, start, stop),
+        cmocka_unit_test_setup_teardown(notices_a_change, start, stop),
+        cmocka_unit_test_setup_teardown(takes_in_uploads, start, stop),
+        cmocka_unit_test_setup_teardown(keeps_nothing_of_a_broken_upload, start, stop),
+        cmocka_unit_test_setup_teardown(answers_a_broken_message_with_a_status, start, stop),
+        cmocka_unit_test_setup_teardown(lists_files, start, stop),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
