@@ -67,6 +67,17 @@ wait_until() {
     done
 }
 
+all_ended() {
+    ! kill -0 "$@" 2>/dev/null
+}
+
+# Gently, and after five seconds not so. Polls, because bash waits for ever for a child that a signal to the whole group ended
+# while bash itself was on its way out.
+end_processes() {
+    kill "$@" 2>/dev/null
+    wait_until 5 all_ended "$@" || kill -KILL "$@" 2>/dev/null
+}
+
 directory_answers() {
     http_get / >/dev/null
 }
@@ -120,8 +131,8 @@ on_exit() {
     local status=$?
     trap '' INT TERM HUP
     if [ -n "${menu_pid:-}" ]; then
-        kill "$menu_pid" 2>/dev/null
-        wait "$menu_pid" 2>/dev/null
+        disown "$menu_pid"
+        end_processes "$menu_pid"
     fi
     [ -z "${terminal:-}" ] || stty "$terminal"
     network_stop

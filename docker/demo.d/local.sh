@@ -47,6 +47,7 @@ start_node() {
     shift
     setsid "$@" </dev/null >"$scratch/$(node_name "$node").log" 2>&1 &
     pids[node]=$!
+    disown # bash would report its end on the terminal
 }
 
 network_start() {
@@ -78,7 +79,7 @@ peer_command() {
 
 peer_kill() {
     kill -KILL "${pids[$1]}"
-    wait "${pids[$1]}" 2>/dev/null # bash would report the death on the terminal
+    wait_until 5 all_ended "${pids[$1]}" || return 1
     unset "pids[$1]"
 }
 
@@ -98,13 +99,6 @@ network_logs() {
     done >&2
 }
 
-nodes_ended() {
-    ! kill -0 "${pids[@]}" 2>/dev/null
-}
-
 network_stop() {
-    [ ${#pids[@]} -gt 0 ] || return 0
-    kill "${pids[@]}" 2>/dev/null
-    wait_until 5 nodes_ended || kill -KILL "${pids[@]}" 2>/dev/null
-    wait 2>/dev/null
+    [ ${#pids[@]} -eq 0 ] || end_processes "${pids[@]}"
 }
