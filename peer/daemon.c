@@ -1,0 +1,248 @@
+#include "peer/daemon.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/memory.h"
+#include "common/text.h"
+#include "peer/daemon_lock.h"
+#include "peer/downloads/downloads.h"
+#include "peer/network/heartbeat.h"
+#include "peer/rpc/server.h"
+#include "peer/service/control_service.h"
+#include "peer/service/peer_service.h"
+#include "peer/share/share.h"
+#include "peer/share/watch.h"
+#include "peer/version.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#define MODULE "peer"
+
+/* Together well within the two seconds that a stop may take. */
+#define PEER_GRACE_MS    800 /* short transfers may end */
+#define CONTROL_GRACE_MS 200
+
+/* Commands are few, and what they wait for waits on other threads. */
+#define CONTROL_WORKERS 2
+
+/* Each stream has a file and each connection a socket; the usual soft limit of 1,024 would be the
+ * first to give. */
+#define OPEN_FILES_WANTED 65536
+
+struct daemon {
+    const struct settings *settings; /* borrowed */
+    int64_t start_ms;                /* on the boot clock */
+    char address[ADDRESS_TEXT_BYTES];
+    char advertise[ADDRESS_TEXT_BYTES];
+    /* In the order in which they are made. */
+    struct daemon_lock lock;
+    struct share *share;
+    struct peer_service *service;
+    struct rpc_server *server;
+    struct heartbeat *heartbeat; /* NULL without auth_enabled */
+    struct watch *watch;
+    struct address *fallbacks;
+    struct source_finder finder;
+    struct downloads *downloads;
+    struct control_service *control;
+    struct rpc_server *control_server;
+};
+
+static void raise_open_files(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= OPEN_FILES_WANTED)
+        return;
+    limit.rlim_cur = limit.rlim_max < OPEN_FILES_WANTED ? limit.rlim_max : OPEN_FILES_WANTED;
+    setrlimit(RLIMIT_NOFILE, &limit); /* what there was will do */
+}
+
+static enum error_code open_share(struct daemon *daemon, struct error *error)
+{
+    const struct settings *settings = daemon->settings;
+
+    if (share_open(settings->directory, &daemon->share, error))
+        return error_context(error, "%s: directory", settings->source);
+    return ERROR_NONE;
+}
+
+static enum error_code start_server(struct daemon *daemon, struct error *error)
+{
+    const struct settings *settings = daemon->settings;
+    struct rpc_service services[1];
+    char listen[ADDRESS_TEXT_BYTES];
+    enum error_code code = peer_service_new(daemon->share, &daemon->service, error);
+
+    if (code)
+        return code;
+    services[0] = *peer_service_rpc(daemon->service);
+    settings_listen_address(settings, listen);
+    struct rpc_server_options options = {
+        .address = listen, .services = services, .service_count = ARRAY_LENGTH(services)};
+    if (rpc_server_start(&options, &daemon->server, error))
+        return error_context(error, "%s: ip, port", settings->source);
+    uint16_t port = rpc_server_port(daemon->server);
+    snprintf(daemon->address, sizeof daemon->address, "%s", listen);
+    *strrchr(daemon->address, ':') = '\0';
+    snprintf(daemon->address + strlen(daemon->address),
+             sizeof daemon->address - strlen(daemon->address), ":%u", (unsigned)port);
+    settings_advertise_address(settings, port, daemon->advertise);
+    return ERROR_NONE;
+}
+
+static enum error_code start_heartbeat(struct daemon *daemon, struct error *error)
+{
+    const struct settings *settings = daemon->settings;
+
+    if (!settings->auth_enabled) {
+        log_line(LOG_INFO, MODULE, "auth_enabled is false: serving without logging in");
+        return ERROR_NONE;
+    }
+    struct heartbeat_options options = {.login_url = settings->api_url,
+                                        .username = settings->peer_name,
+                                        .password = settings->password,
+                                        .advertise = daemon->advertise,
+                                        .share = daemon->share};
+    return heartbeat_start(&options, &daemon->heartbeat, error);
+}
+
+/* On the watch's thread. */
+static void share_changed(void *context)
+{
+    struct daemon *daemon = context;
+
+    if (daemon->heartbeat)
+        heartbeat_share_changed(daemon->heartbeat);
+}
+
+static enum error_code start_watch(struct daemon *daemon, struct error *error)
+{
+    enum error_code code = watch_start(daemon->share, share_changed, daemon, &daemon->watch, error);
+
+    /* What changed between the first login and now, the watch does not know. */
+    if (!code)
+        share_changed(daemon);
+    return code;
+}
+
+static enum error_code start_downloads(struct daemon *daemon, struct error *error)
+{
+    const struct settings *settings = daemon->settings;
+
+    daemon->finder = (struct source_finder){.own_name = settings->peer_name,
+                                            .login_url = settings->api_url,
+                                            .search_url = settings->api_search_url};
+    daemon->fallbacks = settings_grpc_addresses(settings, &daemon->finder.fallback_count);
+    daemon->finder.fallbacks = daemon->fallbacks;
+    struct downloads_options options = {.share = daemon->share, .finder = &daemon->finder};
+    return downloads_start(&options, &daemon->downloads, error);
+}
+
+static void describe_directory(struct daemon *daemon, struct control_status *status)
+{
+    struct heartbeat_status heartbeat = {.success_ms = -1};
+
+    status->directory_enabled = daemon->heartbeat != NULL;
+    if (daemon->heartbeat)
+        heartbeat_read_status(daemon->heartbeat, &heartbeat);
+    status->directory_connected = heartbeat.connected;
+    status->directory_age_ms =
+        heartbeat.success_ms < 0 ? -1 : clock_boot_ms() - heartbeat.success_ms;
+    if (heartbeat.failure.code)
+        snprintf(status->directory_error, sizeof status->directory_error, "%s",
+                 heartbeat.failure.text);
+}
+
+/* On any thread. */
+static void describe(void *context, struct control_status *status)
+{
+    struct daemon *daemon = context;
+    const struct settings *settings = daemon->settings;
+
+    *status = (struct control_status){.uptime_ms = clock_boot_ms() - daemon->start_ms,
+                                      .uploads_running = peer_service_streams(daemon->service)};
+    snprintf(status->version, sizeof status->version, "%s", P2P_VERSION);
+    snprintf(status->peer_name, sizeof status->peer_name, "%s", settings->peer_name);
+    snprintf(status->address, sizeof status->address, "%s", daemon->advertise);
+    snprintf(status->directory_url, sizeof status->directory_url, "%s", settings->api_url);
+    text_cut(status->directory_url, sizeof status->directory_url - 1);
+    describe_directory(daemon, status);
+}
+
+static enum error_code start_control(struct daemon *daemon, struct error *error)
+{
+    const struct settings *settings = daemon->settings;
+    auto_free char *address = memory_format("unix:%s", settings->control_socket);
+    struct control_service_options service = {.share = daemon->share,
+                                              .downloads = daemon->downloads,
+                                              .finder = &daemon->finder,
+                                              .describe = describe,
+                                              .context = daemon};
+    enum error_code code = control_service_start(&service, &daemon->control, error);
+
+    if (code)
+        return code;
+    struct rpc_server_options options = {.address = address,
+                                         .services = control_service_rpc(daemon->control),
+                                         .service_count = 1,
+                                         .workers = CONTROL_WORKERS};
+    code = rpc_server_start(&options, &daemon->control_server, error);
+    if (!code && chmod(settings->control_socket, 0600) < 0)
+        code = error_set_errno(error, errno, "%s", settings->control_socket);
+    return code ? error_context(error, "%s: control_socket", settings->source) : ERROR_NONE;
+}
+
+enum error_code daemon_start(const struct settings *settings, struct daemon **daemon,
+                             struct error *error)
+{
+    static enum error_code (*const steps[])(struct daemon *, struct error *) = {
+        open_share, start_server, start_heartbeat, start_watch, start_downloads, start_control};
+    struct daemon *made = memory_new(1, sizeof *made);
+    enum error_code code;
+
+    made->settings = settings;
+    made->start_ms = clock_boot_ms();
+    raise_open_files();
+    code = daemon_lock_take(settings, &made->lock, error);
+    for (size_t i = 0; i < ARRAY_LENGTH(steps) && !code; i++)
+        code = steps[i](made, error);
+    if (code)
+        daemon_stop(made);
+    else
+        *daemon = made;
+    return code;
+}
+
+const char *daemon_address(const struct daemon *daemon)
+{
+    return daemon->address;
+}
+
+void daemon_stop(struct daemon *daemon)
+{
+    if (!daemon)
+        return;
+    control_service_stop(daemon->control);
+    downloads_stop(daemon->downloads);
+    if (daemon->control_server)
+        rpc_server_stop(daemon->control_server, CONTROL_GRACE_MS);
+    rpc_server_free(daemon->control_server);
+    control_service_free(daemon->control);
+    downloads_free(daemon->downloads);
+    free(daemon->fallbacks);
+    watch_stop(daemon->watch);
+    heartbeat_stop(daemon->heartbeat);
+    if (daemon->server)
+        rpc_server_stop(daemon->server, PEER_GRACE_MS);
+    rpc_server_free(daemon->server);
+    peer_service_free(daemon->service);
+    share_close(daemon->share);
+    daemon_lock_release(&daemon->lock);
+    free(daemon);
+}

@@ -1,0 +1,38 @@
+/*
+ * The peer daemon: one struct that owns everything, built in order and torn down backwards.
+ *
+ * | thread         | how many | owns                          | stopped and joined by   |
+ * | -------------- | -------- | ----------------------------- | ----------------------- |
+ * | main           | 1        | the daemon, the signals       | is the last             |
+ * | watch          | 1        | inotify                       | watch_stop              |
+ * | heartbeat      | 1        | an HTTP connection            | heartbeat_stop          |
+ * | rpc workers    | cores, 2 | the calls of other peers      | rpc_server_free         |
+ * |                | or more  |                               |                         |
+ * | committers     | 2        | received files on their way   | peer_service_free       |
+ * |                |          | to the disk                   |                         |
+ * | downloads      | 4 or     | a job each, with its call     | downloads_stop          |
+ * |                | fewer    |                               |                         |
+ * | control        | 2        | the calls of commands         | rpc_server_free         |
+ * | workers        |          |                               |                         |
+ * | control pool   | a few    | what commands wait for        | control_service_stop    |
+ *
+ * gRPC core keeps some threads of its own; it ends them when its last server and channel go.
+ */
+#pragma once
+
+#include "common/error.h"
+#include "peer/settings.h"
+
+struct daemon;
+
+/* Starts all of it; when it returns, everything serves. The settings are borrowed until
+ * daemon_stop. *daemon is owned by the caller. What stands in the way is told in one line that
+ * names the settings' file and the key. Main thread, signals blocked. */
+MUST_CHECK enum error_code daemon_start(const struct settings *settings, struct daemon **daemon,
+                                        struct error *error);
+
+/* The address of the gRPC server; borrowed. */
+const char *daemon_address(const struct daemon *daemon);
+
+/* Ends everything within two seconds, frees. NULL is fine. */
+void daemon_stop(struct daemon *daemon);
