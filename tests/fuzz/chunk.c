@@ -24,86 +24,125 @@ static void cut(const uint8_t *data, size_t size, const uint8_t cuts[SPANS], str
     }
 }
 
-/* What the chunk's data is, collected a few spans at a time as a writer does. */
-static char *gather(const struct iovec *spans, const struct chunk *chunk)
+static void free_spans(struct iovec *spans)
 {
-    char *data = malloc(chunk->data.bytes + 1);
+    for (size_t i = 0; i < SPANS; i++)
+        free(spans[i].iov_base);
+}
+
+/* The bytes of a part, collected a few spans at a time as a writer does, are those expected. */
+static void check_part(const struct iovec *spans, const struct chunk_part *part,
+                       const ProtobufCBinaryData *expected)
+{
     size_t done = 0;
 
-    while (data && done < chunk->data.bytes) {
-        struct iovec part[2];
+    fuzz_check(part->bytes == expected->len);
+    while (done < part->bytes) {
+        struct iovec some[2];
         size_t covered;
-        size_t count = spans_slice(spans, SPANS, chunk->data.offset + done,
-                                   chunk->data.bytes - done, part, 2, &covered);
-        fuzz_check(count >= 1 && count <= 2 && covered > 0 && covered <= chunk->data.bytes - done);
+        size_t count =
+            spans_slice(spans, SPANS, part->offset + done, part->bytes - done, some, 2, &covered);
+        fuzz_check(count >= 1 && count <= 2 && covered > 0 && covered <= part->bytes - done);
         for (size_t i = 0; i < count; i++) {
-            memcpy(data + done, part[i].iov_base, part[i].iov_len);
-            done += part[i].iov_len;
+            fuzz_check(memcmp(some[i].iov_base, expected->data + done, some[i].iov_len) == 0);
+            done += some[i].iov_len;
         }
     }
-    fuzz_check(data && done == chunk->data.bytes);
-    return data;
 }
 
-static void check_agrees(const struct iovec *spans, const struct chunk *chunk,
-                         const Peer__Chunk *expected)
+/* Expected is what protobuf-c made of the same bytes, NULL: nothing. */
+static enum error_code check_chunk(const struct iovec *spans, size_t size,
+                                   const Peer__Chunk *expected)
 {
-    auto_free char *data = gather(spans, chunk);
+    struct chunk chunk;
+    struct error error;
+    enum error_code code = chunk_parse(spans, SPANS, &chunk, &error);
 
-    fuzz_check(chunk->data.bytes == expected->data.len);
-    fuzz_check(chunk->data.bytes == 0 ||
-               memcmp(data, expected->data.data, expected->data.len) == 0);
-    fuzz_check(chunk->total_bytes == expected->total_bytes);
+    if (code) {
+        fuzz_check(code == ERROR_CORRUPT && error.text[0] != '\0');
+        return code;
+    }
+    fuzz_check(chunk.data.offset + chunk.data.bytes <= size && chunk.total_bytes >= 0);
+    if (expected) {
+        check_part(spans, &chunk.data, &expected->data);
+        fuzz_check(chunk.total_bytes == expected->total_bytes);
+    }
+    return code;
 }
 
-/* What protobuf-c writes of it is taken, and means the same. Without unknown fields: protobuf-c
- * lets field number 0 pass, which is no field. */
+static enum error_code check_upload_chunk(const struct iovec *spans, size_t size,
+                                          const Peer__UploadChunk *expected)
+{
+    struct upload_chunk chunk;
+    struct error error;
+    enum error_code code = upload_chunk_parse(spans, SPANS, &chunk, &error);
+
+    if (code) {
+        fuzz_check(code == ERROR_INVALID && error.text[0] != '\0');
+        return code;
+    }
+    fuzz_check(chunk.filename.offset + chunk.filename.bytes <= size);
+    fuzz_check(chunk.data.offset + chunk.data.bytes <= size);
+    if (expected) {
+        check_part(spans, &chunk.filename, &expected->filename);
+        check_part(spans, &chunk.data, &expected->data);
+    }
+    return code;
+}
+
+/* What protobuf-c writes is taken, and means the same. Without unknown fields: protobuf-c lets
+ * field number 0 pass, which is no field. */
 static void check_canonical(const Peer__Chunk *unpacked, const uint8_t cuts[SPANS])
 {
     Peer__Chunk known = PEER__CHUNK__INIT;
-    const Peer__Chunk *expected = &known;
+    struct iovec spans[SPANS];
+
     known.data = unpacked->data;
     known.total_bytes = unpacked->total_bytes;
-    size_t size = peer__chunk__get_packed_size(expected);
+    size_t size = peer__chunk__get_packed_size(&known);
     auto_free uint8_t *packed = malloc(size + 1);
-    struct iovec spans[SPANS];
-    struct chunk chunk;
-
-    fuzz_check(packed && peer__chunk__pack(expected, packed) == size);
+    fuzz_check(packed && peer__chunk__pack(&known, packed) == size);
     cut(packed, size, cuts, spans);
-    enum error_code code = chunk_parse(spans, SPANS, &chunk, NULL);
-    fuzz_check((code == ERROR_NONE) == (expected->total_bytes >= 0));
-    if (code == ERROR_NONE)
-        check_agrees(spans, &chunk, expected);
-    for (size_t i = 0; i < SPANS; i++)
-        free(spans[i].iov_base);
+    enum error_code code = check_chunk(spans, size, &known);
+    fuzz_check((code == ERROR_NONE) == (known.total_bytes >= 0));
+    free_spans(spans);
+}
+
+static void check_canonical_upload(const Peer__UploadChunk *unpacked, const uint8_t cuts[SPANS])
+{
+    Peer__UploadChunk known = PEER__UPLOAD_CHUNK__INIT;
+    struct iovec spans[SPANS];
+
+    known.filename = unpacked->filename;
+    known.data = unpacked->data;
+    size_t size = peer__upload_chunk__get_packed_size(&known);
+    auto_free uint8_t *packed = malloc(size + 1);
+    fuzz_check(packed && peer__upload_chunk__pack(&known, packed) == size);
+    cut(packed, size, cuts, spans);
+    fuzz_check(check_upload_chunk(spans, size, &known) == ERROR_NONE);
+    free_spans(spans);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    uint8_t cuts[SPANS] = {0};
     struct iovec spans[SPANS];
-    struct chunk chunk;
-    struct error error;
 
     if (size < SPANS)
         return 0;
-    memcpy(cuts, data, SPANS);
+    const uint8_t *cuts = data;
     data += SPANS;
     size -= SPANS;
     cut(data, size, cuts, spans);
-    enum error_code code = chunk_parse(spans, SPANS, &chunk, &error);
-    fuzz_check(code == ERROR_NONE || (code == ERROR_CORRUPT && error.text[0] != '\0'));
-    fuzz_check(code || chunk.data.offset + chunk.data.bytes <= size);
-
-    Peer__Chunk *expected = peer__chunk__unpack(NULL, size, data);
-    if (expected && !code)
-        check_agrees(spans, &chunk, expected);
-    if (expected) {
-        check_canonical(expected, cuts);
-        peer__chunk__free_unpacked(expected, NULL);
-    }
-    for (size_t i = 0; i < SPANS; i++)
-        free(spans[i].iov_base);
+    Peer__Chunk *chunk = peer__chunk__unpack(NULL, size, data);
+    Peer__UploadChunk *upload = peer__upload_chunk__unpack(NULL, size, data);
+    (void)check_chunk(spans, size, chunk);
+    (void)check_upload_chunk(spans, size, upload);
+    if (chunk)
+        check_canonical(chunk, cuts);
+    if (upload)
+        check_canonical_upload(upload, cuts);
+    peer__chunk__free_unpacked(chunk, NULL);
+    peer__upload_chunk__free_unpacked(upload, NULL);
+    free_spans(spans);
     return 0;
 }

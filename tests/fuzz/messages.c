@@ -4,6 +4,7 @@
 #include "fuzz.h"
 
 #include "peer/rpc/codec.h"
+#include "proto/control.pb-c.h"
 #include "proto/peer.pb-c.h"
 
 static const ProtobufCMessageDescriptor *const messages[] = {
@@ -14,6 +15,22 @@ static const ProtobufCMessageDescriptor *const messages[] = {
     &peer__chunk__descriptor,
     &peer__upload_chunk__descriptor,
     &peer__upload_response__descriptor,
+    &p2p__control__failure__descriptor,
+    &p2p__control__search_request__descriptor,
+    &p2p__control__source__descriptor,
+    &p2p__control__search_reply__descriptor,
+    &p2p__control__get_request__descriptor,
+    &p2p__control__job__descriptor,
+    &p2p__control__get_reply__descriptor,
+    &p2p__control__put_request__descriptor,
+    &p2p__control__put_reply__descriptor,
+    &p2p__control__list_request__descriptor,
+    &p2p__control__listed_file__descriptor,
+    &p2p__control__list_reply__descriptor,
+    &p2p__control__status_request__descriptor,
+    &p2p__control__status_reply__descriptor,
+    &p2p__control__follow_request__descriptor,
+    &p2p__control__follow_reply__descriptor,
 };
 
 struct packed {
