@@ -4,6 +4,7 @@
 #include "common/file_io.h"
 #include "common/memory.h"
 #include "common/signals.h"
+#include "common/thread_pool.h"
 #include "directory/http.h"
 #include "directory/index.h"
 #include "directory/index_writer.h"
@@ -11,7 +12,6 @@
 #include "directory/routes.h"
 #include "directory/user_list.h"
 #include "directory/users.h"
-#include "directory/worker.h"
 
 #include <signal.h>
 #include <stdatomic.h>
@@ -40,7 +40,8 @@ struct daemon {
     struct registry *registry;
     struct index *index;
     struct index_writer *writer;
-    struct worker *worker;
+    struct thread_pool *worker;
+    atomic_bool stopping;
     struct routes routes;
     struct http *http;
     struct write_behind behind;
@@ -234,6 +235,7 @@ static enum error_code start_http(struct daemon *daemon, struct error *error)
         .worker = daemon->worker,
         .writer = daemon->writer,
         .expiry_s = daemon->settings->expiry,
+        .stopping = &daemon->stopping,
     };
     if (!code)
         code = http_start(&settings, &daemon->http, error);
@@ -252,10 +254,10 @@ enum error_code daemon_start(const struct settings *settings, struct daemon **da
     enum error_code code = start_users(made, error);
     if (!code)
         code = start_index(made, error);
-    if (!code) {
-        made->worker = worker_start();
+    if (!code)
+        code = thread_pool_start("login", 1, LOGIN_WAITING_MAX, &made->worker, error);
+    if (!code)
         code = start_http(made, error);
-    }
     if (code) {
         daemon_stop(made);
         return code;
@@ -291,13 +293,14 @@ void daemon_stop(struct daemon *daemon)
 {
     if (!daemon)
         return;
-    worker_stop(daemon->worker);
+    atomic_store(&daemon->stopping, true);
+    thread_pool_stop(daemon->worker);
     if (daemon->writer) {
         write_behind(daemon);
         index_writer_stop(daemon->writer, COMMIT_MS);
     }
     http_stop(daemon->http);
-    worker_free(daemon->worker);
+    thread_pool_free(daemon->worker);
     index_writer_free(daemon->writer);
     registry_free(daemon->registry);
     index_close(daemon->index);

@@ -1,17 +1,16 @@
 /*
  * The directory as a whole: one struct owns everything, built in order and torn down backwards.
  *
- * | thread    | how many | owns                                  | stops by               | joined
- * by | | --------- | -------- | ------------------------------------- | ---------------------- |
- * --------- | | main      | 1        | signals; a tick a second that sweeps  | SIGTERM, SIGINT | |
- * |           |          | the registry and writes it behind     |                        | | |
- * HTTP loop | cores    | its connections and index_reader      | http_stop              | http_stop
- * | | worker    | 1        | nothing; Argon2 and long bodies       | worker_stop            | the
- * same  | | writer    | 1        | the index's writing connection        | index_writer_stop      |
- * the same  |
+ * | thread    | how many | owns                                  | stops, joined by  |
+ * | --------- | -------- | ------------------------------------- | ----------------- |
+ * | main      | 1        | signals; a tick a second that sweeps  | SIGTERM, SIGINT   |
+ * |           |          | the registry and writes it behind     |                   |
+ * | HTTP loop | a core   | its connections and index_reader      | http_stop         |
+ * | login     | 1        | nothing; Argon2 and long bodies       | thread_pool_stop  |
+ * | writer    | 1        | the index's writing connection        | index_writer_stop |
  *
- * Stopping: the worker first (what waits is answered 503), then the writer (what was submitted is
- * committed), then HTTP, which sends those answers.
+ * Stopping: the login thread first (what waits is answered 503), then the writer (what was
+ * submitted is committed), then HTTP, which sends those answers.
  */
 #pragma once
 

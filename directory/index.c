@@ -252,22 +252,40 @@ static enum error_code open_all(struct index *index, const char *path, struct er
     return code;
 }
 
+/* SQLite takes a file that is too short for a header as an empty one, and would write over it. */
+static enum error_code check_header(const char *path, struct error *error)
+{
+    static const char magic[] = "SQLite format 3";
+    auto_close int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    char header[sizeof magic] = "";
+    struct stat status;
+
+    if (file < 0 && errno == ENOENT)
+        return ERROR_NONE;
+    if (file < 0 || fstat(file, &status) < 0)
+        return error_set_errno(error, errno, "cannot open");
+    if (!S_ISREG(status.st_mode))
+        return error_set(error, ERROR_INVALID, "not a regular file");
+    if (status.st_size > 0 && (pread(file, header, sizeof header, 0) != sizeof header ||
+                               memcmp(header, magic, sizeof magic) != 0))
+        return error_set(error, ERROR_INVALID, "not a database");
+    return ERROR_NONE;
+}
+
 enum error_code index_open(const char *path, struct index **index, struct error *error)
 {
-    struct stat status;
     struct index *made = memory_new(1, sizeof *made);
 
     made->lock_file = -1;
-    enum error_code code = ERROR_NONE;
-    if (stat(path, &status) == 0 && !S_ISREG(status.st_mode))
-        code = error_set(error, ERROR_INVALID, "not a regular file");
+    enum error_code code = check_header(path, error);
     if (!code)
         code = take_lock(path, &made->lock_file, error);
     if (!code)
         code = open_all(made, path, error);
     if (code) {
         index_close(made);
-        return error_context(error, "%s", path);
+        error_context(error, "%s", path);
+        return code;
     }
     *index = made;
     return ERROR_NONE;
@@ -550,7 +568,8 @@ enum error_code index_reader_open(const char *path, struct index_reader **reader
                        &made->list, error);
     if (code) {
         index_reader_close(made);
-        return error_context(error, "%s", path);
+        error_context(error, "%s", path);
+        return code;
     }
     *reader = made;
     return ERROR_NONE;

@@ -26,7 +26,6 @@ struct login {
     bool on_worker;
     struct files_index *files; /* NULL: none was given */
     struct registry_login registered;
-    struct worker_job worker_job;
     struct index_job index_job;
     char *query;
     size_t query_length;
@@ -185,6 +184,14 @@ static void on_stored(struct index_job *job, enum error_code code, const struct 
     http_answer(exchange, &reply);
 }
 
+static bool answer_failure(struct login *login, struct http_reply *reply, enum error_code code,
+                           const struct error *error)
+{
+    reply_failure(reply, code, error);
+    free_login(login);
+    return true;
+}
+
 static bool submit_to_writer(struct login *login, struct http_reply *reply)
 {
     struct index_job *job = &login->index_job;
@@ -198,29 +205,16 @@ static bool submit_to_writer(struct login *login, struct http_reply *reply)
         job->record_count = 0; /* cannot be: it was just registered */
     if (index_writer_submit(login->services->writer, job))
         return false;
-    reply_failure(reply, ERROR_CANCELLED, NULL);
-    free_login(login);
-    return true;
+    return answer_failure(login, reply, ERROR_CANCELLED, NULL);
 }
 
-static void run_on_worker(struct worker_job *job, bool cancelled);
+static void run_on_worker(void *context);
 
 static bool submit_to_worker(struct login *login, struct http_reply *reply)
 {
-    login->worker_job.run = run_on_worker;
-    if (worker_submit(login->services->worker, &login->worker_job))
-        return false;
-    reply_failure(reply, ERROR_BUSY, NULL);
-    free_login(login);
-    return true;
-}
+    enum error_code code = thread_pool_submit(login->services->worker, run_on_worker, login, NULL);
 
-static bool answer_failure(struct login *login, struct http_reply *reply, enum error_code code,
-                           const struct error *error)
-{
-    reply_failure(reply, code, error);
-    free_login(login);
-    return true;
+    return code ? answer_failure(login, reply, code, NULL) : false;
 }
 
 /* The password was right and the list, if any, is good. */
@@ -289,15 +283,16 @@ static bool proceed(struct login *login, struct http_reply *reply)
     return register_peer(login, reply);
 }
 
-static void run_on_worker(struct worker_job *job, bool cancelled)
+static void run_on_worker(void *context)
 {
-    struct login *login = (struct login *)((char *)job - offsetof(struct login, worker_job));
+    struct login *login = context;
     struct http_exchange *exchange = login->exchange;
     struct http_reply reply;
 
     login->on_worker = true;
-    bool answered =
-        cancelled ? answer_failure(login, &reply, ERROR_CANCELLED, NULL) : proceed(login, &reply);
+    bool answered = atomic_load(login->services->stopping)
+                        ? answer_failure(login, &reply, ERROR_CANCELLED, NULL)
+                        : proceed(login, &reply);
     if (answered)
         http_answer(exchange, &reply);
 }

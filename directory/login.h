@@ -2,27 +2,32 @@
  * POST /login: who it is, then what he shares. What takes long goes to other threads, and the reply
  * follows from there:
  *
- *   HTTP thread ──long body, unknown password──▶ worker ─┐
- *        │                                               ▼
- *        └───────────short and known────────────▶ registry ──new peer, changed list──▶ writer ─▶
- * reply └──nothing new──────────────────────────▶ reply
+ *   HTTP thread ── long body, unknown password ──▶ worker
+ *        │ short and known                            │
+ *        └──────────────────▶ registry ◀──────────────┘
+ *                             │      └─ new peer, changed list ──▶ writer ──▶ reply
+ *                             └─ nothing new ──▶ reply
  *
  * The order of the checks is the reference's: what is missing (422), the password (401), the list
  * (400). Of a bad list nothing is stored and the peer stays as it was.
  */
 #pragma once
 
+#include "common/thread_pool.h"
 #include "directory/http.h"
 #include "directory/index_writer.h"
 #include "directory/registry.h"
 #include "directory/users.h"
-#include "directory/worker.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 /* Bodies and lists longer than this are parsed by the worker: about a millisecond's work. */
 #define LOGIN_SHORT_BYTES (64 << 10)
+/* Logins that wait for the worker: one thread, so that strangers with wrong passwords take one core
+ * at most and 19 MiB. The last has waited about four seconds then; more are answered 503. */
+#define LOGIN_WAITING_MAX 128
 /* Names of newly indexed files that one login writes to the log. */
 #define LOGIN_LOGGED_FILES INDEX_WRITER_ADDED_MAX
 
@@ -30,9 +35,10 @@
 struct login_services {
     struct users *users;
     struct registry *registry;
-    struct worker *worker;
+    struct thread_pool *worker;
     struct index_writer *writer;
     int64_t expiry_s;
+    const atomic_bool *stopping; /* logins that wait for the worker are refused */
 };
 
 /* As http_handler: true with the reply, or false and the reply follows. query is the target's part

@@ -1,0 +1,203 @@
+#include "unit.h"
+
+#include "common/buffer.h"
+#include "directory/files_index.h"
+
+static enum error_code parse(const char *text, struct files_index **index)
+{
+    struct error error;
+
+    *index = NULL;
+    return files_index_parse(text, strlen(text), "10.1.2.3", index, &error);
+}
+
+/* "NAME URLS|NAME URLS", "-" for the usual ones. */
+static void describe(const struct files_index *index, struct buffer *out)
+{
+    buffer_printf(out, "%s", files_index_usual_urls(index));
+    for (size_t i = 0; i < files_index_count(index); i++)
+        buffer_printf(out, "|%s %s", files_index_name(index, i),
+                      files_index_urls(index, i) ? files_index_urls(index, i) : "-");
+}
+
+static void good_lists(void **state)
+{
+    static const struct {
+        const char *text;
+        const char *expected;
+    } rows[] = {
+        {"[]", "[]"},
+        {" [ ] ", "[]"},
+        {"[{\"filename\":\"a\",\"url\":[]}]", "[]|a -"},
+        {"[{\"filename\":\"a\"}]", "[]|a -"},
+        {"[{\"filename\":\"a\",\"url\":[],\"size\":7,\"x\":{\"y\":[]}}]", "[]|a -"},
+        {"[{\"filename\":\"ñ \\u00e9\",\"url\":[\"h:1\"]}]", "[\"h:1\"]|ñ é -"},
+        {"[{\"filename\":\"b\",\"url\":[\"h:1\"]},{\"filename\":\"a\",\"url\":[\"h:1\"]}]",
+         "[\"h:1\"]|a -|b -"},
+        {"[{\"filename\":\"a\",\"url\":[\"h:1\"]},{\"filename\":\"b\",\"url\":[\"h:2\",\"h:3\"]}]",
+         "[\"h:1\"]|a -|b [\"h:2\",\"h:3\"]"},
+        /* The same name twice: the last counts. */
+        {"[{\"filename\":\"a\",\"url\":[\"h:1\"]},{\"filename\":\"b\",\"url\":[\"h:1\"]},"
+         "{\"filename\":\"a\",\"url\":[\"h:2\"]}]",
+         "[\"h:1\"]|a [\"h:2\"]|b -"},
+        /* The peer does not know its address. */
+        {"[{\"filename\":\"a\",\"url\":[\"0.0.0.0:8001\"]}]", "[\"10.1.2.3:8001\"]|a -"},
+        {"[{\"filename\":\"a\",\"url\":[\"[::]:8001\"]}]", "[\"10.1.2.3:8001\"]|a -"},
+        {"[{\"filename\":\"a\",\"url\":[\"http://0.0.0.0:8001\"]}]", "[\"10.1.2.3:8001\"]|a -"},
+        /* What is no such address stays as it is. */
+        {"[{\"filename\":\"a\",\"url\":[\"http://h/a\",\"\",\"x\\\"y\"]}]",
+         "[\"http://h/a\",\"\",\"x\\\"y\"]|a -"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct files_index *index;
+        auto_buffer text;
+        buffer_init(&text, 4096);
+        check_row(i, parse(rows[i].text, &index) == ERROR_NONE);
+        describe(index, &text);
+        if (strcmp(text.data, rows[i].expected) != 0)
+            fail_msg("row %zu: '%s' is not '%s'", i, text.data, rows[i].expected);
+        files_index_free(index);
+    }
+}
+
+static void bad_lists(void **state)
+{
+    static const char *const rows[] = {
+        "",
+        "x",
+        "[",
+        "[{",
+        "[]x",
+        "{}",
+        "null",
+        "7",
+        "\"[]\"",
+        "[7]",
+        "[null]",
+        "[[]]",
+        "[\"a\"]",
+        "[{}]",
+        "[{\"url\":[]}]",
+        "[{\"filename\":7,\"url\":[]}]",
+        "[{\"filename\":null}]",
+        "[{\"filename\":[\"a\"]}]",
+        "[{\"filename\":\"a\",\"url\":\"h:1\"}]",
+        "[{\"filename\":\"a\",\"url\":{}}]",
+        "[{\"filename\":\"a\",\"url\":7}]",
+        "[{\"filename\":\"a\",\"url\":null}]",
+        "[{\"filename\":\"a\",\"url\":[7]}]",
+        "[{\"filename\":\"\"}]",
+        "[{\"filename\":\"a/b\"}]",
+        "[{\"filename\":\"..\"}]",
+        "[{\"filename\":\".\"}]",
+        "[{\"filename\":\"a\\u0000b\"}]",
+        "[{\"filename\":\"a\\nb\"}]",
+        "[{\"filename\":\"a\xff\"}]",
+        "[{\"filename\":\"good\"},{\"filename\":\"\"}]",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct files_index *index;
+        check_row(i, parse(rows[i], &index) == ERROR_INVALID);
+        check_row(i, index == NULL);
+    }
+}
+
+/* One entry whose filename is `count` times the text. */
+static enum error_code parse_repeated(const char *before, const char *text, size_t count,
+                                      const char *after)
+{
+    struct files_index *index = NULL;
+    struct error error;
+    auto_buffer json;
+
+    buffer_init(&json, 1 << 26);
+    buffer_append_string(&json, before);
+    for (size_t i = 0; i < count; i++)
+        buffer_append_string(&json, text);
+    buffer_append_string(&json, after);
+    enum error_code code = files_index_parse(json.data, json.length, "h", &index, &error);
+    files_index_free(index);
+    return code;
+}
+
+static void limits(void **state)
+{
+    (void)state;
+    assert_int_equal(parse_repeated("[{\"filename\":\"", "x", 255, "\"}]"), ERROR_NONE);
+    assert_int_equal(parse_repeated("[{\"filename\":\"", "x", 256, "\"}]"), ERROR_INVALID);
+    assert_int_equal(parse_repeated("[{\"filename\":\"a\",\"url\":[\"", "x", 1024, "\"]}]"),
+                     ERROR_NONE);
+    assert_int_equal(parse_repeated("[{\"filename\":\"a\",\"url\":[\"", "x", 1025, "\"]}]"),
+                     ERROR_INVALID);
+    assert_int_equal(parse_repeated("[{\"filename\":\"a\",\"url\":[", "\"h:1\",", 63, "\"h:1\"]}]"),
+                     ERROR_NONE);
+    assert_int_equal(parse_repeated("[{\"filename\":\"a\",\"url\":[", "\"h:1\",", 64, "\"h:1\"]}]"),
+                     ERROR_INVALID);
+    assert_int_equal(parse_repeated("", "[", 10000, ""), ERROR_INVALID);
+    assert_int_equal(parse_repeated("[", "[],", 4000000, "[]]"), ERROR_TOO_LARGE);
+}
+
+static void a_hundred_thousand_files(void **state)
+{
+    struct files_index *index = NULL;
+    auto_buffer json;
+    struct error error;
+
+    (void)state;
+    buffer_init(&json, 1 << 26);
+    buffer_append_char(&json, '[');
+    for (int i = 0; i < 100000; i++)
+        buffer_printf(&json, "%s{\"filename\":\"file %d.txt\",\"url\":[\"10.0.0.1:8001\"]}",
+                      i ? "," : "", 99999 - i);
+    buffer_append_char(&json, ']');
+    assert_int_equal(files_index_parse(json.data, json.length, "h", &index, &error), ERROR_NONE);
+    assert_int_equal(files_index_count(index), 100000);
+    assert_string_equal(files_index_name(index, 0), "file 0.txt");
+    files_index_free(index);
+}
+
+static void digests_tell_lists_apart(void **state)
+{
+    static const struct {
+        const char *left, *right;
+        bool same;
+    } rows[] = {
+        {"[{\"filename\":\"a\"},{\"filename\":\"b\"}]",
+         "[{\"filename\":\"b\"},{\"filename\":\"a\"}]", true},
+        {"[{\"filename\":\"a\"}]", "[{\"filename\":\"a\",\"url\":[]}]", true},
+        {"[{\"filename\":\"a\"}]", "[{\"filename\":\"b\"}]", false},
+        {"[{\"filename\":\"a\"}]", "[]", false},
+        {"[{\"filename\":\"a\"}]", "[{\"filename\":\"a\",\"url\":[\"h:1\"]}]", false},
+        {"[{\"filename\":\"ab\"}]", "[{\"filename\":\"a\"},{\"filename\":\"b\"}]", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct files_index *left;
+        struct files_index *right;
+        check_row(i, parse(rows[i].left, &left) == ERROR_NONE);
+        check_row(i, parse(rows[i].right, &right) == ERROR_NONE);
+        bool same = memcmp(files_index_digest(left), files_index_digest(right),
+                           FILES_INDEX_DIGEST_BYTES) == 0;
+        check_row(i, same == rows[i].same);
+        files_index_free(left);
+        files_index_free(right);
+    }
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(good_lists),
+        cmocka_unit_test(bad_lists),
+        cmocka_unit_test(limits),
+        cmocka_unit_test(a_hundred_thousand_files),
+        cmocka_unit_test(digests_tell_lists_apart),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

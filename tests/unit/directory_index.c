@@ -1,0 +1,365 @@
+#include "unit.h"
+
+#include "common/buffer.h"
+#include "common/memory.h"
+#include "directory/index.h"
+#include "directory/index_writer.h"
+#include "directory/listing.h"
+
+#include <sodium.h>
+
+struct fixture {
+    char folder[UNIT_PATH_BYTES];
+    char path[UNIT_PATH_BYTES];
+    struct index *index;
+    struct index_reader *reader;
+};
+
+static int start(void **state)
+{
+    struct fixture *fixture = memory_new(1, sizeof *fixture);
+
+    unit_folder_make(fixture->folder);
+    unit_path(fixture->folder, "index.db", fixture->path);
+    *state = fixture;
+    if (sodium_init() < 0 || index_open(fixture->path, &fixture->index, NULL))
+        return -1;
+    return index_reader_open(fixture->path, &fixture->reader, NULL) ? -1 : 0;
+}
+
+static int stop(void **state)
+{
+    struct fixture *fixture = *state;
+
+    index_reader_close(fixture->reader);
+    index_close(fixture->index);
+    unit_folder_remove(fixture->folder);
+    free(fixture);
+    return 0;
+}
+
+static struct files_index *make_list(const char *text)
+{
+    struct files_index *files = NULL;
+
+    assert_int_equal(files_index_parse(text, strlen(text), "h", &files, NULL), ERROR_NONE);
+    return files;
+}
+
+static struct registry_record make_record(int64_t id, const char *name)
+{
+    return (struct registry_record){.id = id,
+                                    .name = memory_copy_string(name),
+                                    .urls = memory_copy_string("[]"),
+                                    .token = "token",
+                                    .seen_ms = 100,
+                                    .sequence = (uint64_t)id};
+}
+
+static void count_added(void *context, const char *name)
+{
+    (void)name;
+    ++*(size_t *)context;
+}
+
+/* Stores the list as a login does; returns how many names were new. */
+static size_t store(struct fixture *fixture, int64_t id, const char *name, const char *text)
+{
+    struct files_index *files = make_list(text);
+    struct registry_record record = make_record(id, name);
+    size_t added = 0;
+
+    assert_int_equal(index_begin(fixture->index, NULL), ERROR_NONE);
+    assert_int_equal(index_store_peer(fixture->index, &record, NULL), ERROR_NONE);
+    assert_int_equal(index_replace_files(fixture->index, id, files, count_added, &added, NULL),
+                     ERROR_NONE);
+    assert_int_equal(index_commit(fixture->index, NULL), ERROR_NONE);
+    registry_record_done(&record);
+    files_index_free(files);
+    return added;
+}
+
+static bool describe(void *context, const struct index_file *file)
+{
+    buffer_printf(context, "%d %s %s|", (int)file->peer_id, file->name,
+                  file->urls ? file->urls : "-");
+    return true;
+}
+
+static void check_all(struct fixture *fixture, const char *expected)
+{
+    struct index_place beginning = {0};
+    auto_buffer text;
+
+    buffer_init(&text, 1 << 16);
+    buffer_append(&text, "", 0);
+    assert_int_equal(index_list(fixture->reader, &beginning, 1000, describe, &text, NULL),
+                     ERROR_NONE);
+    assert_string_equal(text.data, expected);
+}
+
+static void check_search(struct fixture *fixture, const char *name, const char *expected)
+{
+    struct file_name checked;
+    auto_buffer text;
+
+    buffer_init(&text, 1 << 16);
+    buffer_append(&text, "", 0);
+    assert_int_equal(file_name_parse(name, strlen(name), &checked, NULL), ERROR_NONE);
+    assert_int_equal(index_search(fixture->reader, &checked, describe, &text, NULL), ERROR_NONE);
+    assert_string_equal(text.data, expected);
+}
+
+static void a_list_replaces_the_last_one(void **state)
+{
+    struct fixture *fixture = *state;
+
+    assert_int_equal(
+        store(fixture, 1, "A", "[{\"filename\":\"a\"},{\"filename\":\"b\"},{\"filename\":\"ñ\"}]"),
+        3);
+    assert_int_equal(store(fixture, 2, "B", "[{\"filename\":\"b\",\"url\":[\"h:1\"]}]"), 1);
+    check_all(fixture, "1 a -|1 b -|1 ñ -|2 b -|");
+    assert_int_equal(
+        store(fixture, 1, "A", "[{\"filename\":\"c\"},{\"filename\":\"b\",\"url\":[\"h:7\"]}]"), 1);
+    check_all(fixture, "1 b [\"h:7\"]|1 c -|2 b -|");
+    assert_int_equal(store(fixture, 1, "A", "[{\"filename\":\"c\"},{\"filename\":\"b\"}]"), 0);
+    check_all(fixture, "1 b -|1 c -|2 b -|");
+    assert_int_equal(store(fixture, 1, "A", "[]"), 0);
+    check_all(fixture, "2 b -|");
+}
+
+static void searches(void **state)
+{
+    struct fixture *fixture = *state;
+
+    store(fixture, 2, "B",
+          "[{\"filename\":\"x\",\"url\":[]},{\"filename\":\"X\",\"url\":[\"h:1\"]}]");
+    store(fixture, 1, "A", "[{\"filename\":\"x\"}]");
+    check_search(fixture, "x", "1 x -|2 x -|");
+    check_search(fixture, "X", "2 X [\"h:1\"]|");
+    check_search(fixture, "y", "");
+}
+
+static void pages_of_the_list(void **state)
+{
+    struct fixture *fixture = *state;
+    struct index_place place = {.peer_id = 1, .name = "b"};
+    auto_buffer text;
+
+    buffer_init(&text, 4096);
+    store(fixture, 1, "A", "[{\"filename\":\"a\"},{\"filename\":\"b\"},{\"filename\":\"c\"}]");
+    store(fixture, 2, "B", "[{\"filename\":\"a\"},{\"filename\":\"b\"}]");
+    assert_int_equal(index_list(fixture->reader, &place, 2, describe, &text, NULL), ERROR_NONE);
+    assert_string_equal(text.data, "1 c -|2 a -|");
+}
+
+static void a_rollback_leaves_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+    struct files_index *files = make_list("[{\"filename\":\"new\"}]");
+    size_t added = 0;
+
+    store(fixture, 1, "A", "[{\"filename\":\"old\"}]");
+    assert_int_equal(index_begin(fixture->index, NULL), ERROR_NONE);
+    assert_int_equal(index_replace_files(fixture->index, 1, files, count_added, &added, NULL),
+                     ERROR_NONE);
+    check_all(fixture, "1 old -|"); /* a reader does not wait, and sees what is committed */
+    index_rollback(fixture->index);
+    check_all(fixture, "1 old -|");
+    files_index_free(files);
+}
+
+struct loaded {
+    struct registry_record record;
+    int64_t written_ms;
+    int count;
+};
+
+static void take_peer(void *context, struct registry_record *record, int64_t written_ms)
+{
+    struct loaded *loaded = context;
+
+    registry_record_done(&loaded->record);
+    loaded->record = *record;
+    loaded->written_ms = written_ms;
+    loaded->count++;
+}
+
+static void what_is_stored_is_loaded(void **state)
+{
+    struct fixture *fixture = *state;
+    struct loaded loaded = {0};
+
+    store(fixture, 7, "ñandú", "[{\"filename\":\"a\",\"url\":[\"h:1\"]}]");
+    assert_int_equal(index_store_clock(fixture->index, 12345, NULL), ERROR_NONE);
+    index_reader_close(fixture->reader);
+    index_close(fixture->index);
+    fixture->reader = NULL;
+    assert_int_equal(index_open(fixture->path, &fixture->index, NULL), ERROR_NONE);
+    assert_int_equal(index_load_peers(fixture->index, take_peer, &loaded, NULL), ERROR_NONE);
+    assert_int_equal(loaded.count, 1);
+    assert_int_equal(loaded.written_ms, 12345);
+    assert_int_equal(loaded.record.id, 7);
+    assert_int_equal(loaded.record.sequence, 7);
+    assert_int_equal(loaded.record.seen_ms, 100);
+    assert_string_equal(loaded.record.name, "ñandú");
+    assert_string_equal(loaded.record.token, "token");
+    assert_string_equal(loaded.record.urls, "[\"h:1\"]");
+    assert_true(loaded.record.has_digest);
+    registry_record_done(&loaded.record);
+}
+
+static void a_second_directory_is_kept_away(void **state)
+{
+    struct fixture *fixture = *state;
+    struct index *second = NULL;
+
+    assert_int_equal(index_open(fixture->path, &second, NULL), ERROR_BUSY);
+    assert_null(second);
+}
+
+static void other_files_are_refused_unchanged(void **state)
+{
+    static const struct {
+        const char *content;
+        size_t length;
+    } rows[] = {
+        {"this is no database, but it is longer than the header of one, so that it is read whole "
+         "and then refused",
+         100},
+        {"x", 1},
+        {"SQLite format 3\0garbage garbage garbage garbage garbage garbage garbage garbage garbage "
+         "garbage garbage",
+         100},
+    };
+    struct fixture *fixture = *state;
+    char path[UNIT_PATH_BYTES];
+    struct index *index = NULL;
+
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        char after[128] = "";
+        struct error error = {0};
+        unit_path(fixture->folder, "other", path);
+        unit_file_write(path, rows[i].content, rows[i].length);
+        check_row(i, index_open(path, &index, &error) != ERROR_NONE);
+        check_row(i, index == NULL && strstr(error.text, path) != NULL);
+        FILE *file = fopen(path, "rb");
+        check_row(i, fread(after, 1, sizeof after, file) == rows[i].length);
+        fclose(file);
+        check_row(i, memcmp(after, rows[i].content, rows[i].length) == 0);
+    }
+}
+
+/* ---- the writer ---- */
+
+struct counted_job {
+    struct index_job job;
+    struct files_index *files;
+    int *done;
+    enum error_code code;
+};
+
+static void count_done(struct index_job *job, enum error_code code, const struct error *error)
+{
+    struct counted_job *counted = (struct counted_job *)(void *)job;
+
+    (void)error;
+    counted->code = code;
+    __atomic_add_fetch(counted->done, 1, __ATOMIC_SEQ_CST);
+}
+
+static void jobs_are_committed_in_order(void **state)
+{
+    enum { COUNT = 1000 };
+    struct fixture *fixture = *state;
+    struct index_writer *writer = index_writer_start(fixture->index);
+    struct counted_job *jobs = memory_new(COUNT, sizeof *jobs);
+    int done = 0;
+    char text[64];
+
+    for (int i = 0; i < COUNT; i++) {
+        snprintf(text, sizeof text, "[{\"filename\":\"f%d\"},{\"filename\":\"z\"}]", i);
+        jobs[i].files = make_list(text);
+        jobs[i].done = &done;
+        jobs[i].job.records = memory_new(1, sizeof *jobs[i].job.records);
+        jobs[i].job.records[0] = make_record(i % 10 + 1, i % 10 ? "B" : "A");
+        snprintf(text, sizeof text, "P%d", i % 10);
+        free(jobs[i].job.records[0].name);
+        jobs[i].job.records[0].name = memory_copy_string(text);
+        jobs[i].job.record_count = 1;
+        jobs[i].job.files = jobs[i].files;
+        jobs[i].job.done = count_done;
+        assert_true(index_writer_submit(writer, &jobs[i].job));
+    }
+    index_writer_stop(writer, 60000);
+    assert_int_equal(done, COUNT);
+    assert_false(index_writer_submit(writer, &jobs[0].job));
+    index_writer_free(writer);
+    for (int i = 0; i < COUNT; i++) {
+        assert_int_equal(jobs[i].code, ERROR_NONE);
+        index_job_done(&jobs[i].job);
+        files_index_free(jobs[i].files);
+    }
+    free(jobs);
+    check_search(fixture, "f999", "10 f999 -|");
+    check_search(fixture, "f989", "");
+    check_search(fixture, "z", "1 z -|2 z -|3 z -|4 z -|5 z -|6 z -|7 z -|8 z -|9 z -|10 z -|");
+}
+
+/* ---- cursors ---- */
+
+static void cursors_come_back(void **state)
+{
+    static const struct index_place rows[] = {
+        {0, ""},
+        {1, "a"},
+        {123456, "ñ \"x\"/%"},
+        {INT64_MAX, "z"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        char cursor[LISTING_CURSOR_BYTES];
+        struct index_place place;
+        listing_format_cursor(&rows[i], cursor);
+        check_row(i, listing_parse_cursor(cursor, &place, NULL) == ERROR_NONE);
+        check_row(i, place.peer_id == rows[i].peer_id && strcmp(place.name, rows[i].name) == 0);
+    }
+}
+
+static void foreign_cursors_are_refused(void **state)
+{
+    static const char *const rows[] = {
+        "", "1", ".", "x.61", "1.6", "1.6g", "1.61 ", "-1.61", "99999999999999999999.61", "1.61.62",
+    };
+    char longest[600] = "1.";
+    struct index_place place;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++)
+        check_row(i, listing_parse_cursor(rows[i], &place, NULL) == ERROR_INVALID);
+    memset(longest + 2, '6', 512);
+    assert_int_equal(listing_parse_cursor(longest, &place, NULL), ERROR_INVALID);
+    longest[512] = '\0';
+    assert_int_equal(listing_parse_cursor(longest, &place, NULL), ERROR_NONE);
+}
+
+#define test(function) cmocka_unit_test_setup_teardown(function, start, stop)
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        test(a_list_replaces_the_last_one),
+        test(searches),
+        test(pages_of_the_list),
+        test(a_rollback_leaves_nothing),
+        test(what_is_stored_is_loaded),
+        test(a_second_directory_is_kept_away),
+        test(other_files_are_refused_unchanged),
+        test(jobs_are_committed_in_order),
+        cmocka_unit_test(cursors_come_back),
+        cmocka_unit_test(foreign_cursors_are_refused),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,286 @@
+#include "unit.h"
+
+#include "common/buffer.h"
+#include "common/memory.h"
+#include "directory/registry.h"
+
+#include <sodium.h>
+
+enum { EXPIRY_MS = 30000 };
+
+static int start(void **state)
+{
+    if (sodium_init() < 0)
+        return -1;
+    *state = registry_new(EXPIRY_MS);
+    return 0;
+}
+
+static int stop(void **state)
+{
+    registry_free(*state);
+    return 0;
+}
+
+static struct registry_login log_in(struct registry *registry, const char *name, int64_t now_ms)
+{
+    struct registry_login login;
+
+    registry_log_in(registry, name, now_ms, &login);
+    return login;
+}
+
+static void add_name(void *context, const struct registry_peer *peer)
+{
+    struct buffer *out = context;
+
+    buffer_printf(out, "%s%s", out->length ? " " : "", peer->name);
+}
+
+/* "A B C": who is active, in the order of the list. */
+static void check_active(struct registry *registry, int64_t now_ms, const char *expected)
+{
+    auto_buffer names;
+
+    buffer_init(&names, 4096);
+    buffer_append(&names, "", 0);
+    registry_list(registry, 0, SIZE_MAX, now_ms, add_name, &names);
+    assert_string_equal(names.data, expected);
+}
+
+static void listed_in_login_order(void **state)
+{
+    struct registry *registry = *state;
+
+    check_active(registry, 0, "");
+    log_in(registry, "B", 0);
+    log_in(registry, "A", 1);
+    log_in(registry, "C", 2);
+    log_in(registry, "A", 3);
+    log_in(registry, "B", 4);
+    check_active(registry, 5, "B A C");
+    assert_int_equal(registry_active_count(registry, 5), 3);
+}
+
+static void expiry_to_the_millisecond(void **state)
+{
+    struct registry *registry = *state;
+
+    log_in(registry, "A", 1000);
+    check_active(registry, 1000 + EXPIRY_MS - 1, "A");
+    check_active(registry, 1000 + EXPIRY_MS, "");
+    assert_int_equal(registry_active_count(registry, 1000 + EXPIRY_MS), 0);
+}
+
+static void a_heartbeat_keeps_alive(void **state)
+{
+    struct registry *registry = *state;
+
+    for (int64_t now = 0; now < 10 * EXPIRY_MS; now += EXPIRY_MS - 1)
+        assert_int_equal(log_in(registry, "A", now).became_active, now == 0);
+}
+
+static void a_token_lives_as_long_as_the_session(void **state)
+{
+    struct registry *registry = *state;
+    struct registry_login first = log_in(registry, "A", 0);
+    struct registry_login second = log_in(registry, "A", 1000);
+    struct registry_login third = log_in(registry, "A", 1000 + EXPIRY_MS);
+    struct registry_login other = log_in(registry, "B", 0);
+
+    assert_int_equal(strlen(first.token), 32);
+    assert_string_equal(first.token, second.token);
+    assert_string_not_equal(first.token, third.token);
+    assert_string_not_equal(first.token, other.token);
+    assert_int_equal(first.id, third.id);
+    assert_true(first.became_active && !first.had_expired);
+    assert_false(second.became_active);
+    assert_true(third.became_active && third.had_expired);
+}
+
+static void who_comes_back_is_listed_last(void **state)
+{
+    struct registry *registry = *state;
+
+    log_in(registry, "A", 0);
+    log_in(registry, "B", 10);
+    log_in(registry, "A", EXPIRY_MS);
+    check_active(registry, EXPIRY_MS, "B A");
+}
+
+static void a_sweep_tells_each_once(void **state)
+{
+    struct registry *registry = *state;
+    auto_buffer names;
+
+    buffer_init(&names, 4096);
+    log_in(registry, "A", 0);
+    log_in(registry, "B", 10);
+    log_in(registry, "C", 0);
+    registry_sweep(registry, EXPIRY_MS - 1, add_name, &names);
+    assert_int_equal(names.length, 0);
+    registry_sweep(registry, EXPIRY_MS, add_name, &names);
+    assert_string_equal(names.data, "A C");
+    registry_sweep(registry, EXPIRY_MS, add_name, &names);
+    assert_string_equal(names.data, "A C");
+    assert_false(log_in(registry, "A", EXPIRY_MS).had_expired);
+    check_active(registry, EXPIRY_MS, "B A");
+}
+
+static void note_last(void *context, const struct registry_peer *peer)
+{
+    *(uint64_t *)context = peer->sequence;
+}
+
+static void pages(void **state)
+{
+    struct registry *registry = *state;
+    uint64_t last = 0;
+    auto_buffer names;
+
+    buffer_init(&names, 4096);
+    for (char name[2] = "A"; name[0] <= 'G'; name[0]++)
+        log_in(registry, name, name[0] == 'C' ? 0 : 10);
+    registry_list(registry, 0, 2, EXPIRY_MS, note_last, &last);
+    registry_list(registry, last, 2, EXPIRY_MS, add_name, &names);
+    assert_string_equal(names.data, "D E"); /* C has expired */
+    buffer_clear(&names);
+    registry_list(registry, last, 100, EXPIRY_MS, add_name, &names);
+    assert_string_equal(names.data, "D E F G");
+}
+
+static void count_visit(void *context, const struct registry_peer *peer)
+{
+    *(int *)context += peer->active ? 1 : 100;
+}
+
+static void visits(void **state)
+{
+    struct registry *registry = *state;
+    int64_t id = log_in(registry, "A", 0).id;
+    int visits = 0;
+
+    assert_false(registry_visit(registry, 0, 0, count_visit, &visits));
+    assert_false(registry_visit(registry, -1, 0, count_visit, &visits));
+    assert_false(registry_visit(registry, id + 1, 0, count_visit, &visits));
+    assert_int_equal(visits, 0);
+    assert_true(registry_visit(registry, id, 0, count_visit, &visits));
+    assert_int_equal(visits, 1);
+    assert_true(registry_visit(registry, id, EXPIRY_MS, count_visit, &visits));
+    assert_int_equal(visits, 101);
+}
+
+static void the_stored_list(void **state)
+{
+    static const unsigned char digest[REGISTRY_DIGEST_BYTES] = "digest";
+    struct registry *registry = *state;
+    struct registry_login login = log_in(registry, "A", 0);
+    struct registry_record record;
+
+    assert_false(login.has_digest);
+    registry_set_index(registry, login.id, digest, "[\"h:1\"]");
+    login = log_in(registry, "A", 1);
+    assert_true(login.has_digest);
+    assert_memory_equal(login.digest, digest, sizeof digest);
+    assert_true(registry_get(registry, login.id, &record));
+    assert_string_equal(record.urls, "[\"h:1\"]");
+    registry_record_done(&record);
+    assert_false(registry_get(registry, 99, &record));
+}
+
+static size_t collect(struct registry *registry, bool again)
+{
+    struct registry_record *records;
+    size_t count = registry_collect(registry, &records);
+
+    if (again)
+        registry_collect_again(registry, records, count);
+    for (size_t i = 0; i < count; i++)
+        registry_record_done(&records[i]);
+    free(records);
+    return count;
+}
+
+static void what_changed_is_collected_once(void **state)
+{
+    struct registry *registry = *state;
+
+    assert_int_equal(collect(registry, false), 0);
+    log_in(registry, "A", 0);
+    log_in(registry, "B", 0);
+    log_in(registry, "A", 1);
+    assert_int_equal(collect(registry, true), 2);
+    assert_int_equal(collect(registry, false), 2);
+    assert_int_equal(collect(registry, false), 0);
+    log_in(registry, "B", 2);
+    assert_int_equal(collect(registry, false), 1);
+}
+
+/* Everything of one registry into another, as a restart does. */
+static struct registry *restart(struct registry *registry, int64_t written_ms, int64_t now_ms)
+{
+    struct registry *fresh = registry_new(EXPIRY_MS);
+    struct registry_record record;
+
+    for (int64_t id = 1; registry_get(registry, id, &record); id++)
+        registry_restore(fresh, &record, written_ms, now_ms);
+    return fresh;
+}
+
+static void a_restart_keeps_the_time_left(void **state)
+{
+    struct registry *registry = *state;
+    struct registry_login a = log_in(registry, "A", 20000);
+    int64_t b = log_in(registry, "B", 1000).id;
+
+    /* Written at 25,000; the clock begins anew: the machine was restarted. */
+    struct registry *fresh = restart(registry, 25000, 500);
+    check_active(fresh, 500, "A B");
+    check_active(fresh, 500 + EXPIRY_MS - 24000 - 1, "A B");
+    check_active(fresh, 500 + EXPIRY_MS - 24000, "A");
+    check_active(fresh, 500 + EXPIRY_MS - 5000 - 1, "A");
+    check_active(fresh, 500 + EXPIRY_MS - 5000, "");
+    struct registry_login again = log_in(fresh, "A", 600);
+    assert_false(again.became_active);
+    assert_string_equal(again.token, a.token);
+    assert_true(log_in(fresh, "C", 600).id > b);
+    check_active(fresh, 700, "A B C");
+    registry_free(fresh);
+}
+
+static void many_peers(void **state)
+{
+    enum { COUNT = 2000 };
+    struct registry *registry = *state;
+    char name[16];
+
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < COUNT; i++) {
+            snprintf(name, sizeof name, "peer %d", i);
+            assert_int_equal(log_in(registry, name, round).id, i + 1);
+        }
+    }
+    assert_int_equal(registry_active_count(registry, 1), COUNT);
+}
+
+#define test(function) cmocka_unit_test_setup_teardown(function, start, stop)
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        test(listed_in_login_order),
+        test(expiry_to_the_millisecond),
+        test(a_heartbeat_keeps_alive),
+        test(a_token_lives_as_long_as_the_session),
+        test(who_comes_back_is_listed_last),
+        test(a_sweep_tells_each_once),
+        test(pages),
+        test(visits),
+        test(the_stored_list),
+        test(what_changed_is_collected_once),
+        test(a_restart_keeps_the_time_left),
+        test(many_peers),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
