@@ -1,0 +1,156 @@
+#include "unit.h"
+
+#include "peer/network/directory_replies.h"
+
+#define BIG "0123456789012345678901234567890123456789012345678901234567890123456789"
+
+static void reads_login_replies(void **state)
+{
+    static const struct {
+        const char *text;
+        bool good;
+        const char *token;
+        bool tells_expiry;
+        int64_t expiry_ms, heartbeat_ms;
+    } rows[] = {
+        {"{\"status\":\"OK\",\"token\":\"123abc\"}", true, "123abc", false, 30000, 10000},
+        {"{\"status\":\"OK\",\"token\":\"t\",\"expiry_s\":60,\"heartbeat_s\":20}", true, "t", true,
+         60000, 20000},
+        {"{\"status\":\"OK\",\"token\":\"t\",\"expiry_s\":9}", true, "t", true, 9000, 3000},
+        {"{\"status\":\"OK\"}", true, "", false, 30000, 10000},
+        {"{\"status\":\"OK\",\"token\":7,\"more\":[{}]}", true, "", false, 30000, 10000},
+        /* Values of no sense count as not there. */
+        {"{\"status\":\"OK\",\"token\":\"t\",\"expiry_s\":0}", true, "t", false, 30000, 10000},
+        {"{\"status\":\"OK\",\"token\":\"t\",\"expiry_s\":-5}", true, "t", false, 30000, 10000},
+        {"{\"status\":\"OK\",\"token\":\"t\",\"expiry_s\":99999999999}", true, "t", false, 30000,
+         10000},
+        {"{\"status\":\"OK\",\"token\":\"t\",\"expiry_s\":\"9\"}", true, "t", false, 30000, 10000},
+        {"{\"status\":\"OK\",\"token\":\"t\",\"expiry_s\":9,\"heartbeat_s\":9}", true, "t", true,
+         9000, 3000},
+        {"{\"status\":\"OK\",\"token\":\"" BIG BIG "\"}", true, "", false, 30000, 10000},
+        {"{\"status\":\"NO\",\"token\":\"t\"}", false, "", false, 0, 0},
+        {"{\"token\":\"t\"}", false, "", false, 0, 0},
+        {"[\"OK\"]", false, "", false, 0, 0},
+        {"\"OK\"", false, "", false, 0, 0},
+        {"<html>OK</html>", false, "", false, 0, 0},
+        {"{\"status\":\"OK\"", false, "", false, 0, 0},
+        {"", false, "", false, 0, 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct directory_session session;
+        struct error error = {0};
+        enum error_code code =
+            directory_parse_login(rows[i].text, strlen(rows[i].text), &session, &error);
+        check_row(i, code == (rows[i].good ? ERROR_NONE : ERROR_CORRUPT));
+        if (code)
+            continue;
+        check_row(i, strcmp(session.token, rows[i].token) == 0);
+        check_row(i, session.tells_expiry == rows[i].tells_expiry);
+        check_row(i, session.expiry_ms == rows[i].expiry_ms);
+        check_row(i, session.heartbeat_ms == rows[i].heartbeat_ms);
+    }
+}
+
+/* "Peer2=1.2.3.4:8002,[::1]:8003;Peer3=" */
+static void describe(const struct directory_sources *sources, char *out, size_t size)
+{
+    size_t used = 0;
+
+    out[0] = '\0';
+    for (size_t i = 0; i < sources->count; i++) {
+        const struct directory_source *source = &sources->items[i];
+        used += (size_t)snprintf(out + used, size - used, "%s%s=", i ? ";" : "", source->peer);
+        for (size_t a = 0; a < source->address_count; a++) {
+            char text[ADDRESS_TEXT_BYTES];
+            used += (size_t)snprintf(out + used, size - used, "%s%s", a ? "," : "",
+                                     address_format(&source->addresses[a], text));
+        }
+    }
+}
+
+static void reads_search_replies(void **state)
+{
+    static const struct {
+        const char *text;
+        const char *expected; /* NULL: no search reply */
+    } rows[] = {
+        {"{\"archivo\":\"F\",\"disponible_en\":[{\"peer\":\"Peer2\",\"url\":[]}]}", "Peer2="},
+        {"{\"archivo\":\"F\",\"disponible_en\":[{\"peer\":\"Peer2\",\"url\":[\"1.2.3.4:8002\","
+         "\"[::1]:8003\",\"http://h.x:1/"
+         "\"],\"size\":5},{\"url\":[\"5.6.7.8:1\"],\"peer\":\"P3\"}]}",
+         "Peer2=1.2.3.4:8002,[::1]:8003,h.x:1;P3=5.6.7.8:1"},
+        {"{\"disponible_en\":[]}", ""},
+        /* Malformed entries and addresses are left out, the others stay. */
+        {"{\"disponible_en\":[7,null,[],\"x\",{},{\"peer\":\"\"},{\"peer\":5,\"url\":[\"a:1\"]},"
+         "{\"peer\":\"P\",\"url\":[1,null,\"\",\"nonsense\",\"a:0\",\"a:99999\",\"0.0.0.0:8001\","
+         "\"a:b:1\",\"ok:1\",{}]},{\"peer\":\"Q\",\"url\":\"a:1\"},{\"peer\":\"R\"}]}",
+         "P=ok:1;Q=;R="},
+        {"{\"disponible_en\":{\"peer\":\"P\"}}", NULL},
+        {"{\"archivo\":\"F\"}", NULL},
+        {"[]", NULL},
+        {"", NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct directory_sources sources;
+        char text[1024];
+        enum error_code code =
+            directory_parse_search(rows[i].text, strlen(rows[i].text), &sources, NULL);
+        check_row(i, code == (rows[i].expected ? ERROR_NONE : ERROR_CORRUPT));
+        describe(&sources, text, sizeof text);
+        if (rows[i].expected && strcmp(text, rows[i].expected) != 0)
+            fail_msg("row %zu: %s", i, text);
+        directory_sources_done(&sources);
+    }
+}
+
+static void caps_the_addresses_of_a_peer(void **state)
+{
+    struct directory_sources sources;
+    char text[4096] = "{\"disponible_en\":[{\"peer\":\"P\",\"url\":[\"h:1\"";
+
+    (void)state;
+    for (int i = 0; i < 100; i++)
+        strcat(text, ",\"h:2\"");
+    strcat(text, "]}]}");
+    assert_int_equal(directory_parse_search(text, strlen(text), &sources, NULL), ERROR_NONE);
+    assert_int_equal(sources.items[0].address_count, DIRECTORY_ADDRESSES_MAX);
+    directory_sources_done(&sources);
+}
+
+static void reads_details(void **state)
+{
+    static const struct {
+        const char *text;
+        const char *expected;
+    } rows[] = {
+        {"{\"detail\":\"Usuario o contraseña incorrectos\"}", "Usuario o contraseña incorrectos"},
+        {"{\"detail\":\"a\\u001b[2Jb\"}", "a?[2Jb"},
+        {"{\"detail\":[{\"type\":\"missing\"}]}", ""},
+        {"{\"other\":1}", ""},
+        {"oops", ""},
+        {"", ""},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        char out[64];
+        directory_parse_detail(rows[i].text, strlen(rows[i].text), out, sizeof out);
+        check_row(i, strcmp(out, rows[i].expected) == 0);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(reads_login_replies),
+        cmocka_unit_test(reads_search_replies),
+        cmocka_unit_test(caps_the_addresses_of_a_peer),
+        cmocka_unit_test(reads_details),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
