@@ -1,0 +1,39 @@
+/*
+ * The arguments of one command. Pure.
+ */
+#pragma once
+
+#include "common/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum argument_flags {
+    ARGUMENT_JSON = 1,
+    ARGUMENT_FROM = 2,
+    ARGUMENT_OUTPUT = 4,
+};
+
+#define ARGUMENTS_WORDS_MAX 2
+
+/* What a command takes, --config and --help besides. */
+struct argument_shape {
+    unsigned flags; /* of enum argument_flags */
+    size_t words_min, words_max;
+};
+
+struct arguments {
+    bool help;
+    bool json;
+    const char *config; /* all are borrowed from argv; NULL: not given */
+    const char *from;
+    const char *output;
+    const char *words[ARGUMENTS_WORDS_MAX];
+    size_t word_count;
+};
+
+/* argv[0] is the command itself. "--flag value" and "--flag=value"; "--" ends the flags; a lone
+ * "-" is a word. ERROR_INVALID says what is wrong (not with --help). */
+MUST_CHECK enum error_code arguments_parse(const struct argument_shape *shape, int argc,
+                                           char *const *argv, struct arguments *arguments,
+                                           struct error *error);

@@ -1,0 +1,41 @@
+/*
+ * What the files of the commands share. Used inside terminal/command* only.
+ */
+#pragma once
+
+#include "common/buffer.h"
+#include "common/json_writer.h"
+#include "peer/terminal/arguments.h"
+#include "peer/terminal/commands.h"
+#include "peer/terminal/control_client.h"
+
+#include <stdio.h>
+
+#define CLEAN_BYTES 1024 /* of one cleaned text on the screen */
+
+struct command_context {
+    struct arguments arguments;
+    char *socket_path;
+    char *start_hint;
+    struct control_client *client; /* NULL for the menu */
+};
+
+/* Prints the error (and with --json an object to stdout). Returns the exit status for it. */
+enum exit_status command_fail(const struct command_context *context, const struct error *error,
+                              const char *what);
+
+/* Prints what was written, and a newline. */
+enum exit_status command_print(const struct buffer *out);
+
+/* Text of others for the screen. */
+const char *command_clean(const char *text, char out[CLEAN_BYTES]);
+
+/* The same in JSON: exact, unless it holds control characters. */
+void command_json_text(struct json_writer *json, const char *key, const char *text);
+
+enum exit_status command_search(struct command_context *context);
+enum exit_status command_get(struct command_context *context);
+enum exit_status command_put(struct command_context *context);
+enum exit_status command_list(struct command_context *context);
+enum exit_status command_status(struct command_context *context);
+enum exit_status command_menu(struct command_context *context);

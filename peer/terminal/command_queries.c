@@ -1,0 +1,279 @@
+/* search, list and status: commands that only ask. */
+#include "peer/terminal/command_private.h"
+
+#include "common/address.h"
+#include "common/memory.h"
+#include "common/text.h"
+#include "peer/downloads/downloads.h"
+#include "peer/terminal/units.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#define JSON_MAX_BYTES ((size_t)256 * 1024 * 1024) /* a list of some million names */
+
+/* ---- search ---- */
+
+static void search_json(const P2p__Control__SearchReply *reply, struct buffer *out)
+{
+    struct json_writer json;
+
+    json_writer_init(&json, out);
+    json_begin_object(&json, NULL);
+    json_write_string(&json, "name", reply->name);
+    json_begin_array(&json, "sources");
+    for (size_t i = 0; i < reply->n_sources; i++) {
+        json_begin_object(&json, NULL);
+        command_json_text(&json, "peer", reply->sources[i]->peer);
+        json_begin_array(&json, "addresses");
+        for (size_t a = 0; a < reply->sources[i]->n_addresses; a++)
+            json_write_string(&json, NULL, reply->sources[i]->addresses[a]);
+        json_end_array(&json);
+        json_end_object(&json);
+    }
+    json_end_array(&json);
+    json_end_object(&json);
+}
+
+static void search_print(const P2p__Control__SearchReply *reply)
+{
+    char clean[CLEAN_BYTES];
+    size_t widest = 0;
+
+    for (size_t i = 0; i < reply->n_sources; i++) {
+        size_t columns = text_columns(command_clean(reply->sources[i]->peer, clean));
+        widest = columns > widest ? columns : widest;
+    }
+    for (size_t i = 0; i < reply->n_sources; i++) {
+        const P2p__Control__Source *source = reply->sources[i];
+        command_clean(source->peer, clean);
+        printf("%s%*s", clean, (int)(widest - text_columns(clean)), "");
+        for (size_t a = 0; a < source->n_addresses; a++)
+            printf("  %s", source->addresses[a]);
+        puts(source->n_addresses > 0 ? "" : "  (sin dirección conocida)");
+    }
+}
+
+enum exit_status command_search(struct command_context *context)
+{
+    auto_reply P2p__Control__SearchReply *reply = NULL;
+    struct error error = {0};
+    auto_buffer out;
+
+    buffer_init(&out, JSON_MAX_BYTES);
+    if (control_search(context->client, context->arguments.words[0], &reply, &error) != ERROR_NONE)
+        return command_fail(context, &error, "Error al buscar archivo");
+    if (context->arguments.json) {
+        search_json(reply, &out);
+        return command_print(&out);
+    }
+    search_print(reply);
+    return fflush(stdout) == 0 ? EXIT_DONE : EXIT_FAILED;
+}
+
+/* ---- list ---- */
+
+struct listing {
+    bool as_json;
+    struct json_writer json;
+    size_t count;
+};
+
+static enum error_code take_files(void *context, ProtobufCMessage **message, bool *stop,
+                                  struct error *error)
+{
+    struct listing *listing = context;
+    const P2p__Control__ListReply *reply = (const P2p__Control__ListReply *)*message;
+    char clean[CLEAN_BYTES];
+    char size[UNITS_TEXT_BYTES];
+
+    (void)stop;
+    (void)error;
+    listing->count += reply->n_files;
+    for (size_t i = 0; i < reply->n_files; i++) {
+        const P2p__Control__ListedFile *file = reply->files[i];
+        if (listing->as_json) {
+            json_begin_object(&listing->json, NULL);
+            command_json_text(&listing->json, "name", file->name);
+            json_write_integer(&listing->json, "size_bytes", file->size_bytes);
+            json_end_object(&listing->json);
+        } else {
+            printf("%10s  %s\n", units_bytes(file->size_bytes, size),
+                   command_clean(file->name, clean));
+        }
+    }
+    return ERROR_NONE;
+}
+
+enum exit_status command_list(struct command_context *context)
+{
+    const struct arguments *arguments = &context->arguments;
+    const char *address_text = arguments->word_count > 0 ? arguments->words[0] : "";
+    struct listing listing = {.as_json = arguments->json};
+    struct control_taker taker = {.take = take_files, .context = &listing};
+    struct address address;
+    struct error error = {0};
+    char clean[CLEAN_BYTES];
+    auto_buffer out;
+
+    buffer_init(&out, JSON_MAX_BYTES);
+    if (address_text[0] && address_parse(address_text, false, &address, &error) != ERROR_NONE) {
+        fprintf(stderr, "p2p-peer list: %s\n", command_clean(error.text, clean));
+        return EXIT_USAGE;
+    }
+    json_writer_init(&listing.json, &out);
+    json_begin_object(&listing.json, NULL);
+    if (address_text[0])
+        json_write_string(&listing.json, "address", address_text);
+    else
+        json_write_null(&listing.json, "address");
+    json_begin_array(&listing.json, "files");
+    if (control_list(context->client, address_text, &taker, &error) != ERROR_NONE)
+        return command_fail(context, &error, "Error al listar archivos");
+    json_end_array(&listing.json);
+    json_end_object(&listing.json);
+    if (listing.as_json)
+        return command_print(&out);
+    if (listing.count == 0)
+        puts(address_text[0] ? "Sin archivos remotos." : "Sin archivos compartidos.");
+    return fflush(stdout) == 0 ? EXIT_DONE : EXIT_FAILED;
+}
+
+/* ---- status ---- */
+
+static void job_json(struct json_writer *json, const P2p__Control__Job *job)
+{
+    json_begin_object(json, NULL);
+    json_write_integer(json, "id", (int64_t)job->id);
+    json_write_string(json, "name", job->name);
+    json_write_string(json, "state", download_state_name((enum download_state)job->state));
+    command_json_text(json, "source", job->source);
+    json_write_integer(json, "bytes", job->bytes);
+    json_write_integer(json, "total_bytes", job->total_bytes);
+    json_write_integer(json, "bytes_per_second", job->bytes_per_second);
+    json_end_object(json);
+}
+
+static void directory_json(struct json_writer *json, const P2p__Control__StatusReply *reply)
+{
+    json_begin_object(json, "directory");
+    json_write_string(json, "url", reply->directory_url);
+    json_write_boolean(json, "enabled", reply->directory_enabled);
+    json_write_boolean(json, "connected", reply->directory_connected);
+    if (reply->directory_age_ms >= 0)
+        json_write_integer(json, "last_login_ms_ago", reply->directory_age_ms);
+    else
+        json_write_null(json, "last_login_ms_ago");
+    command_json_text(json, "error", reply->directory_error);
+    json_end_object(json);
+}
+
+static void status_json(const P2p__Control__StatusReply *reply, struct buffer *out)
+{
+    struct json_writer json;
+
+    json_writer_init(&json, out);
+    json_begin_object(&json, NULL);
+    json_write_string(&json, "version", reply->version);
+    json_write_string(&json, "peer_name", reply->peer_name);
+    json_write_string(&json, "address", reply->address);
+    json_write_integer(&json, "uptime_ms", reply->uptime_ms);
+    json_begin_object(&json, "share");
+    json_write_string(&json, "folder", reply->folder);
+    json_write_integer(&json, "files", reply->shared_files);
+    json_write_integer(&json, "bytes", reply->shared_bytes);
+    json_end_object(&json);
+    directory_json(&json, reply);
+    json_write_integer(&json, "uploads_running", reply->uploads_running);
+    json_begin_object(&json, "downloads");
+    json_write_integer(&json, "queued", reply->downloads_queued);
+    json_write_integer(&json, "running", reply->downloads_running);
+    json_write_integer(&json, "done", reply->downloads_done);
+    json_write_integer(&json, "failed", reply->downloads_failed);
+    json_begin_array(&json, "jobs");
+    for (size_t i = 0; i < reply->n_jobs; i++)
+        job_json(&json, reply->jobs[i]);
+    json_end_array(&json);
+    json_end_object(&json);
+    json_end_object(&json);
+}
+
+static void print_directory(const P2p__Control__StatusReply *reply)
+{
+    char clean[CLEAN_BYTES];
+    char age[UNITS_TEXT_BYTES];
+
+    printf("Directorio    %s\n", command_clean(reply->directory_url, clean));
+    if (!reply->directory_enabled)
+        puts("              sin autenticación: no se anuncia");
+    else if (reply->directory_connected)
+        printf("              conectado, última autenticación hace %s\n",
+               units_duration(reply->directory_age_ms / 1000, age));
+    else if (reply->directory_age_ms >= 0)
+        printf("              sin conexión, última autenticación hace %s\n",
+               units_duration(reply->directory_age_ms / 1000, age));
+    else
+        puts("              sin conexión todavía");
+    if (reply->directory_error[0])
+        printf("              %s\n", command_clean(reply->directory_error, clean));
+}
+
+static void print_job(const P2p__Control__Job *job)
+{
+    char clean[CLEAN_BYTES];
+    char bytes[UNITS_TEXT_BYTES];
+    char total[UNITS_TEXT_BYTES];
+    char rate[UNITS_TEXT_BYTES];
+
+    printf("  %" PRIu64 "  %s", job->id, command_clean(job->name, clean));
+    if (job->state != DOWNLOAD_RUNNING) {
+        puts(job->state == DOWNLOAD_QUEUED ? "  en espera" : "  buscando");
+        return;
+    }
+    printf("  %s", units_bytes(job->bytes, bytes));
+    if (job->total_bytes > 0)
+        printf(" de %s", units_bytes(job->total_bytes, total));
+    printf("  %s/s  %s\n", units_bytes(job->bytes_per_second, rate),
+           command_clean(job->source, clean));
+}
+
+static void status_print(const P2p__Control__StatusReply *reply)
+{
+    char clean[CLEAN_BYTES];
+    char text[UNITS_TEXT_BYTES];
+
+    printf("Peer          %s (versión %s)\n", command_clean(reply->peer_name, clean),
+           reply->version);
+    printf("Dirección     %s\n", reply->address);
+    printf("En marcha     %s\n", units_duration(reply->uptime_ms / 1000, text));
+    if (reply->failure)
+        printf("Carpeta       %s: %s\n", reply->folder, command_clean(reply->failure->text, clean));
+    else
+        printf("Carpeta       %s: %" PRId64 " archivos, %s\n", reply->folder, reply->shared_files,
+               units_bytes(reply->shared_bytes, text));
+    print_directory(reply);
+    printf("Subidas       %" PRId64 " en curso\n", reply->uploads_running);
+    printf("Descargas     %" PRId64 " en curso, %" PRId64 " en espera, %" PRId64
+           " terminadas, %" PRId64 " fallidas\n",
+           reply->downloads_running, reply->downloads_queued, reply->downloads_done,
+           reply->downloads_failed);
+    for (size_t i = 0; i < reply->n_jobs; i++)
+        print_job(reply->jobs[i]);
+}
+
+enum exit_status command_status(struct command_context *context)
+{
+    auto_reply P2p__Control__StatusReply *reply = NULL;
+    struct error error = {0};
+    auto_buffer out;
+
+    buffer_init(&out, JSON_MAX_BYTES);
+    if (control_status(context->client, &reply, &error) != ERROR_NONE)
+        return command_fail(context, &error, "Error");
+    if (context->arguments.json) {
+        status_json(reply, &out);
+        return command_print(&out);
+    }
+    status_print(reply);
+    return fflush(stdout) == 0 ? EXIT_DONE : EXIT_FAILED;
+}

@@ -1,0 +1,186 @@
+#include "peer/terminal/commands.h"
+
+#include "common/memory.h"
+#include "common/text.h"
+#include "peer/settings.h"
+#include "peer/terminal/command_private.h"
+
+#include <locale.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct command {
+    const char *name;
+    struct argument_shape shape;
+    const char *usage;
+    const char *summary;
+    enum exit_status (*run)(struct command_context *context);
+};
+
+static const struct command commands[] = {
+    {"search", {ARGUMENT_JSON, 1, 1}, "NAME [--json]", "who has a file", command_search},
+    {"get",
+     {ARGUMENT_JSON | ARGUMENT_FROM | ARGUMENT_OUTPUT, 1, 1},
+     "NAME [--from PEER] [--output PATH|-] [--json]",
+     "fetch a file into the shared folder, to a path or to standard output",
+     command_get},
+    {"put",
+     {ARGUMENT_JSON, 2, 2},
+     "FILE ADDRESS [--json]",
+     "send a file (absolute, or of the shared folder) to a peer",
+     command_put},
+    {"list", {ARGUMENT_JSON, 0, 1}, "[ADDRESS] [--json]", "what a peer shares", command_list},
+    {"status", {ARGUMENT_JSON, 0, 0}, "[--json]", "how the daemon is", command_status},
+    {"menu", {0, 0, 0}, "", "the interactive menu", command_menu},
+};
+
+static const struct command *find_command(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LENGTH(commands); i++) {
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    }
+    return NULL;
+}
+
+bool command_exists(const char *name)
+{
+    return find_command(name) != NULL;
+}
+
+void commands_describe(struct buffer *out)
+{
+    for (size_t i = 0; i < ARRAY_LENGTH(commands); i++) {
+        auto_free char *usage = memory_format("%s %s", commands[i].name, commands[i].usage);
+        buffer_printf(out, "  %-52s %s\n", usage, commands[i].summary);
+    }
+}
+
+static void print_usage(FILE *stream, const struct command *command)
+{
+    fprintf(stream, "usage: p2p-peer %s %s%s[--config FILE]\n", command->name, command->usage,
+            command->usage[0] ? " " : "");
+}
+
+/* ---- what all commands print ---- */
+
+static enum exit_status status_of(enum error_code code)
+{
+    switch (code) {
+    case ERROR_NONE:
+        return EXIT_DONE;
+    case ERROR_NOT_FOUND:
+        return EXIT_NOT_FOUND;
+    case ERROR_UNREACHABLE:
+    case ERROR_TIMEOUT:
+        return EXIT_UNREACHABLE;
+    default:
+        return EXIT_FAILED;
+    }
+}
+
+const char *command_clean(const char *text, char out[CLEAN_BYTES])
+{
+    return text_clean(text, out, CLEAN_BYTES);
+}
+
+void command_json_text(struct json_writer *json, const char *key, const char *text)
+{
+    char clean[CLEAN_BYTES];
+
+    if (text_has_control(text, strlen(text)))
+        text = command_clean(text, clean);
+    json_write_string(json, key, text);
+}
+
+enum exit_status command_print(const struct buffer *out)
+{
+    if (out->failed)
+        return EXIT_FAILED;
+    fwrite(out->data, 1, out->length, stdout);
+    fputc('\n', stdout);
+    return fflush(stdout) == 0 ? EXIT_DONE : EXIT_FAILED;
+}
+
+enum exit_status command_fail(const struct command_context *context, const struct error *error,
+                              const char *what)
+{
+    char clean[CLEAN_BYTES];
+
+    fprintf(stderr, "%s: %s\n", what, command_clean(error->text, clean));
+    if (context->arguments.json) {
+        auto_buffer out;
+        struct json_writer json;
+        buffer_init(&out, (size_t)16 * 1024);
+        json_writer_init(&json, &out);
+        json_begin_object(&json, NULL);
+        json_begin_object(&json, "error");
+        json_write_string(&json, "code", error_code_name(error->code));
+        command_json_text(&json, "text", error->text);
+        json_end_object(&json);
+        json_end_object(&json);
+        (void)command_print(&out);
+    }
+    return status_of(error->code);
+}
+
+/* ---- running ---- */
+
+/* Without a UTF-8 locale (a bare container has none set) accents could not be edited. */
+static void set_locale(void)
+{
+    const char *type = setlocale(LC_CTYPE, "");
+
+    if (!type || MB_CUR_MAX < 2)
+        (void)setlocale(LC_CTYPE, "C.UTF-8");
+}
+
+static void find_daemon(struct command_context *context, const struct settings *settings)
+{
+    const char *config = context->arguments.config;
+
+    context->socket_path = memory_copy_string(settings->control_socket);
+    context->start_hint = config ? memory_format("p2p-peer run --config %s", config)
+                                 : memory_copy_string("p2p-peer run");
+}
+
+static enum exit_status run_command(const struct command *command, struct command_context *context)
+{
+    if (command->run == command_menu) /* it opens clients of its own, for its threads */
+        return command_menu(context);
+    context->client = control_client_open(context->socket_path, context->start_hint, NULL);
+    enum exit_status status = command->run(context);
+    control_client_close(context->client);
+    return status;
+}
+
+int command_main(int argc, char **argv)
+{
+    const struct command *command = find_command(argv[0]);
+    struct command_context context = {0};
+    struct settings settings;
+    struct error error = {0};
+
+    if (arguments_parse(&command->shape, argc, argv, &context.arguments, &error) != ERROR_NONE) {
+        fprintf(stderr, "p2p-peer %s: %s\n", command->name, error.text);
+        print_usage(stderr, command);
+        return EXIT_USAGE;
+    }
+    if (context.arguments.help) {
+        print_usage(stdout, command);
+        return EXIT_DONE;
+    }
+    if (settings_load(context.arguments.config, NULL, &settings, &error) != ERROR_NONE) {
+        fprintf(stderr, "p2p-peer %s: %s\n", command->name, error.text);
+        return EXIT_USAGE;
+    }
+    (void)signal(SIGPIPE, SIG_IGN); /* a reader that has gone is an error of write */
+    set_locale();
+    find_daemon(&context, &settings);
+    settings_done(&settings);
+    enum exit_status status = run_command(command, &context);
+    free(context.socket_path);
+    free(context.start_hint);
+    return status;
+}

@@ -1,0 +1,54 @@
+/*
+ * The daemon as commands and menu see it: calls to its control socket (proto/control.proto).
+ *
+ * All of them block. Errors are the daemon's own, or ERROR_UNREACHABLE with a text that says how to
+ * start it. Any thread; a client without an interrupt may be shared.
+ */
+#pragma once
+
+#include "common/error.h"
+#include "peer/network/interrupt.h"
+#include "proto/control.pb-c.h"
+
+#include <stdbool.h>
+
+struct control_client;
+
+/* start_hint: the command that starts the daemon, for texts; both texts are copied. interrupt (may
+ * be NULL) breaks off the call that runs; with it, one call at a time. Never fails. */
+struct control_client *control_client_open(const char *socket_path, const char *start_hint,
+                                           struct interrupt *interrupt);
+void control_client_close(struct control_client *client);
+
+/* *reply is the caller's (protobuf_c_message_free_unpacked, or auto_reply). */
+MUST_CHECK enum error_code control_search(struct control_client *client, const char *name,
+                                          P2p__Control__SearchReply **reply, struct error *error);
+MUST_CHECK enum error_code control_status(struct control_client *client,
+                                          P2p__Control__StatusReply **reply, struct error *error);
+
+/* For calls of several replies: take is called for each. An error that it returns ends the call and
+ * is the outcome; so does *stop, with ERROR_NONE. It keeps a reply by setting *reply to NULL. */
+struct control_taker {
+    enum error_code (*take)(void *context, ProtobufCMessage **reply, bool *stop,
+                            struct error *error);
+    void *context;
+};
+
+/* take gets P2p__Control__ListReply, GetReply, PutReply, FollowReply. A failure in a reply is not
+ * given to take but is the outcome, except of Get's jobs and Put. */
+MUST_CHECK enum error_code control_list(struct control_client *client, const char *address,
+                                        const struct control_taker *taker, struct error *error);
+MUST_CHECK enum error_code control_get(struct control_client *client,
+                                       const P2p__Control__GetRequest *request,
+                                       const struct control_taker *taker, struct error *error);
+MUST_CHECK enum error_code control_put(struct control_client *client, const char *path,
+                                       const char *address, const struct control_taker *taker,
+                                       struct error *error);
+MUST_CHECK enum error_code control_follow(struct control_client *client,
+                                          const struct control_taker *taker, struct error *error);
+
+/* The error that a failure tells; ERROR_NONE for NULL. */
+enum error_code control_failure_error(const P2p__Control__Failure *failure, struct error *error);
+
+void control_reply_cleanup(void *pointer_to_message);
+#define auto_reply CLEANUP(control_reply_cleanup)

@@ -1,0 +1,277 @@
+#include "peer/terminal/menu.h"
+
+#include "common/buffer.h"
+#include "common/memory.h"
+#include "common/text.h"
+
+#include <inttypes.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct menu {
+    const struct menu_terminal *terminal;
+    const struct menu_peer *peer;
+};
+
+struct entry {
+    const char *choice;
+    const char *title;
+    enum line_result (*run)(const struct menu *menu); /* NULL: leave */
+};
+
+/* ---- talking ---- */
+
+static void say(const struct menu *menu, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* A line; whatever of it is from others is made harmless. */
+static void say(const struct menu *menu, const char *format, ...)
+{
+    auto_free char *text = NULL;
+    va_list arguments;
+
+    va_start(arguments, format);
+    int length = vasprintf(&text, format, arguments);
+    va_end(arguments);
+    if (length < 0)
+        return;
+    auto_free char *clean = memory_new((size_t)length + 1, 1);
+    menu->terminal->say(menu->terminal->context, text_clean(text, clean, (size_t)length + 1));
+}
+
+static void strip(char *line)
+{
+    size_t start = strspn(line, " \t\r\n\v\f");
+    size_t length = strlen(line + start);
+
+    memmove(line, line + start, length + 1);
+    while (length > 0 && strchr(" \t\r\n\v\f", line[length - 1]))
+        line[--length] = '\0';
+}
+
+static enum line_result ask(const struct menu *menu, const char *prompt, char line[MENU_LINE_BYTES])
+{
+    enum line_result result =
+        menu->terminal->ask(menu->terminal->context, prompt, line, MENU_LINE_BYTES);
+
+    if (result == LINE_READ)
+        strip(line);
+    return result;
+}
+
+/* ---- 1: search and download ---- */
+
+/* "172.28.0.4:8002"; several one after another. */
+static char *join_addresses(const P2p__Control__Source *source)
+{
+    struct buffer text;
+
+    if (source->n_addresses == 0)
+        return memory_copy_string("desconocida");
+    buffer_init(&text, (size_t)64 * 1024);
+    for (size_t i = 0; i < source->n_addresses; i++)
+        buffer_printf(&text, "%s%s", i > 0 ? ", " : "", source->addresses[i]);
+    return buffer_take(&text);
+}
+
+static void start_download(const struct menu *menu, const P2p__Control__SearchReply *found,
+                           const P2p__Control__Source *source)
+{
+    P2p__Control__GetRequest request = P2P__CONTROL__GET_REQUEST__INIT;
+    auto_free char *addresses = join_addresses(source);
+    struct error error;
+
+    say(menu, "Descargando desde %s (%s)...", source->peer, addresses);
+    request.name = found->name;
+    request.peer = source->peer;
+    request.addresses = source->addresses;
+    request.n_addresses = source->n_addresses;
+    if (menu->peer->get(menu->peer->context, &request, &error) != ERROR_NONE)
+        say(menu, "❌ Error al descargar: %s", error.text);
+    else
+        say(menu, "Descarga iniciada en segundo plano...");
+}
+
+static enum line_result choose_source(const struct menu *menu,
+                                      const P2p__Control__SearchReply *found)
+{
+    char line[MENU_LINE_BYTES];
+    long long number;
+
+    say(menu, "%s", "");
+    say(menu, "Archivo encontrado: %s", found->name);
+    say(menu, "Peers disponibles:");
+    for (size_t i = 0; i < found->n_sources; i++) {
+        auto_free char *addresses = join_addresses(found->sources[i]);
+        say(menu, "%zu. Peer: %s - Dirección gRPC: %s", i + 1, found->sources[i]->peer, addresses);
+    }
+    enum line_result result = ask(menu, "Seleccione peer para descargar (número): ", line);
+    if (result != LINE_READ)
+        return result;
+    if (!text_to_integer(line, LLONG_MIN, LLONG_MAX, &number))
+        say(menu, "Debe ingresar un número válido.");
+    else if (number < 1 || (unsigned long long)number > found->n_sources)
+        say(menu, "Selección inválida.");
+    else
+        start_download(menu, found, found->sources[number - 1]);
+    return LINE_READ;
+}
+
+static enum line_result search_and_download(const struct menu *menu)
+{
+    char name[MENU_LINE_BYTES];
+    auto_reply P2p__Control__SearchReply *found = NULL;
+    struct error error;
+
+    enum line_result result = ask(menu, "Nombre del archivo a buscar: ", name);
+    if (result != LINE_READ)
+        return result;
+    if (name[0] == '\0') {
+        say(menu, "Debe ingresar nombre del archivo.");
+        return LINE_READ;
+    }
+    if (menu->peer->search(menu->peer->context, name, &found, &error) != ERROR_NONE) {
+        say(menu, "Error al buscar archivo: %s", error.text);
+        return LINE_READ;
+    }
+    if (found->n_sources == 0) {
+        say(menu, "Archivo '%s' no está disponible en ningún peer activo.", found->name);
+        return LINE_READ;
+    }
+    return choose_source(menu, found);
+}
+
+/* ---- 2: upload ---- */
+
+static void upload(const struct menu *menu, const char *path, const char *address)
+{
+    auto_reply P2p__Control__PutReply *reply = NULL;
+    struct error error;
+
+    enum error_code code = menu->peer->put(menu->peer->context, path, address, &reply, &error);
+    if (code == ERROR_NONE && reply->no_file) {
+        say(menu, "El archivo no existe: %s", reply->path);
+        return;
+    }
+    if (code == ERROR_NONE)
+        code = control_failure_error(reply->failure, &error);
+    if (code != ERROR_NONE)
+        say(menu, "Error al subir archivo: %s", error.text);
+    else /* the reference prints its language's words for yes and no */
+        say(menu, "Resultado de subida: %s %s", reply->ok ? "True" : "False", reply->message);
+}
+
+static enum line_result ask_and_upload(const struct menu *menu)
+{
+    char address[MENU_LINE_BYTES];
+    char path[MENU_LINE_BYTES];
+
+    enum line_result result = ask(menu, "Dirección del peer (ip:puerto) destino: ", address);
+    if (result == LINE_READ)
+        result =
+            ask(menu, "Ruta del archivo local a subir (desde el directorio compartido): ", path);
+    if (result != LINE_READ)
+        return result;
+    if (address[0] == '\0' || path[0] == '\0')
+        say(menu, "Debe ingresar peer y ruta del archivo.");
+    else
+        upload(menu, path, address);
+    return LINE_READ;
+}
+
+/* ---- 3: list ---- */
+
+struct listing {
+    const struct menu *menu;
+    size_t count;
+};
+
+static enum error_code take_files(void *context, ProtobufCMessage **message, bool *stop,
+                                  struct error *error)
+{
+    struct listing *listing = context;
+    const P2p__Control__ListReply *reply = (const P2p__Control__ListReply *)*message;
+
+    (void)stop;
+    (void)error;
+    for (size_t i = 0; i < reply->n_files; i++) {
+        if (listing->count++ == 0)
+            say(listing->menu, "Archivos remotos:");
+        say(listing->menu, "- %s (%" PRId64 " bytes)", reply->files[i]->name,
+            reply->files[i]->size_bytes);
+    }
+    return ERROR_NONE;
+}
+
+static enum line_result list_files(const struct menu *menu)
+{
+    struct listing listing = {.menu = menu};
+    struct control_taker taker = {.take = take_files, .context = &listing};
+    char address[MENU_LINE_BYTES];
+    struct error error;
+
+    enum line_result result = ask(menu, "Dirección del peer (ip:puerto) a listar: ", address);
+    if (result != LINE_READ)
+        return result;
+    if (address[0] == '\0')
+        say(menu, "Debe ingresar peer destino.");
+    else if (menu->peer->list(menu->peer->context, address, &taker, &error) != ERROR_NONE)
+        say(menu, "Error al listar archivos: %s", error.text);
+    else if (listing.count == 0)
+        say(menu, "Sin archivos remotos.");
+    return LINE_READ;
+}
+
+/* ---- the menu ---- */
+
+static const struct entry entries[] = {
+    {"1", "Buscar y descargar archivo", search_and_download},
+    {"2", "Subir archivo (gRPC)", ask_and_upload},
+    {"3", "Listar archivos remotos (gRPC)", list_files},
+    {"0", "Salir", NULL},
+};
+
+static const struct entry *find_entry(const char *choice)
+{
+    for (size_t i = 0; i < ARRAY_LENGTH(entries); i++) {
+        if (strcmp(entries[i].choice, choice) == 0)
+            return &entries[i];
+    }
+    return NULL;
+}
+
+static void show(const struct menu *menu)
+{
+    say(menu, "%s", "");
+    say(menu, "--- MENÚ PEER ---");
+    for (size_t i = 0; i < ARRAY_LENGTH(entries); i++)
+        say(menu, "%s. %s", entries[i].choice, entries[i].title);
+}
+
+enum line_result menu_run(const struct menu_terminal *terminal, const struct menu_peer *peer)
+{
+    const struct menu menu = {.terminal = terminal, .peer = peer};
+    char line[MENU_LINE_BYTES];
+
+    for (;;) {
+        show(&menu);
+        enum line_result result = ask(&menu, "Seleccione una opción: ", line);
+        const struct entry *entry = result == LINE_READ ? find_entry(line) : NULL;
+        if (entry && !entry->run)
+            break;
+        if (entry)
+            result = entry->run(&menu);
+        else if (result == LINE_READ)
+            say(&menu, "Opción no válida. Intente de nuevo.");
+        if (result == LINE_END)
+            say(&menu, "%s", ""); /* the prompt's line was not ended */
+        if (result == LINE_END)
+            break;
+        if (result == LINE_INTERRUPTED)
+            return result;
+    }
+    say(&menu, "Saliendo del menú.");
+    return LINE_END;
+}

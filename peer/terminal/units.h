@@ -1,0 +1,14 @@
+/*
+ * Sizes and times as people read them. Pure.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#define UNITS_TEXT_BYTES 24
+
+/* "0 B", "999 B", "1.0 KiB", "12.3 MiB", ... Returns out. */
+const char *units_bytes(int64_t bytes, char out[UNITS_TEXT_BYTES]);
+
+/* "0:07", "12:34", "1:02:03"; above 99 hours "4 d". Returns out. */
+const char *units_duration(int64_t seconds, char out[UNITS_TEXT_BYTES]);
