@@ -38,6 +38,7 @@ static int show_help(void)
                "A peer of a file sharing network: shares a folder and fetches files of others.\n"
                "\n"
                "  run                          the daemon: serves until SIGTERM or SIGINT\n");
+    commands_describe(&text);
     buffer_append_string(
         &text, "\nThe configuration is FILE, or the one that the variable " SETTINGS_VARIABLE
                " names,\nor " SETTINGS_DEFAULT_PATH ".\n");
@@ -131,6 +132,8 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++)
         if (strcmp(argv[1], rows[i].name) == 0)
             return rows[i].run(argc - 1, argv + 1);
+    if (command_exists(argv[1]))
+        return command_main(argc - 1, argv + 1);
     snprintf(text, sizeof text, "no command '%.60s'; see " PROGRAM " --help", argv[1]);
     return fail(text);
 }

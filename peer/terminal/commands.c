@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define USAGE_COLUMNS 28 /* of --help */
+
 struct command {
     const char *name;
     struct argument_shape shape;
@@ -19,19 +21,19 @@ struct command {
 };
 
 static const struct command commands[] = {
-    {"search", {ARGUMENT_JSON, 1, 1}, "NAME [--json]", "who has a file", command_search},
+    {"search", {ARGUMENT_JSON, 1, 1}, "NAME", "who has a file", command_search},
     {"get",
      {ARGUMENT_JSON | ARGUMENT_FROM | ARGUMENT_OUTPUT, 1, 1},
-     "NAME [--from PEER] [--output PATH|-] [--json]",
+     "NAME [--from PEER] [--output PATH|-]",
      "fetch a file into the shared folder, to a path or to standard output",
      command_get},
     {"put",
      {ARGUMENT_JSON, 2, 2},
-     "FILE ADDRESS [--json]",
+     "FILE ADDRESS",
      "send a file (absolute, or of the shared folder) to a peer",
      command_put},
-    {"list", {ARGUMENT_JSON, 0, 1}, "[ADDRESS] [--json]", "what a peer shares", command_list},
-    {"status", {ARGUMENT_JSON, 0, 0}, "[--json]", "how the daemon is", command_status},
+    {"list", {ARGUMENT_JSON, 0, 1}, "[ADDRESS]", "what a peer shares", command_list},
+    {"status", {ARGUMENT_JSON, 0, 0}, "", "how the daemon is", command_status},
     {"menu", {0, 0, 0}, "", "the interactive menu", command_menu},
 };
 
@@ -53,14 +55,17 @@ void commands_describe(struct buffer *out)
 {
     for (size_t i = 0; i < ARRAY_LENGTH(commands); i++) {
         auto_free char *usage = memory_format("%s %s", commands[i].name, commands[i].usage);
-        buffer_printf(out, "  %-52s %s\n", usage, commands[i].summary);
+        if (strlen(usage) <= USAGE_COLUMNS)
+            buffer_printf(out, "  %-*s %s\n", USAGE_COLUMNS, usage, commands[i].summary);
+        else
+            buffer_printf(out, "  %s\n%*s%s\n", usage, USAGE_COLUMNS + 3, "", commands[i].summary);
     }
 }
 
 static void print_usage(FILE *stream, const struct command *command)
 {
-    fprintf(stream, "usage: p2p-peer %s %s%s[--config FILE]\n", command->name, command->usage,
-            command->usage[0] ? " " : "");
+    fprintf(stream, "usage: p2p-peer %s %s%s[--config FILE]%s\n", command->name, command->usage,
+            command->usage[0] ? " " : "", command->shape.flags & ARGUMENT_JSON ? " [--json]" : "");
 }
 
 /* ---- what all commands print ---- */
