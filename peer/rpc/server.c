@@ -3,6 +3,7 @@
 #include "common/address.h"
 #include "common/clock.h"
 #include "common/memory.h"
+#include "common/thread_order.h"
 #include "peer/rpc/lifecycle.h"
 #include "peer/rpc/listener.h"
 #include "peer/rpc/server_call.h"
@@ -41,6 +42,7 @@ static void *worker_run(void *argument)
         if (event.type == GRPC_QUEUE_SHUTDOWN)
             return NULL;
         operation = event.tag;
+        thread_order_after(operation);
         if (operation->kind != OPERATION_SHUTDOWN) {
             call_handle(operation, event.success);
             continue;
@@ -199,6 +201,7 @@ void rpc_server_stop(struct rpc_server *server, int64_t grace_ms)
     if (server->stopped)
         return;
     server->stopped = true;
+    thread_order_before(&server->shutdown);
     grpc_server_shutdown_and_notify(engine->core, engine->queue, &server->shutdown);
     if (server->worker_count > 0) {
         wait_for_calls(engine, grace_ms);

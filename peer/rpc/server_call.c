@@ -1,6 +1,7 @@
 #include "peer/rpc/server_call.h"
 
 #include "common/memory.h"
+#include "common/thread_order.h"
 #include "peer/rpc/codec.h"
 #include "peer/rpc/peer_name.h"
 #include "peer/rpc/status.h"
@@ -104,6 +105,7 @@ static bool call_start(struct rpc_call *call, enum operation_kind kind, const gr
                        size_t count)
 {
     call_reference(call);
+    thread_order_before(&call->operations[kind]);
     if (grpc_call_start_batch(call->core, ops, count, &call->operations[kind], NULL) ==
         GRPC_CALL_OK)
         return true;
@@ -394,6 +396,7 @@ void call_request_next(struct call_engine *engine)
     struct rpc_call *call = call_new(engine);
 
     call_reference(call);
+    thread_order_before(&call->operations[OPERATION_ACCEPT]);
     if (grpc_server_request_call(engine->core, &call->core, &call->details, &call->metadata,
                                  engine->queue, engine->queue,
                                  &call->operations[OPERATION_ACCEPT]) != GRPC_CALL_OK)
@@ -444,6 +447,7 @@ void rpc_call_wake(struct rpc_call *call)
     if (post)
         call->references++;
     pthread_mutex_unlock(&call->lock);
+    thread_order_before(&call->operations[OPERATION_WAKE]);
     /* An empty batch is the core's way to put an event into a call's queue from any thread. */
     if (post && grpc_call_start_batch(call->core, NULL, 0, &call->operations[OPERATION_WAKE],
                                       NULL) != GRPC_CALL_OK)
