@@ -9,7 +9,9 @@
 #include "peer/network/heartbeat.h"
 #include "peer/rpc/server.h"
 #include "peer/service/control_service.h"
+#include "peer/service/health_service.h"
 #include "peer/service/peer_service.h"
+#include "peer/service/reflection_service.h"
 #include "peer/share/share.h"
 #include "peer/share/watch.h"
 #include "peer/version.h"
@@ -17,7 +19,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
@@ -43,6 +44,8 @@ struct daemon {
     struct daemon_lock lock;
     struct share *share;
     struct peer_service *service;
+    struct health_service *health;
+    struct reflection_service *reflection;
     struct rpc_server *server;
     struct heartbeat *heartbeat; /* NULL without auth_enabled */
     struct watch *watch;
@@ -72,26 +75,29 @@ static enum error_code open_share(struct daemon *daemon, struct error *error)
     return ERROR_NONE;
 }
 
+static enum error_code make_services(struct daemon *daemon, struct error *error)
+{
+    enum error_code code = peer_service_new(daemon->share, &daemon->service, error);
+
+    daemon->health = health_service_new();
+    return code ? code : reflection_service_new(&daemon->reflection, error);
+}
+
 static enum error_code start_server(struct daemon *daemon, struct error *error)
 {
     const struct settings *settings = daemon->settings;
-    struct rpc_service services[1];
+    const struct rpc_service services[] = {*peer_service_rpc(daemon->service),
+                                           *health_service_rpc(daemon->health),
+                                           *reflection_service_rpc(daemon->reflection)};
     char listen[ADDRESS_TEXT_BYTES];
-    enum error_code code = peer_service_new(daemon->share, &daemon->service, error);
+    struct rpc_server_options options = {.address = settings_listen_address(settings, listen),
+                                         .services = services,
+                                         .service_count = ARRAY_LENGTH(services)};
 
-    if (code)
-        return code;
-    services[0] = *peer_service_rpc(daemon->service);
-    settings_listen_address(settings, listen);
-    struct rpc_server_options options = {
-        .address = listen, .services = services, .service_count = ARRAY_LENGTH(services)};
     if (rpc_server_start(&options, &daemon->server, error))
         return error_context(error, "%s: ip, port", settings->source);
     uint16_t port = rpc_server_port(daemon->server);
-    snprintf(daemon->address, sizeof daemon->address, "%s", listen);
-    *strrchr(daemon->address, ':') = '\0';
-    snprintf(daemon->address + strlen(daemon->address),
-             sizeof daemon->address - strlen(daemon->address), ":%u", (unsigned)port);
+    settings_serving_address(settings, port, daemon->address);
     settings_advertise_address(settings, port, daemon->advertise);
     return ERROR_NONE;
 }
@@ -202,7 +208,8 @@ enum error_code daemon_start(const struct settings *settings, struct daemon **da
                              struct error *error)
 {
     static enum error_code (*const steps[])(struct daemon *, struct error *) = {
-        open_share, start_server, start_heartbeat, start_watch, start_downloads, start_control};
+        open_share,  make_services,   start_server, start_heartbeat,
+        start_watch, start_downloads, start_control};
     struct daemon *made = memory_new(1, sizeof *made);
     enum error_code code;
 
@@ -238,9 +245,13 @@ void daemon_stop(struct daemon *daemon)
     free(daemon->fallbacks);
     watch_stop(daemon->watch);
     heartbeat_stop(daemon->heartbeat);
+    if (daemon->health)
+        health_service_stop(daemon->health);
     if (daemon->server)
         rpc_server_stop(daemon->server, PEER_GRACE_MS);
     rpc_server_free(daemon->server);
+    reflection_service_free(daemon->reflection);
+    health_service_free(daemon->health);
     peer_service_free(daemon->service);
     share_close(daemon->share);
     daemon_lock_release(&daemon->lock);

@@ -236,7 +236,13 @@ void settings_done(struct settings *settings)
 
 const char *settings_listen_address(const struct settings *settings, char out[ADDRESS_TEXT_BYTES])
 {
-    struct address address = {.port = (uint16_t)settings->port};
+    return settings_serving_address(settings, (uint16_t)settings->port, out);
+}
+
+const char *settings_serving_address(const struct settings *settings, uint16_t port,
+                                     char out[ADDRESS_TEXT_BYTES])
+{
+    struct address address = {.port = port};
 
     snprintf(address.host, sizeof address.host, "%s", settings->ip);
     return address_format(&address, out);
@@ -248,10 +254,8 @@ const char *settings_advertise_address(const struct settings *settings, uint16_t
     struct address address;
 
     if (is_empty(settings->grpc_advertise) ||
-        address_parse(settings->grpc_advertise, true, &address, NULL)) {
-        address.port = 0;
-        snprintf(address.host, sizeof address.host, "%s", settings->ip);
-    }
+        address_parse(settings->grpc_advertise, true, &address, NULL))
+        return settings_serving_address(settings, port, out);
     if (address.port == 0)
         address.port = port;
     return address_format(&address, out);

@@ -52,8 +52,12 @@ MUST_CHECK enum error_code settings_parse(const char *source, const char *text, 
                                           struct error *error);
 void settings_done(struct settings *settings);
 
-/* Where the gRPC server listens: "ip:port", port 0 as it is. Returns out. */
+/* Where the gRPC server shall listen: "ip:port", port 0 as it is. Returns out. */
 const char *settings_listen_address(const struct settings *settings, char out[ADDRESS_TEXT_BYTES]);
+
+/* The same with the port that was taken. Returns out. */
+const char *settings_serving_address(const struct settings *settings, uint16_t port,
+                                     char out[ADDRESS_TEXT_BYTES]);
 
 /* The address that others are told, once the port is known: grpc_advertise (its port, if not 0), or
  * "ip:port". Where ip means every address of this machine, the directory puts in the one that it

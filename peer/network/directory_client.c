@@ -236,12 +236,12 @@ static enum error_code login_in_mode(struct directory_client *client,
         directory_append_user(&fields, login);
         if (login->files)
             next = directory_append_index(&fields, login, next, max_bytes);
-        if (post_fields(client, &fields, &status, error))
-            return error ? error->code : ERROR_UNREACHABLE;
-        *other_way = status == 422 && !client->query_mode;
+        enum error_code code = post_fields(client, &fields, &status, error);
+        *other_way = !code && status == 422 && !client->query_mode;
         if (*other_way)
             return ERROR_NONE;
-        enum error_code code = status_error(client, status, error);
+        if (!code)
+            code = status_error(client, status, error);
         if (!code)
             code = directory_parse_login(client->reply.data ? client->reply.data : "",
                                          client->reply.length, session, error);
@@ -258,17 +258,16 @@ enum error_code directory_login(struct directory_client *client,
                                 struct directory_session *session, struct error *error)
 {
     enum error_code code = ERROR_NONE;
-    struct error own;
+    bool other_way = true; /* not tried yet */
 
-    error = error ? error : &own;
-    for (int changes = 0; changes <= MODE_CHANGES_MAX; changes++) {
-        bool other_way = false;
+    for (int changes = 0; other_way && changes <= MODE_CHANGES_MAX; changes++) {
+        other_way = false;
         code = login_in_mode(client, login, session, &other_way, error);
-        if (code || !other_way)
-            break;
-        client->query_mode = !client->query_mode;
-        code = error_set(error, ERROR_UNSUPPORTED, "El directorio no acepta el inicio de sesión");
+        if (!code && other_way)
+            client->query_mode = !client->query_mode;
     }
+    if (!code && other_way)
+        code = error_set(error, ERROR_UNSUPPORTED, "El directorio no acepta el inicio de sesión");
     buffer_done(&client->reply); /* between heartbeats nothing is kept */
     return code;
 }

@@ -1,0 +1,308 @@
+#include "unit.h"
+
+#include "common/clock.h"
+#include "common/memory.h"
+#include "http_stub.h"
+#include "peer/network/directory_client.h"
+
+#include <pthread.h>
+
+#define OURS      "{\"status\":\"OK\",\"token\":\"t\",\"expiry_s\":30,\"heartbeat_s\":10}"
+#define REFERENCE "{\"status\":\"OK\",\"token\":\"123abc\"}"
+#define MISSING   "{\"detail\":[{\"type\":\"missing\",\"loc\":[\"query\",\"username\"]}]}"
+
+/* What the stub answers. */
+struct fixture {
+    struct http_stub *stub;
+    struct stop_event *stop;
+    struct directory_client *client;
+    bool is_reference; /* guarded by nothing: changed only between requests */
+    int status;        /* not 0: this and body, whatever is asked */
+    const char *body;
+};
+
+static void answer(void *context, const struct http_stub_request *request, int *status, char *body,
+                   size_t body_size)
+{
+    struct fixture *fixture = context;
+    bool has_query = strstr(request->head, "?username=") != NULL;
+
+    if (fixture->status) {
+        *status = fixture->status > 0 ? fixture->status : 0;
+        snprintf(body, body_size, "%s", fixture->body);
+    } else if (fixture->is_reference && !has_query) {
+        *status = 422;
+        snprintf(body, body_size, MISSING);
+    } else {
+        snprintf(body, body_size, "%s", fixture->is_reference ? REFERENCE : OURS);
+    }
+}
+
+static int set_up(void **state)
+{
+    struct fixture *fixture = memory_new(1, sizeof *fixture);
+
+    fixture->stub = http_stub_start(answer, fixture);
+    fixture->stop = stop_event_new();
+    auto_free char *login = memory_format("%s/login", http_stub_url(fixture->stub));
+    auto_free char *search = memory_format("%s/buscar_archivos", http_stub_url(fixture->stub));
+    fixture->client = directory_client_new(&(struct directory_client_options){
+        .login_url = login, .search_url = search, .stop = fixture->stop});
+    *state = fixture;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *fixture = *state;
+
+    directory_client_free(fixture->client);
+    stop_event_free(fixture->stop);
+    http_stub_stop(fixture->stub);
+    free(fixture);
+    return 0;
+}
+
+static struct share_list make_list(size_t count)
+{
+    struct share_list list = {.files = memory_new(count, sizeof *list.files), .count = count};
+
+    for (size_t i = 0; i < count; i++)
+        snprintf(list.files[i].name.text, sizeof list.files[i].name.text, "file %zu.txt", i);
+    return list;
+}
+
+static enum error_code log_in(struct fixture *fixture, const struct share_list *files,
+                              struct directory_session *session, struct error *error)
+{
+    struct directory_login login = {.username = "Peer1",
+                                    .password = "secret pass",
+                                    .advertise = "1.2.3.4:8001",
+                                    .files = files};
+
+    return directory_login(fixture->client, &login, session, error);
+}
+
+static bool begins_with(const char *text, const char *start)
+{
+    return strncmp(text, start, strlen(start)) == 0;
+}
+
+static void logs_in_to_ours_with_a_body(void **state)
+{
+    struct fixture *fixture = *state;
+    struct share_list files = make_list(2);
+    struct directory_session session;
+    const struct http_stub_request *request;
+
+    assert_int_equal(log_in(fixture, NULL, &session, NULL), ERROR_NONE);
+    assert_string_equal(session.token, "t");
+    assert_int_equal(session.heartbeat_ms, 10000);
+    assert_int_equal(log_in(fixture, &files, &session, NULL), ERROR_NONE);
+    assert_int_equal(http_stub_wait(fixture->stub, 2), 2);
+    request = http_stub_request(fixture->stub, 0);
+    assert_true(begins_with(request->head, "POST /login HTTP/1.1\r\n"));
+    assert_non_null(strstr(request->head, "Content-Type: application/x-www-form-urlencoded"));
+    assert_string_equal(request->body, "username=Peer1&password=secret%20pass");
+    request = http_stub_request(fixture->stub, 1);
+    assert_non_null(strstr(request->body, "&files_index=%5B%7B%22filename%22%3A%22file%200.txt"));
+    assert_int_equal(request->connection, 1); /* the connection was kept */
+    share_list_done(&files);
+}
+
+static void tells_the_reference_from_ours(void **state)
+{
+    struct fixture *fixture = *state;
+    struct directory_session session;
+
+    fixture->is_reference = true;
+    assert_int_equal(log_in(fixture, NULL, &session, NULL), ERROR_NONE);
+    assert_string_equal(session.token, "123abc");
+    assert_int_equal(session.heartbeat_ms, 10000);
+    assert_int_equal(log_in(fixture, NULL, &session, NULL), ERROR_NONE);
+    assert_int_equal(http_stub_wait(fixture->stub, 3), 3); /* body, query, and query from then on */
+    for (size_t i = 1; i < 3; i++) {
+        const struct http_stub_request *request = http_stub_request(fixture->stub, i);
+        check_row(i, begins_with(request->head,
+                                 "POST /login?username=Peer1&password=secret%20pass HTTP/1.1"));
+        check_row(i, request->body[0] == '\0');
+    }
+    /* Ours in its place takes the query too, but must not get an index in parts. */
+    fixture->is_reference = false;
+    struct share_list files = make_list(2000);
+    assert_int_equal(log_in(fixture, &files, &session, NULL), ERROR_NONE);
+    assert_int_equal(http_stub_wait(fixture->stub, 5), 5);
+    assert_non_null(strstr(http_stub_request(fixture->stub, 4)->body, "file%201999.txt"));
+    share_list_done(&files);
+}
+
+static void sends_a_long_index_to_the_reference_in_parts(void **state)
+{
+    struct fixture *fixture = *state;
+    struct share_list files = make_list(2000);
+    struct directory_session session;
+    size_t entries = 0;
+
+    fixture->is_reference = true;
+    assert_int_equal(log_in(fixture, &files, &session, NULL), ERROR_NONE);
+    size_t count = http_stub_wait(fixture->stub, 1);
+    assert_in_range(count, 3, 10);
+    for (size_t i = 1; i < count; i++) {
+        const char *head = http_stub_request(fixture->stub, i)->head;
+        check_row(i, strstr(head, " HTTP/1.1") - head < 60100);
+        for (const char *at = head; (at = strstr(at, "filename")); at++)
+            entries++;
+    }
+    assert_int_equal(entries, 2000);
+    share_list_done(&files);
+}
+
+static void tells_failures_apart(void **state)
+{
+    static const struct {
+        int status;
+        const char *body;
+        enum error_code code;
+        const char *text;
+    } rows[] = {
+        {401, "{\"detail\":\"Usuario o contraseña incorrectos\"}", ERROR_DENIED,
+         "Usuario o contraseña incorrectos"},
+        {400, "{\"detail\":\"Formato inválido en files_index\"}", ERROR_INVALID,
+         "Formato inválido en files_index"},
+        {413, "", ERROR_TOO_LARGE, "El directorio respondió HTTP 413"},
+        {503, "<html>busy</html>", ERROR_BUSY, "El directorio respondió HTTP 503"},
+        {500, "Internal Server Error", ERROR_UNSUPPORTED, "El directorio respondió HTTP 500"},
+        {307, "", ERROR_UNSUPPORTED, "El directorio respondió HTTP 307"},
+        {404, "{\"detail\":\"Not Found\"}", ERROR_NOT_FOUND, "Not Found"},
+        {200, "hello", ERROR_CORRUPT, "La respuesta del directorio no se entiende"},
+    };
+    struct fixture *fixture = *state;
+
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct directory_session session;
+        struct error error = {0};
+        fixture->status = rows[i].status;
+        fixture->body = rows[i].body;
+        check_row(i, log_in(fixture, NULL, &session, &error) == rows[i].code);
+        if (strcmp(error.text, rows[i].text) != 0)
+            fail_msg("row %zu: %s", i, error.text);
+    }
+    assert_int_equal(http_stub_wait(fixture->stub, 8), 8); /* nothing followed the redirect */
+}
+
+static void ends_when_neither_way_works(void **state)
+{
+    struct fixture *fixture = *state;
+    struct directory_session session;
+
+    fixture->status = 422;
+    fixture->body = MISSING;
+    assert_int_equal(log_in(fixture, NULL, &session, NULL), ERROR_INVALID);
+    assert_int_equal(http_stub_wait(fixture->stub, 2), 2);
+}
+
+static void searches(void **state)
+{
+    struct fixture *fixture = *state;
+    struct directory_sources sources;
+    struct file_name name = {"ñ a+b&c.txt"};
+    struct error error = {0};
+
+    fixture->status = 200;
+    fixture->body = "{\"archivo\":\"F\",\"disponible_en\":[{\"peer\":\"P\",\"url\":[\"h:1\"]}]}";
+    assert_int_equal(directory_search(fixture->client, &name, &sources, NULL), ERROR_NONE);
+    assert_int_equal(sources.count, 1);
+    assert_string_equal(sources.items[0].peer, "P");
+    directory_sources_done(&sources);
+    assert_int_equal(http_stub_wait(fixture->stub, 1), 1);
+    assert_true(begins_with(http_stub_request(fixture->stub, 0)->head,
+                            "GET /buscar_archivos?filename=%C3%B1%20a%2Bb%26c.txt HTTP/1.1"));
+    fixture->status = 404;
+    fixture->body = "{\"detail\":\"Archivo 'F' no encontrado\"}";
+    assert_int_equal(directory_search(fixture->client, &name, &sources, &error), ERROR_NOT_FOUND);
+    assert_string_equal(error.text, "Archivo 'F' no encontrado");
+    assert_int_equal(sources.count, 0);
+    /* A search and a login may follow each other on one client. */
+    struct directory_session session;
+    fixture->status = 0;
+    assert_int_equal(log_in(fixture, NULL, &session, NULL), ERROR_NONE);
+    assert_true(begins_with(http_stub_request(fixture->stub, 2)->head, "POST /login "));
+    fixture->status = 200;
+    fixture->body = "{\"disponible_en\":[]}";
+    assert_int_equal(directory_search(fixture->client, &name, &sources, NULL), ERROR_NONE);
+    assert_true(begins_with(http_stub_request(fixture->stub, 3)->head, "GET /buscar_archivos?"));
+    directory_sources_done(&sources);
+}
+
+static void ignores_the_environments_proxy(void **state)
+{
+    struct fixture *fixture = *state;
+    struct directory_session session;
+
+    setenv("http_proxy", "http://127.0.0.1:1", 1);
+    setenv("all_proxy", "http://127.0.0.1:1", 1);
+    assert_int_equal(log_in(fixture, NULL, &session, NULL), ERROR_NONE);
+    unsetenv("http_proxy");
+    unsetenv("all_proxy");
+}
+
+static void says_who_is_away_without_the_password(void **state)
+{
+    struct directory_client_options options = {.login_url = "http://127.0.0.1:1/login",
+                                               .search_url = "http://127.0.0.1:1/s"};
+    struct fixture fixture = {.client = directory_client_new(&options)};
+    struct directory_session session;
+    struct error error = {0};
+
+    (void)state;
+    assert_int_equal(log_in(&fixture, NULL, &session, &error), ERROR_UNREACHABLE);
+    assert_non_null(strstr(error.text, "No se puede conectar con el directorio: "));
+    assert_null(strstr(error.text, "secret"));
+    assert_int_equal(log_in(&fixture, NULL, &session, NULL), ERROR_UNREACHABLE);
+    directory_client_free(fixture.client);
+    directory_client_free(NULL);
+}
+
+static void *raise_soon(void *context)
+{
+    struct fixture *fixture = context;
+
+    http_stub_wait(fixture->stub, 1);
+    stop_event_raise(fixture->stop);
+    return NULL;
+}
+
+static void stops_in_the_middle(void **state)
+{
+    struct fixture *fixture = *state;
+    struct directory_session session;
+    struct error error = {0};
+    pthread_t thread;
+
+    fixture->status = -1; /* no answer ever comes */
+    fixture->body = "";
+    assert_int_equal(pthread_create(&thread, NULL, raise_soon, fixture), 0);
+    int64_t start = clock_boot_ms();
+    assert_int_equal(log_in(fixture, NULL, &session, &error), ERROR_CANCELLED);
+    assert_in_range(clock_boot_ms() - start, 0, 2000);
+    pthread_join(thread, NULL);
+    assert_int_equal(log_in(fixture, NULL, &session, NULL), ERROR_CANCELLED);
+}
+
+int main(void)
+{
+#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(logs_in_to_ours_with_a_body),
+        TEST(tells_the_reference_from_ours),
+        TEST(sends_a_long_index_to_the_reference_in_parts),
+        TEST(tells_failures_apart),
+        TEST(ends_when_neither_way_works),
+        TEST(searches),
+        TEST(ignores_the_environments_proxy),
+        cmocka_unit_test(says_who_is_away_without_the_password),
+        TEST(stops_in_the_middle),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

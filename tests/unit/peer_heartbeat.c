@@ -1,0 +1,200 @@
+#include "unit.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/memory.h"
+#include "http_stub.h"
+#include "peer/network/heartbeat.h"
+
+#include <poll.h>
+#include <stdatomic.h>
+
+struct fixture {
+    char folder[UNIT_PATH_BYTES];
+    struct share *share;
+    struct http_stub *stub;
+    struct heartbeat *heartbeat;
+    atomic_int status;
+    atomic_int token;
+};
+
+static void answer(void *context, const struct http_stub_request *request, int *status, char *body,
+                   size_t body_size)
+{
+    struct fixture *fixture = context;
+
+    (void)request;
+    *status = atomic_load(&fixture->status);
+    if (*status == 200)
+        snprintf(body, body_size,
+                 "{\"status\":\"OK\",\"token\":\"%d\",\"expiry_s\":3,\"heartbeat_s\":1}",
+                 atomic_load(&fixture->token));
+    else
+        snprintf(body, body_size, "{\"detail\":\"status %d\"}", *status);
+}
+
+static void put_file(const struct fixture *fixture, const char *name, const char *text)
+{
+    char path[UNIT_PATH_BYTES];
+
+    unit_file_write(unit_path(fixture->folder, name, path), text, strlen(text));
+}
+
+static int set_up(void **state)
+{
+    struct fixture *fixture = memory_new(1, sizeof *fixture);
+
+    log_set_level(LOG_ERROR);
+    fixture->status = 200;
+    fixture->stub = http_stub_start(answer, fixture);
+    unit_folder_make(fixture->folder);
+    put_file(fixture, "first.txt", "1");
+    assert_int_equal(share_open(fixture->folder, &fixture->share, NULL), ERROR_NONE);
+    *state = fixture;
+    return 0;
+}
+
+static void start(struct fixture *fixture)
+{
+    auto_free char *url = memory_format("%s/login", http_stub_url(fixture->stub));
+    struct heartbeat_options options = {.login_url = url,
+                                        .username = "Peer1",
+                                        .password = "p",
+                                        .advertise = "1.2.3.4:8001",
+                                        .share = fixture->share};
+
+    assert_int_equal(heartbeat_start(&options, &fixture->heartbeat, NULL), ERROR_NONE);
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t begin = clock_boot_ms();
+
+    heartbeat_stop(fixture->heartbeat);
+    assert_in_range(clock_boot_ms() - begin, 0, 1000);
+    http_stub_stop(fixture->stub);
+    share_close(fixture->share);
+    unit_folder_remove(fixture->folder);
+    free(fixture);
+    return 0;
+}
+
+/* The index of a request, "" when it had none. */
+static const char *index_of(struct fixture *fixture, size_t number)
+{
+    const char *index = strstr(http_stub_request(fixture->stub, number)->body, "files_index=");
+
+    return index ? index : "";
+}
+
+static struct heartbeat_status wait_for_status(struct fixture *fixture, bool connected)
+{
+    struct heartbeat_status status;
+
+    for (int i = 0; i < 500; i++) {
+        heartbeat_read_status(fixture->heartbeat, &status);
+        if (status.connected == connected && (connected || status.failure.code))
+            break;
+        poll(NULL, 0, 10);
+    }
+    assert_int_equal(status.connected, connected);
+    return status;
+}
+
+static void sends_the_index_only_when_needed(void **state)
+{
+    struct fixture *fixture = *state;
+
+    start(fixture);
+    assert_true(http_stub_wait(fixture->stub, 3) >= 3);
+    assert_non_null(strstr(index_of(fixture, 0), "first.txt"));
+    assert_string_equal(index_of(fixture, 1), "");
+    assert_string_equal(index_of(fixture, 2), "");
+    assert_true(wait_for_status(fixture, true).success_ms > 0);
+}
+
+static void tells_names_at_once_and_sizes_never(void **state)
+{
+    struct fixture *fixture = *state;
+
+    start(fixture);
+    wait_for_status(fixture, true);
+    put_file(fixture, "second.txt", "2");
+    int64_t begin = clock_boot_ms();
+    heartbeat_share_changed(fixture->heartbeat);
+    size_t count = 1;
+    while (count < 10 && http_stub_wait(fixture->stub, count + 1) > count &&
+           !strstr(index_of(fixture, count), "second.txt"))
+        count++;
+    assert_non_null(strstr(index_of(fixture, count), "second.txt"));
+    assert_in_range(clock_boot_ms() - begin, 0, 1700);
+    put_file(fixture, "second.txt", "longer");
+    heartbeat_share_changed(fixture->heartbeat);
+    assert_true(http_stub_wait(fixture->stub, count + 3) >= count + 3);
+    assert_string_equal(index_of(fixture, count + 1), "");
+    assert_string_equal(index_of(fixture, count + 2), "");
+}
+
+static void empties_the_index_when_the_folder_goes(void **state)
+{
+    struct fixture *fixture = *state;
+    char away[UNIT_PATH_BYTES + 8];
+
+    start(fixture);
+    wait_for_status(fixture, true);
+    snprintf(away, sizeof away, "%s.away", fixture->folder);
+    assert_int_equal(rename(fixture->folder, away), 0);
+    heartbeat_share_changed(fixture->heartbeat);
+    size_t number = 1;
+    while (number < 6 && http_stub_wait(fixture->stub, number + 1) > number &&
+           !*index_of(fixture, number))
+        number++;
+    assert_string_equal(index_of(fixture, number), "files_index=%5B%5D");
+    assert_int_equal(rename(away, fixture->folder), 0);
+}
+
+static void comes_back_with_the_index(void **state)
+{
+    struct fixture *fixture = *state;
+
+    fixture->status = 503;
+    start(fixture);
+    struct heartbeat_status status = wait_for_status(fixture, false);
+    assert_int_equal(status.success_ms, -1);
+    assert_int_equal(status.failure.code, ERROR_BUSY);
+    assert_string_equal(status.failure.text, "status 503");
+    int64_t begin = clock_boot_ms();
+    fixture->status = 200;
+    status = wait_for_status(fixture, true);
+    assert_in_range(clock_boot_ms() - begin, 0, 5000);
+    assert_int_equal(status.failure.code, ERROR_NONE);
+    size_t count = http_stub_wait(fixture->stub, 2);
+    assert_non_null(strstr(index_of(fixture, count - 1), "first.txt"));
+}
+
+static void sends_the_index_when_the_token_changes(void **state)
+{
+    struct fixture *fixture = *state;
+    size_t with_index = 0;
+
+    start(fixture);
+    wait_for_status(fixture, true);
+    fixture->token = 7;
+    assert_true(http_stub_wait(fixture->stub, 4) >= 4);
+    for (size_t i = 0; i < 4; i++)
+        with_index += *index_of(fixture, i) != '\0';
+    assert_int_equal(with_index, 2);
+}
+
+int main(void)
+{
+#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(sends_the_index_only_when_needed),       TEST(tells_names_at_once_and_sizes_never),
+        TEST(empties_the_index_when_the_folder_goes), TEST(comes_back_with_the_index),
+        TEST(sends_the_index_when_the_token_changes),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
