@@ -80,7 +80,6 @@ static enum error_code start_users(struct daemon *daemon, struct error *error)
     enum error_code code = read_users(daemon, error);
     if (code && code != ERROR_NOT_FOUND)
         return error_context(error, "users");
-    say_users(daemon);
     return ERROR_NONE;
 }
 
@@ -271,6 +270,7 @@ void daemon_run(struct daemon *daemon)
     char address[ADDRESS_TEXT_BYTES];
     int64_t next_ms = clock_boot_ms() + TICK_MS;
 
+    say_users(daemon);
     log_line(LOG_INFO, "directory", "ready at http://%s",
              address_format(http_address(daemon->http), address));
     for (;;) {
@@ -296,6 +296,7 @@ void daemon_stop(struct daemon *daemon)
     atomic_store(&daemon->stopping, true);
     thread_pool_stop(daemon->worker);
     if (daemon->writer) {
+        sweep(daemon); /* or the last moments' expired would come back for a while */
         write_behind(daemon);
         index_writer_stop(daemon->writer, COMMIT_MS);
     }

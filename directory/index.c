@@ -170,7 +170,7 @@ static enum error_code check_whole(sqlite3 *database, struct error *error)
     const char *text =
         result == SQLITE_ROW ? (const char *)sqlite3_column_text(statement, 0) : NULL;
     if (text && strcmp(text, "ok") != 0)
-        code = error_set(error, ERROR_CORRUPT, "database: damaged: %.200s", text);
+        code = error_set(error, ERROR_CORRUPT, "database: damaged (try sqlite3's .recover)");
     else
         code = finish(statement, result, error);
     sqlite3_finalize(statement);

@@ -51,7 +51,8 @@ static enum error_code take_json_body(struct login *login, const struct http_req
     for (size_t i = 0; i < FIELD_COUNT; i++) {
         const struct json *item = json_find(login->body, login->fields[i].name);
         const char *text = json_string(item);
-        if (login->fields[i].value || !item)
+        bool given = item && strcmp(json_type_name(item), "null") != 0;
+        if (login->fields[i].value || !given)
             continue;
         if (i == FILES_INDEX && !text) {
             login->list = item;
@@ -59,7 +60,7 @@ static enum error_code take_json_body(struct login *login, const struct http_req
             login->fields[i].length = strlen(text);
             /* The fields' values are changeable for the query's sake; this one is not changed. */
             memcpy(&login->fields[i].value, &text, sizeof text);
-        } else if (strcmp(json_type_name(item), "null") != 0) {
+        } else {
             return error_set(error, ERROR_INVALID, TEXT_BAD_BODY);
         }
     }
