@@ -4,6 +4,7 @@
 
 #include <grpc/grpc.h>
 #include <grpc/support/log.h>
+#include <pthread.h>
 
 /* The core's own lines are for its developers: a refused connection is an error to it. What
  * matters comes to us as a status. */
@@ -12,9 +13,18 @@ static void log_core(gpr_log_func_args *line)
     log_line(LOG_DEBUG, "grpc", "%s", line->message);
 }
 
-void rpc_lifecycle_acquire(void)
+/* The reference that nobody gives back. */
+static void start_core(void)
 {
     gpr_set_log_function(log_core);
+    grpc_init();
+}
+
+void rpc_lifecycle_acquire(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, start_core);
     grpc_init(); /* counts its callers itself */
 }
 

@@ -1,6 +1,10 @@
 /*
- * gRPC core's own start and end. Every server and channel holds one reference while it lives, so
- * that the library is up exactly as long as somebody needs it. Any thread.
+ * gRPC core's own start and end. Every server and channel holds one reference while it lives. Any
+ * thread.
+ *
+ * Once up, the library stays so until the process ends: its last shutdown joins a thread that polls
+ * for up to ten seconds when a write had to wait for its socket lately (run_poller in the core's
+ * tcp_posix.cc), and a daemon has two to stop.
  */
 #pragma once
 
