@@ -24,6 +24,7 @@ struct line_editor {
     struct menu_events *events;
     char *prompt; /* of the line that is being read; owned */
     int signal_number;
+    int pending; /* a byte that was read too early; -1 for none */
 };
 
 /* ---- the screen ---- */
@@ -106,21 +107,52 @@ static void take_events(struct line_editor *editor)
 /* ---- keys ---- */
 
 /* The rest of a character whose first byte was read; bytes that are no UTF-8 are '?'. */
-static void assemble(char first, wchar_t *character)
+static void assemble(struct line_editor *editor, char first, wchar_t *character)
 {
     mbstate_t state = {0};
     char byte = first;
 
-    for (;;) {
+    for (size_t taken = 1;; taken++) {
         size_t result = mbrtowc(character, &byte, 1, &state);
         if (result != (size_t)-1 && result != (size_t)-2)
             return;
+        if (result == (size_t)-1 && taken > 1)
+            editor->pending = (unsigned char)byte; /* it is the next character's, if any's */
         struct pollfd more = {.fd = STDIN_FILENO, .events = POLLIN};
         /* A terminal sends a character's bytes together. */
         if (result == (size_t)-1 || poll(&more, 1, 100) <= 0 || read(STDIN_FILENO, &byte, 1) != 1) {
             *character = L'?';
             return;
         }
+    }
+}
+
+/* The next byte; false at the end of input, and when a signal interrupts. */
+static bool read_byte(struct line_editor *editor, char *byte)
+{
+    struct pollfd polled[] = {
+        {.fd = STDIN_FILENO, .events = POLLIN},
+        {.fd = menu_events_descriptor(editor->events), .events = POLLIN},
+    };
+
+    if (editor->pending >= 0) {
+        *byte = (char)editor->pending;
+        editor->pending = -1;
+        return true;
+    }
+    for (;;) {
+        if (poll(polled, ARRAY_LENGTH(polled), -1) < 0 && errno != EINTR)
+            return false;
+        if (polled[1].revents)
+            take_events(editor);
+        if (editor->signal_number)
+            return false;
+        if (!polled[0].revents)
+            continue;
+        ssize_t count = read(STDIN_FILENO, byte, 1);
+        if (count < 0 && (errno == EINTR || errno == EAGAIN))
+            continue;
+        return count > 0;
     }
 }
 
@@ -131,27 +163,10 @@ static int read_key(EditLine *edit, wchar_t *character)
     char byte;
 
     el_wget(edit, EL_CLIENTDATA, &editor);
-    struct pollfd polled[] = {
-        {.fd = STDIN_FILENO, .events = POLLIN},
-        {.fd = menu_events_descriptor(editor->events), .events = POLLIN},
-    };
-    for (;;) {
-        if (poll(polled, ARRAY_LENGTH(polled), -1) < 0 && errno != EINTR)
-            return 0;
-        if (polled[1].revents)
-            take_events(editor);
-        if (editor->signal_number)
-            return 0;
-        if (!polled[0].revents)
-            continue;
-        ssize_t count = read(STDIN_FILENO, &byte, 1);
-        if (count < 0 && (errno == EINTR || errno == EAGAIN))
-            continue;
-        if (count <= 0)
-            return 0;
-        assemble(byte, character);
-        return 1;
-    }
+    if (!read_byte(editor, &byte))
+        return 0;
+    assemble(editor, byte, character);
+    return 1;
 }
 
 static char *give_prompt(EditLine *edit)
@@ -180,6 +195,7 @@ struct line_editor *line_editor_new(struct menu_events *events)
         return NULL;
     struct line_editor *editor = memory_new(1, sizeof *editor);
     editor->events = events;
+    editor->pending = -1;
     editor->prompt = memory_copy_string("");
     editor->edit = el_init("p2p-peer", stdin, stdout, stderr);
     editor->history = history_winit();

@@ -298,7 +298,8 @@ class Peer(Daemon):
 
     def command(self, *arguments, timeout=30, stdin=None, **options):
         """Runs p2p-peer with the arguments and this peer's configuration; a CompletedProcess."""
-        return run_program(PEER_PROGRAM, *arguments, "--config", self.config_path, timeout=timeout,
+        name, *rest = arguments  # the flag before the words: there may be a "--" among those
+        return run_program(PEER_PROGRAM, name, "--config", self.config_path, *rest, timeout=timeout,
                            stdin=stdin, cwd=self.folder, **options)
 
     def names(self):
