@@ -25,7 +25,7 @@ static void warn_unknown(const char *source, const char *key)
     log_line(LOG_WARNING, "peer", "%s: unknown key '%s' is ignored", source, key);
 }
 
-static int show_help(void)
+static int show_help(FILE *out, int status)
 {
     auto_buffer text;
 
@@ -42,8 +42,8 @@ static int show_help(void)
     buffer_append_string(
         &text, "\nThe configuration is FILE, or the one that the variable " SETTINGS_VARIABLE
                " names,\nor " SETTINGS_DEFAULT_PATH ".\n");
-    fputs(text.data, stdout);
-    return EXIT_DONE;
+    fputs(text.data, out);
+    return status;
 }
 
 static void serve_until_signal(struct daemon *daemon, const struct settings *settings)
@@ -89,7 +89,7 @@ static int run_command(int argc, char **argv)
             config = optarg;
             break;
         case 'h':
-            return show_help();
+            return show_help(stdout, EXIT_DONE);
         default:
             return EXIT_USAGE; /* getopt has said why */
         }
@@ -111,7 +111,7 @@ static int help_command(int argc, char **argv)
 {
     (void)argc;
     (void)argv;
-    return show_help();
+    return show_help(stdout, EXIT_DONE);
 }
 
 int main(int argc, char **argv)
@@ -126,8 +126,8 @@ int main(int argc, char **argv)
     char text[128];
 
     if (argc < 2) {
-        show_help();
-        return EXIT_USAGE;
+        fputs(PROGRAM ": no command\n", stderr);
+        return show_help(stderr, EXIT_USAGE);
     }
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++)
         if (strcmp(argv[1], rows[i].name) == 0)

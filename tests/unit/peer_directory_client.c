@@ -6,6 +6,7 @@
 #include "peer/network/directory_client.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #define OURS      "{\"status\":\"OK\",\"token\":\"t\",\"expiry_s\":30,\"heartbeat_s\":10}"
 #define REFERENCE "{\"status\":\"OK\",\"token\":\"123abc\"}"
@@ -16,9 +17,9 @@ struct fixture {
     struct http_stub *stub;
     struct stop_event *stop;
     struct directory_client *client;
-    bool is_reference; /* guarded by nothing: changed only between requests */
-    int status;        /* not 0: this and body, whatever is asked */
-    const char *body;
+    atomic_bool is_reference;
+    atomic_int status; /* not 0: this and body, whatever is asked */
+    const char *_Atomic body;
 };
 
 static void answer(void *context, const struct http_stub_request *request, int *status, char *body,
