@@ -47,7 +47,7 @@ def test_odd_names(net, name):
     net.peer("Peer2", directory, files={name: "content"})
     peer = net.peer("Peer1", directory)
     directory.wait_for_files("Peer2", [name])
-    result = peer.command("get", "--", name) if name.startswith("-") else peer.command("get", name)
+    result = harness.run_program(harness.PEER_PROGRAM, "get", "--config", peer.config_path, "--", name)
     assert result.returncode == 0, result.stderr
     assert (peer.share / name).read_bytes() == b"content"
 

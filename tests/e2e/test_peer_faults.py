@@ -142,7 +142,7 @@ def test_garbage_in_the_middle_of_an_upload(peer):
     still_serves(peer)
 
 
-@pytest.mark.parametrize("size", [2 * MIB + 1000, 8 * MIB, 64 * MIB])
+@pytest.mark.parametrize("size", [5 * MIB, 64 * MIB])
 def test_a_message_over_the_limit(peer, size):
     options = [("grpc.max_send_message_length", -1)]
     with peer.client(options=options) as client:
@@ -366,13 +366,13 @@ def test_receivers_that_stop_reading(net):
         calls = [client.chunks("big.bin", 100) for client in clients]
         for call in calls:
             next(call)
-        time.sleep(1)
-        after_1 = peer.status_value("VmRSS")
+        time.sleep(3)  # until the transport's windows are full
+        filled = peer.status_value("VmRSS")
         time.sleep(2)
-        after_3 = peer.status_value("VmRSS")
+        later = peer.status_value("VmRSS")
         assert peer.threads() <= threads + 2
-        assert after_3 - after_1 < 4 * 1024, "it goes on growing"
-        assert after_3 - memory < 30 * 4 * 1024, "over 4 MiB a receiver"
+        assert later - filled < 2 * 1024, "it goes on growing"
+        assert later - memory < 30 * 2 * 1024, "over 2 MiB a receiver"
         still_serves(peer)
         for call in calls:
             call.cancel()

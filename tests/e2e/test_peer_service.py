@@ -11,7 +11,7 @@ import reference
 from stubs import peer as wire
 
 KIB, MIB = 1024, 1024 * 1024
-ODD_NAMES = ["con espacios.txt", "ñandú ✅.pdf", "100%41.txt", "a+b&c=d#e?.txt", "-rf", "...", "a\\b",
+ODD_NAMES = ["con espacios.txt", "ñandú ✅.pdf", "100%41.txt", "a+b&c=d#e?.txt", "-rf", "a\\b",
              "*", "'\"`$(x)", "x" * 255, "ñ" * 127]
 
 
