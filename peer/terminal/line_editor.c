@@ -79,6 +79,16 @@ static void show_notices(struct line_editor *editor)
         el_wset(editor->edit, EL_REFRESH);
 }
 
+/* Most terminals fill their lines anew: the cursor is where it would be had it all been written at
+ * this width. */
+static void resize(struct line_editor *editor)
+{
+    hide_line(editor);
+    fflush(stdout);
+    el_resize(editor->edit);
+    el_wset(editor->edit, EL_REFRESH);
+}
+
 static void suspend(struct line_editor *editor)
 {
     el_wset(editor->edit, EL_PREP_TERM, 0);
@@ -95,7 +105,7 @@ static void take_events(struct line_editor *editor)
     for (int number = menu_events_take_signal(editor->events); number;
          number = menu_events_take_signal(editor->events)) {
         if (number == SIGWINCH)
-            el_resize(editor->edit);
+            resize(editor);
         else if (number == SIGTSTP)
             suspend(editor);
         else
