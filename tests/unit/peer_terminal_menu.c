@@ -1,0 +1,289 @@
+/* The menu's flow: what is typed, what the daemon answers, what is on the screen. */
+#include "unit.h"
+
+#include "common/buffer.h"
+#include "common/memory.h"
+#include "peer/terminal/menu.h"
+
+#define MENU                                                                         \
+    "\n--- MENÚ PEER ---\n1. Buscar y descargar archivo\n2. Subir archivo (gRPC)\n" \
+    "3. Listar archivos remotos (gRPC)\n0. Salir\nSeleccione una opción: "
+#define BYE MENU "0\nSaliendo del menú.\n"
+
+#define TYPED_MAX 6
+
+/* A terminal whose user types lines, and a daemon that answers as it is told. */
+struct scene {
+    const char *const *typed;
+    size_t next;
+    enum line_result at_end;
+    struct buffer screen;
+    struct buffer asked; /* of the daemon */
+    enum error_code search_code, get_code, put_code, list_code;
+    size_t peers;     /* in the answer to a search */
+    size_t addresses; /* of each */
+    size_t files;     /* in a list */
+    bool no_file, refused;
+};
+
+static enum line_result ask(void *context, const char *prompt, char *line, size_t size)
+{
+    struct scene *scene = context;
+
+    buffer_append_string(&scene->screen, prompt);
+    if (scene->next == TYPED_MAX || !scene->typed[scene->next])
+        return scene->at_end;
+    snprintf(line, size, "%s", scene->typed[scene->next++]);
+    buffer_printf(&scene->screen, "%s\n", line); /* as the terminal's echo */
+    return LINE_READ;
+}
+
+static void say(void *context, const char *text)
+{
+    buffer_printf(&((struct scene *)context)->screen, "%s\n", text);
+}
+
+/* A message of its own, as if it had come from the wire. */
+static void *copy_message(const ProtobufCMessage *message)
+{
+    size_t size = protobuf_c_message_get_packed_size(message);
+    auto_free uint8_t *bytes = memory_new(1, size + 1);
+
+    protobuf_c_message_pack(message, bytes);
+    return protobuf_c_message_unpack(message->descriptor, NULL, size, bytes);
+}
+
+static enum error_code search(void *context, const char *name, P2p__Control__SearchReply **reply,
+                              struct error *error)
+{
+    static char peers[3][8] = {"Peer2", "Peer3", "Peer4"};
+    static char addresses[2][16] = {"10.0.0.1:8001", "10.0.0.2:8002"};
+    char *address_list[] = {addresses[0], addresses[1]};
+    const struct scene *scene = context;
+    P2p__Control__SearchReply message = P2P__CONTROL__SEARCH_REPLY__INIT;
+    P2p__Control__Source sources[3];
+    P2p__Control__Source *pointers[3];
+    auto_free char *copy = memory_copy_string(name);
+
+    if (scene->search_code != ERROR_NONE)
+        return error_set(error, scene->search_code, "Archivo '%s' no encontrado", name);
+    message.name = copy;
+    message.sources = pointers;
+    message.n_sources = scene->peers;
+    for (size_t i = 0; i < scene->peers; i++) {
+        p2p__control__source__init(&sources[i]);
+        sources[i].peer = peers[i];
+        sources[i].addresses = address_list;
+        sources[i].n_addresses = scene->addresses;
+        pointers[i] = &sources[i];
+    }
+    *reply = copy_message(&message.base);
+    return ERROR_NONE;
+}
+
+static enum error_code get(void *context, const P2p__Control__GetRequest *request,
+                           struct error *error)
+{
+    struct scene *scene = context;
+
+    buffer_printf(&scene->asked, "get %s from %s", request->name, request->peer);
+    for (size_t i = 0; i < request->n_addresses; i++)
+        buffer_printf(&scene->asked, " %s", request->addresses[i]);
+    return scene->get_code ? error_set(error, scene->get_code, "no va") : ERROR_NONE;
+}
+
+static enum error_code put(void *context, const char *path, const char *address,
+                           P2p__Control__PutReply **reply, struct error *error)
+{
+    static char said[] = "Escrito 5 bytes en a.txt";
+    static char refusal[] = "Ya existe a.txt";
+    static char missing[] = "/data/a.txt";
+    struct scene *scene = context;
+    P2p__Control__PutReply message = P2P__CONTROL__PUT_REPLY__INIT;
+
+    buffer_printf(&scene->asked, "put %s to %s", path, address);
+    if (scene->put_code)
+        return error_set(error, scene->put_code, "sin conexión");
+    message.done = true;
+    message.ok = !scene->refused;
+    message.message = scene->refused ? refusal : said;
+    message.no_file = scene->no_file;
+    message.path = missing;
+    *reply = copy_message(&message.base);
+    return ERROR_NONE;
+}
+
+static enum error_code list(void *context, const char *address, const struct control_taker *taker,
+                            struct error *error)
+{
+    static char name[] = "a\033[2J.txt";
+    struct scene *scene = context;
+    P2p__Control__ListReply message = P2P__CONTROL__LIST_REPLY__INIT;
+    P2p__Control__ListedFile file = P2P__CONTROL__LISTED_FILE__INIT;
+    P2p__Control__ListedFile *pointer = &file;
+    bool stop = false;
+
+    buffer_printf(&scene->asked, "list %s", address);
+    if (scene->list_code)
+        return error_set(error, scene->list_code, "sin conexión");
+    file.name = name;
+    file.size_bytes = 12;
+    message.files = &pointer;
+    message.n_files = scene->files;
+    ProtobufCMessage *kept = &message.base;
+    return taker->take(taker->context, &kept, &stop, error);
+}
+
+static void play(struct scene *scene)
+{
+    const struct menu_terminal terminal = {ask, say, scene};
+    const struct menu_peer peer = {search, get, put, list, scene};
+
+    buffer_init(&scene->screen, 1 << 16);
+    buffer_init(&scene->asked, 1 << 16);
+    buffer_append_string(&scene->asked, "");
+    enum line_result result = menu_run(&terminal, &peer);
+    assert_int_equal(result, scene->at_end == LINE_INTERRUPTED ? LINE_INTERRUPTED : LINE_END);
+}
+
+static void flows(void **state)
+{
+    static const struct {
+        const char *typed[TYPED_MAX + 1];
+        struct scene scene;
+        const char *screen;
+        const char *asked;
+    } rows[] = {
+        {{"0"}, {0}, BYE, ""},
+        {{" 0\t"}, {0}, MENU " 0\t\nSaliendo del menú.\n", ""},
+        {{"x", "0"}, {0}, MENU "x\nOpción no válida. Intente de nuevo.\n" BYE, ""},
+        {{"", "0"}, {0}, MENU "\nOpción no válida. Intente de nuevo.\n" BYE, ""},
+        {{NULL}, {.at_end = LINE_END}, MENU "\nSaliendo del menú.\n", ""},
+        {{"1"},
+         {.at_end = LINE_END},
+         MENU "1\nNombre del archivo a buscar: \nSaliendo del menú.\n",
+         ""},
+        {{NULL}, {.at_end = LINE_INTERRUPTED}, MENU, ""},
+        {{"1", "", "0"},
+         {0},
+         MENU "1\nNombre del archivo a buscar: \nDebe ingresar nombre del archivo.\n" BYE,
+         ""},
+        {{"1", "a", "0"},
+         {.search_code = ERROR_NOT_FOUND},
+         MENU "1\nNombre del archivo a buscar: a\n"
+              "Error al buscar archivo: Archivo 'a' no encontrado\n" BYE,
+         ""},
+        {{"1", "a", "0"},
+         {.peers = 0},
+         MENU "1\nNombre del archivo a buscar: a\n"
+              "Archivo 'a' no está disponible en ningún peer activo.\n" BYE,
+         ""},
+        {{"1", "a b", "2", "0"},
+         {.peers = 2, .addresses = 1},
+         MENU "1\nNombre del archivo a buscar: a b\n\nArchivo encontrado: a b\n"
+              "Peers disponibles:\n1. Peer: Peer2 - Dirección gRPC: 10.0.0.1:8001\n"
+              "2. Peer: Peer3 - Dirección gRPC: 10.0.0.1:8001\n"
+              "Seleccione peer para descargar (número): 2\n"
+              "Descargando desde Peer3 (10.0.0.1:8001)...\n"
+              "Descarga iniciada en segundo plano...\n" BYE,
+         "get a b from Peer3 10.0.0.1:8001"},
+        {{"1", "a", "1", "0"},
+         {.peers = 1, .addresses = 2, .get_code = ERROR_BUSY},
+         MENU "1\nNombre del archivo a buscar: a\n\nArchivo encontrado: a\n"
+              "Peers disponibles:\n1. Peer: Peer2 - Dirección gRPC: 10.0.0.1:8001, 10.0.0.2:8002\n"
+              "Seleccione peer para descargar (número): 1\n"
+              "Descargando desde Peer2 (10.0.0.1:8001, 10.0.0.2:8002)...\n"
+              "❌ Error al descargar: no va\n" BYE,
+         "get a from Peer2 10.0.0.1:8001 10.0.0.2:8002"},
+        {{"1", "a", "1", "0"},
+         {.peers = 1},
+         MENU "1\nNombre del archivo a buscar: a\n\nArchivo encontrado: a\n"
+              "Peers disponibles:\n1. Peer: Peer2 - Dirección gRPC: desconocida\n"
+              "Seleccione peer para descargar (número): 1\n"
+              "Descargando desde Peer2 (desconocida)...\n"
+              "Descarga iniciada en segundo plano...\n" BYE,
+         "get a from Peer2"},
+        {{"1", "a", "2", "0"},
+         {.peers = 1, .addresses = 1},
+         MENU "1\nNombre del archivo a buscar: a\n\nArchivo encontrado: a\n"
+              "Peers disponibles:\n1. Peer: Peer2 - Dirección gRPC: 10.0.0.1:8001\n"
+              "Seleccione peer para descargar (número): 2\nSelección inválida.\n" BYE,
+         ""},
+        {{"1", "a", "uno", "0"},
+         {.peers = 1, .addresses = 1},
+         MENU "1\nNombre del archivo a buscar: a\n\nArchivo encontrado: a\n"
+              "Peers disponibles:\n1. Peer: Peer2 - Dirección gRPC: 10.0.0.1:8001\n"
+              "Seleccione peer para descargar (número): uno\n"
+              "Debe ingresar un número válido.\n" BYE,
+         ""},
+        {{"2", "h:1", "a.txt", "0"},
+         {0},
+         MENU "2\nDirección del peer (ip:puerto) destino: h:1\n"
+              "Ruta del archivo local a subir (desde el directorio compartido): a.txt\n"
+              "Resultado de subida: True Escrito 5 bytes en a.txt\n" BYE,
+         "put a.txt to h:1"},
+        {{"2", "h:1", "a.txt", "0"},
+         {.refused = true},
+         MENU "2\nDirección del peer (ip:puerto) destino: h:1\n"
+              "Ruta del archivo local a subir (desde el directorio compartido): a.txt\n"
+              "Resultado de subida: False Ya existe a.txt\n" BYE,
+         "put a.txt to h:1"},
+        {{"2", "h:1", "a.txt", "0"},
+         {.no_file = true},
+         MENU "2\nDirección del peer (ip:puerto) destino: h:1\n"
+              "Ruta del archivo local a subir (desde el directorio compartido): a.txt\n"
+              "El archivo no existe: /data/a.txt\n" BYE,
+         "put a.txt to h:1"},
+        {{"2", "h:1", "a.txt", "0"},
+         {.put_code = ERROR_UNREACHABLE},
+         MENU "2\nDirección del peer (ip:puerto) destino: h:1\n"
+              "Ruta del archivo local a subir (desde el directorio compartido): a.txt\n"
+              "Error al subir archivo: sin conexión\n" BYE,
+         "put a.txt to h:1"},
+        {{"2", "", "a.txt", "0"},
+         {0},
+         MENU "2\nDirección del peer (ip:puerto) destino: \n"
+              "Ruta del archivo local a subir (desde el directorio compartido): a.txt\n"
+              "Debe ingresar peer y ruta del archivo.\n" BYE,
+         ""},
+        {{"3", "h:1", "0"},
+         {.files = 1},
+         MENU "3\nDirección del peer (ip:puerto) a listar: h:1\nArchivos remotos:\n"
+              "- a?[2J.txt (12 bytes)\n" BYE,
+         "list h:1"},
+        {{"3", "h:1", "0"},
+         {0},
+         MENU "3\nDirección del peer (ip:puerto) a listar: h:1\nSin archivos remotos.\n" BYE,
+         "list h:1"},
+        {{"3", "h:1", "0"},
+         {.list_code = ERROR_TIMEOUT},
+         MENU "3\nDirección del peer (ip:puerto) a listar: h:1\n"
+              "Error al listar archivos: sin conexión\n" BYE,
+         "list h:1"},
+        {{"3", "", "0"},
+         {0},
+         MENU "3\nDirección del peer (ip:puerto) a listar: \nDebe ingresar peer destino.\n" BYE,
+         ""},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct scene scene = rows[i].scene;
+        scene.typed = rows[i].typed;
+        if (scene.at_end == LINE_READ)
+            scene.at_end = LINE_END;
+        play(&scene);
+        if (strcmp(scene.screen.data, rows[i].screen) != 0)
+            fail_msg("row %zu:\n%s\nbut expected:\n%s", i, scene.screen.data, rows[i].screen);
+        check_row(i, strcmp(scene.asked.data ? scene.asked.data : "", rows[i].asked) == 0);
+        buffer_done(&scene.screen);
+        buffer_done(&scene.asked);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(flows)};
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
