@@ -25,11 +25,26 @@ static enum error_code take(const char *path, int *held, struct error *error)
     return ERROR_NONE;
 }
 
+/* Who owns the folder can put his own socket into it: in a folder such as /tmp somebody else may
+ * have been there first. */
+static enum error_code check_owner(const char *folder, struct error *error)
+{
+    struct stat status;
+
+    if (stat(folder, &status) < 0)
+        return error_set_errno(error, errno, "%s", folder);
+    if (geteuid() != 0 && status.st_uid != geteuid() && status.st_uid != 0)
+        return error_set(error, ERROR_DENIED, "%s: belongs to another user", folder);
+    return ERROR_NONE;
+}
+
 static enum error_code take_in_folder(const char *folder, const char *path, int *held,
                                       struct error *error)
 {
     enum error_code code = file_make_folder(folder, 0700, error);
 
+    if (!code)
+        code = check_owner(folder, error);
     return code ? code : take(path, held, error);
 }
 

@@ -156,7 +156,7 @@ static char *default_state_directory(const char *peer_name)
         return memory_format("%s/p2p-peer/%s", state, name);
     if (home && home[0] == '/' && home[1] && access(home, W_OK) == 0)
         return memory_format("%s/.local/state/p2p-peer/%s", home, name);
-    return memory_format("/tmp/p2p-peer-%ld/%s", (long)geteuid(), name);
+    return memory_format("/tmp/p2p-peer-%ld-%s", (long)geteuid(), name);
 }
 
 static void derive(struct settings *settings)
