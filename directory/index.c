@@ -524,6 +524,7 @@ enum error_code index_replace_files(struct index *index, int64_t peer_id,
 {
     CLEANUP(difference_done) struct difference difference = {0};
     sqlite3_stmt *store_list = index->statements[STORE_LIST];
+    /* Differs: the list is replaced; the reference's index only grows. */
     enum error_code code = find_difference(index, peer_id, files, &difference, error);
 
     if (!code)

@@ -90,6 +90,7 @@ enum error_code listing_peers(struct registry *registry, const struct listing_pa
 {
     struct peers peers = {0};
     int64_t now_ms = clock_boot_ms();
+    /* Differs: limit and cursor are ours. */
     size_t left = page->limit ? page->limit : SIZE_MAX;
     bool more = false;
     char cursor[32];

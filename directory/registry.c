@@ -177,6 +177,8 @@ static void remove_active(struct registry *registry, const struct peer *peer)
 
 static bool is_alive(const struct registry *registry, const struct peer *peer, int64_t now_ms)
 {
+    /* Differs: 30 seconds on the boot clock by default; the reference takes 60 of the wall clock.
+     */
     return peer->record.sequence != 0 && now_ms - peer->record.seen_ms < registry->expiry_ms;
 }
 
@@ -201,6 +203,7 @@ static void activate(struct registry *registry, struct peer *peer)
 {
     unsigned char random[(REGISTRY_TOKEN_BYTES - 1) / 2];
 
+    /* Differs: the reference gives everybody the same token. */
     randombytes_buf(random, sizeof random);
     sodium_bin2hex(peer->record.token, sizeof peer->record.token, random, sizeof random);
     peer->record.sequence = ++registry->last_sequence;

@@ -16,6 +16,7 @@ void reply_greeting(struct http_reply *reply)
     reply_begin(reply, 200);
     json_writer_init(&json, &reply->body);
     json_begin_object(&json, NULL);
+    /* Differs: our own greeting, and a version after it. */
     json_write_string(&json, "mensaje", "Directorio P2P en funcionamiento");
     json_write_string(&json, "version", P2P_VERSION);
     json_end_object(&json);
@@ -98,6 +99,7 @@ void reply_login(struct http_reply *reply, const char *token, int64_t expiry_s)
     json_begin_object(&json, NULL);
     json_write_string(&json, "status", "OK");
     json_write_string(&json, "token", token);
+    /* Differs: the reference's reply ends with the token. */
     json_write_integer(&json, "expiry_s", expiry_s);
     json_write_integer(&json, "heartbeat_s", expiry_s < 3 ? 1 : expiry_s / 3);
     json_end_object(&json);

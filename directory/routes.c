@@ -172,6 +172,7 @@ static bool answer_search(const struct call *call, struct http_reply *reply)
         reply_search_nothing(reply, "", false);
         return true;
     }
+    /* Differs: a name that nobody can have is 400 with the reason, not 404. */
     code = file_name_parse(field.value, field.length, &name, &error);
     if (code)
         return answer_failure(reply, code, &error);

@@ -161,6 +161,7 @@ bool users_verify_quickly(struct users *users, const struct credentials *credent
 static bool copy_hash(struct users *users, const struct credentials *credentials,
                       char hash[PASSWORD_HASH_BYTES])
 {
+    /* Differs: the reference has its users in the program, and its time tells who exists. */
     const char *found = nobodys_hash;
 
     pthread_mutex_lock(&users->lock);

@@ -84,6 +84,7 @@ static enum error_code take_name(struct upload *upload, const struct rpc_request
 
     if (upload->named || filename->bytes == 0)
         return ERROR_NONE;
+    /* Differs: the reference writes to any path that it is given. */
     code = file_name_parse(text, copy_name(request, filename, text), &upload->name, error);
     if (code)
         return code;

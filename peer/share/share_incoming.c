@@ -223,6 +223,7 @@ static bool link_visible(const struct share_incoming *incoming, const struct fil
 {
     int folder = incoming->folder;
 
+    /* Differs: the reference overwrites, and leaves half a file when a transfer breaks. */
     if (renameat2(folder, incoming->temporary, folder, name->text, RENAME_NOREPLACE) == 0)
         return true;
     if (errno != EINVAL && errno != ENOSYS)

@@ -75,6 +75,7 @@ int64_t share_reader_size(const struct share_reader *reader)
 
 static enum error_code changed(struct error *error)
 {
+    /* Differs: the reference sends what it happens to read, and says OK. */
     return error_set(error, ERROR_CHANGED, "El archivo cambió mientras se leía");
 }
 

@@ -38,6 +38,7 @@ static void say(const struct menu *menu, const char *format, ...)
     if (length < 0)
         return;
     auto_free char *clean = memory_new((size_t)length + 1, 1);
+    /* Differs: the reference prints names from others as they are. */
     menu->terminal->say(menu->terminal->context, text_clean(text, clean, (size_t)length + 1));
 }
 
@@ -272,6 +273,7 @@ enum line_result menu_run(const struct menu_terminal *terminal, const struct men
         if (result == LINE_INTERRUPTED)
             return result;
     }
+    /* Differs: at end of input too, where the reference crashes. */
     say(&menu, "Saliendo del menú.");
     return LINE_END;
 }
