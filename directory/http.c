@@ -48,7 +48,7 @@ struct http_exchange {
     enum phase phase;
     int64_t phase_since_ms;
     int descriptor;
-    bool kept, resumed;
+    bool kept, resumed, sending;
     bool first_call_done;
 
     struct http_request request;
@@ -127,10 +127,14 @@ static struct MHD_Response *make_response(struct http_reply *reply)
         *kept = *reply;
         response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BYTES, read_stream,
                                                      kept, free_stream);
+        if (!response)
+            free(kept);
     } else {
         size_t length = reply->body.length;
-        response = MHD_create_response_from_buffer(length, buffer_take(&reply->body),
-                                                   MHD_RESPMEM_MUST_FREE);
+        char *body = buffer_take(&reply->body);
+        response = MHD_create_response_from_buffer(length, body, MHD_RESPMEM_MUST_FREE);
+        if (!response)
+            free(body);
     }
     if (!response)
         return NULL; /* no memory: the connection is closed */
@@ -145,13 +149,23 @@ static enum MHD_Result send_reply(struct http_exchange *exchange)
     struct MHD_Response *response = make_response(&exchange->reply);
     enum MHD_Result result = MHD_NO;
 
-    exchange->loop->sending_count++;
     if (response) {
+        exchange->reply = (struct http_reply){.status = exchange->reply.status};
+        exchange->sending = true;
+        exchange->loop->sending_count++;
         result = MHD_queue_response(exchange->connection, exchange->reply.status, response);
         MHD_destroy_response(response);
     }
-    exchange->reply = (struct http_reply){0};
     return result;
+}
+
+/* A client that is gone when its answer comes leaves it unsent. */
+static void drop_reply(struct http_reply *reply)
+{
+    buffer_done(&reply->body);
+    if (reply->stream)
+        reply->stream_free(reply->stream_context);
+    *reply = (struct http_reply){0};
 }
 
 void http_answer(struct http_exchange *exchange, const struct http_reply *reply)
@@ -203,11 +217,13 @@ static void drop_body(struct http_exchange *exchange)
 static void clear_request(struct http_exchange *exchange)
 {
     drop_body(exchange);
+    drop_reply(&exchange->reply);
+    exchange->loop->sending_count -= exchange->sending;
     if (exchange->target.capacity > KEEP_BYTES)
         buffer_done(&exchange->target);
     buffer_clear(&exchange->target);
     exchange->discarded_bytes = 0;
-    exchange->kept = exchange->resumed = exchange->first_call_done = false;
+    exchange->kept = exchange->resumed = exchange->sending = exchange->first_call_done = false;
     exchange->request.refused = ERROR_NONE;
     exchange->request.target_too_long = false;
     set_phase(exchange, PHASE_HEAD);
@@ -340,8 +356,6 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
     (void)reason;
     if (!exchange)
         return;
-    if (exchange->phase == PHASE_HANDLED)
-        exchange->loop->sending_count--;
     clear_request(exchange);
     *request_context = NULL;
 }
@@ -395,7 +409,7 @@ static void free_exchange(struct http_exchange *exchange)
     if (exchange->next)
         exchange->next->previous = exchange->previous;
     loop->exchange_count--;
-    drop_body(exchange);
+    clear_request(exchange);
     buffer_done(&exchange->target);
     free(exchange);
 }

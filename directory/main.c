@@ -5,6 +5,7 @@
 #include "directory/user_command.h"
 #include "directory/version.h"
 
+#include <malloc.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,6 +54,8 @@ static int serve(const struct settings *settings)
     if (log_level_parse(settings->log_level, &level))
         log_set_level(level);
     signals_block();
+    /* Long bodies go back to the system when they are freed: the limit must not grow by itself. */
+    mallopt(M_MMAP_THRESHOLD, 256 << 10);
     if (sodium_init() < 0) {
         error_set(&error, ERROR_IO, "libsodium does not start");
         return fail(&error);
