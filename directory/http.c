@@ -2,6 +2,7 @@
 
 #include "common/clock.h"
 #include "common/memory.h"
+#include "common/thread_order.h"
 
 #include <arpa/inet.h>
 #include <assert.h>
@@ -380,6 +381,9 @@ static struct http_exchange *new_exchange(struct loop *loop, struct MHD_Connecti
 {
     struct http_exchange *exchange = memory_new(1, sizeof *exchange);
 
+    /* libmicrohttpd gives the connection memory that another loop's had until it was unmapped; the
+     * thread sanitizer does not see the library's mmap and munmap. */
+    thread_order_after(loop->http);
     exchange->loop = loop;
     exchange->connection = connection;
     exchange->descriptor =
@@ -411,6 +415,7 @@ static void free_exchange(struct http_exchange *exchange)
     loop->exchange_count--;
     clear_request(exchange);
     buffer_done(&exchange->target);
+    thread_order_before(loop->http);
     free(exchange);
 }
 
