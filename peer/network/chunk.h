@@ -22,6 +22,7 @@ struct chunk_part {
 struct chunk {
     struct chunk_part data;
     int64_t total_bytes; /* 0: not told */
+    int64_t offset;      /* 0: not told, or the start */
 };
 
 struct upload_chunk {

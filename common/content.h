@@ -1,0 +1,97 @@
+/*
+ * What a file holds, by hash: pieces, content ids and manifests. Pure; the only user of OpenSSL's
+ * digests.
+ *
+ * A file is cut in pieces of PIECE_BYTES; the last one may be shorter and an empty file has none.
+ * A piece's hash is the SHA-256 of its bytes. The content id is
+ *
+ *     SHA-256("p2p-content-1\n" | size, 8 bytes big-endian | all piece hashes in order)
+ *
+ * so that it can be checked from the size and the hashes alone, and each piece by itself. As text
+ * it is 64 lower-case hexadecimal digits.
+ *
+ * Any thread; a hasher belongs to one thread at a time.
+ */
+#pragma once
+
+#include "common/compiler.h"
+#include "common/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define PIECE_BYTES       ((size_t)1 << 20)
+#define HASH_BYTES        32 /* SHA-256 */
+#define CONTENT_ID_DIGITS (2 * HASH_BYTES)
+
+/* 1 TiB in pieces: a manifest takes at most 32 MiB of memory, for us and for who sends us one.
+ * Larger files are shared without an id. */
+#define MANIFEST_PIECES_MAX ((size_t)1 << 20)
+#define CONTENT_MAX_BYTES   ((int64_t)(MANIFEST_PIECES_MAX * PIECE_BYTES))
+
+struct content_id {
+    uint8_t bytes[HASH_BYTES];
+};
+
+struct manifest {
+    int64_t size_bytes;
+    size_t piece_count;            /* content_piece_count(size_bytes) */
+    uint8_t (*hashes)[HASH_BYTES]; /* owned by the manifest; NULL when there are no pieces */
+    struct content_id id;
+};
+
+bool content_id_equal(const struct content_id *left, const struct content_id *right);
+
+/* 64 digits and a NUL. Returns out. */
+const char *content_id_format(const struct content_id *id, char out[CONTENT_ID_DIGITS + 1]);
+
+/* False when text is anything but 64 lower-case hexadecimal digits. */
+bool content_id_parse(const char *text, struct content_id *id);
+
+/* From a protobuf field. False when it has another length than an id. */
+bool content_id_from_bytes(const void *data, size_t length, struct content_id *id);
+
+/* Pieces of a file, and bytes of its piece number `index`, which must exist. */
+size_t content_piece_count(int64_t size_bytes);
+size_t content_piece_bytes(int64_t size_bytes, size_t index);
+
+/* The hash of one whole piece in memory. */
+void content_hash_piece(const void *data, size_t length, uint8_t hash[HASH_BYTES]);
+
+/* Room for the hashes of a file of that size, all zero, and no id yet. ERROR_TOO_LARGE over
+ * CONTENT_MAX_BYTES, ERROR_INVALID below 0, ERROR_BUSY: no memory. *manifest is owned by the
+ * caller (manifest_done), and empty after an error. */
+MUST_CHECK enum error_code manifest_init(struct manifest *manifest, int64_t size_bytes,
+                                         struct error *error);
+void manifest_done(struct manifest *manifest);
+#define auto_manifest CLEANUP(manifest_done) struct manifest
+
+/* Computes the id from size and hashes: after all hashes were filled in. */
+void manifest_seal(struct manifest *manifest);
+
+/* Whether the id is that of the size and the hashes. ERROR_CORRUPT when it is not. */
+MUST_CHECK enum error_code manifest_check(const struct manifest *manifest, struct error *error);
+
+/* A copy of its own; as manifest_init. */
+MUST_CHECK enum error_code manifest_copy(const struct manifest *from, struct manifest *to,
+                                         struct error *error);
+
+/* Hashes one piece after the other, each from parts as they come. */
+struct piece_hasher;
+struct piece_hasher *piece_hasher_new(void); /* owned by the caller; never NULL */
+void piece_hasher_free(struct piece_hasher *hasher);
+void piece_hasher_update(struct piece_hasher *hasher, const void *data, size_t length);
+/* The hash of what came since the last finish, the reset or the start. */
+void piece_hasher_finish(struct piece_hasher *hasher, uint8_t hash[HASH_BYTES]);
+void piece_hasher_reset(struct piece_hasher *hasher); /* forgets a piece half-way */
+
+/* Hashes a whole stream whose length need not be known before, in parts of any size. */
+struct content_hasher;
+struct content_hasher *content_hasher_new(void); /* owned by the caller; never NULL */
+void content_hasher_free(struct content_hasher *hasher);
+/* ERROR_TOO_LARGE past CONTENT_MAX_BYTES. */
+MUST_CHECK enum error_code content_hasher_update(struct content_hasher *hasher, const void *data,
+                                                 size_t length, struct error *error);
+/* The manifest of all that came; owned by the caller. The hasher is as new. */
+void content_hasher_finish(struct content_hasher *hasher, struct manifest *manifest);
