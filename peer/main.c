@@ -7,6 +7,7 @@
 #include "peer/version.h"
 
 #include <getopt.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -58,6 +59,17 @@ static void serve_until_signal(struct daemon *daemon, const struct settings *set
     log_line(LOG_INFO, "peer", "stopping (%s)", signal_number == SIGTERM ? "SIGTERM" : "SIGINT");
 }
 
+/* Buffers of a transfer are a few hundred KiB and live for one message. By default glibc gives each
+ * back to the system at once, so that its pages are faulted in and zeroed anew for every message:
+ * 30,000 to 80,000 faults and an eighth of the processor time a GiB. Kept are at most so many bytes
+ * at the end of each arena; arenas are few, for the threads that move data are. */
+static void keep_message_buffers(void)
+{
+    mallopt(M_MMAP_THRESHOLD, 4 << 20);
+    mallopt(M_TRIM_THRESHOLD, 4 << 20);
+    mallopt(M_ARENA_MAX, 4);
+}
+
 static int run_daemon(const char *config)
 {
     CLEANUP(settings_done) struct settings settings = {0};
@@ -66,6 +78,7 @@ static int run_daemon(const char *config)
 
     umask(077);
     signals_block();
+    keep_message_buffers();
     if (settings_load(config, warn_unknown, &settings, &error))
         return fail(error.text);
     log_set_level(settings.log_level);

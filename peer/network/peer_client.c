@@ -10,7 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define UPLOAD_CHUNK_BYTES ((size_t)256 * 1024) /* few messages, and little memory a stream */
+/* A message costs each side a handful of thread switches, so that large ones cost less a byte; half
+ * of the window that our server gives a stream (rpc/tuning.c), so that the next is on its way. */
+#define UPLOAD_CHUNK_BYTES ((size_t)512 * 1024)
 
 /* A call to the peer with its channel; both end together. */
 struct session {
@@ -110,9 +112,11 @@ enum error_code peer_list_files(const struct address *address, struct interrupt 
 static enum error_code read_part(const struct peer_upload *upload, int64_t offset, void **data,
                                  size_t *got, struct error *error)
 {
-    auto_free void *part = memory_new(1, UPLOAD_CHUNK_BYTES);
+    auto_free void *part = malloc(UPLOAD_CHUNK_BYTES); /* not zeroed: it is written over */
     ssize_t count;
 
+    if (!part)
+        return error_set(error, ERROR_BUSY, "no hay memoria para leer %s", upload->name->text);
     do
         count = pread(upload->descriptor, part, UPLOAD_CHUNK_BYTES, offset);
     while (count < 0 && errno == EINTR);
