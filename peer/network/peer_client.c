@@ -70,22 +70,40 @@ static enum error_code receive_only(struct rpc_client_call *call,
     return code;
 }
 
-static void take_list(const Peer__ListFilesResponse *response, struct share_list *list)
+/* A good name as it is; of any other what can be shown. */
+static char *take_name(const ProtobufCBinaryData *bytes)
 {
-    *list = (struct share_list){.files = memory_new(response->n_files + 1, sizeof *list->files)};
+    auto_free char *text = memory_copy(bytes->data, bytes->len);
+    struct file_name name;
+
+    if (file_name_parse(text, bytes->len, &name, NULL) == ERROR_NONE)
+        return take_pointer(&text);
+    for (size_t i = 0; i < bytes->len; i++)
+        text[i] = text[i] ? text[i] : '?';
+    char clean[FILE_NAME_MAX_BYTES + 1];
+    return memory_copy_string(text_clean(text, clean, sizeof clean));
+}
+
+static void take_list(const Peer__ListFilesResponse *response, struct peer_files *files)
+{
+    files->items = memory_new(response->n_files + 1, sizeof *files->items);
+    files->count = response->n_files;
     for (size_t i = 0; i < response->n_files; i++) {
-        const Peer__FileInfo *info = response->files[i];
-        struct share_file *file = &list->files[list->count];
-        if (file_name_parse((const char *)info->filename.data, info->filename.len, &file->name,
-                            NULL) != ERROR_NONE)
-            continue;
-        file->size_bytes = info->size_bytes;
-        list->count++;
+        files->items[i].name = take_name(&response->files[i]->filename);
+        files->items[i].size_bytes = response->files[i]->size_bytes;
     }
 }
 
+void peer_files_done(struct peer_files *files)
+{
+    for (size_t i = 0; i < files->count; i++)
+        free(files->items[i].name);
+    free(files->items);
+    *files = (struct peer_files){0};
+}
+
 enum error_code peer_list_files(const struct address *address, struct interrupt *interrupt,
-                                struct share_list *list, struct error *error)
+                                struct peer_files *files, struct error *error)
 {
     Peer__Empty request = PEER__EMPTY__INIT;
     ProtobufCMessage *message = NULL;
@@ -101,7 +119,7 @@ enum error_code peer_list_files(const struct address *address, struct interrupt 
     if (code == ERROR_NONE)
         code = receive_only(session.call, &peer__list_files_response__descriptor, &message, error);
     if (code == ERROR_NONE) {
-        take_list((const Peer__ListFilesResponse *)message, list);
+        take_list((const Peer__ListFilesResponse *)message, files);
         protobuf_c_message_free_unpacked(message, NULL);
     }
     session_close(&session);

@@ -15,11 +15,22 @@
 
 #define PEER_STEP_MS 10000 /* a single wait for another peer, connecting included */
 
-/* Names that are no good names are left out; the order is the other side's. *list is the caller's
- * (share_list_done). ERROR_UNREACHABLE, ERROR_TIMEOUT, or what the other side says. */
+struct peer_file {
+    char *name; /* as the other side gave it; made harmless (text_clean) where it is no good name */
+    int64_t size_bytes;
+};
+
+struct peer_files {
+    struct peer_file *items;
+    size_t count;
+};
+
+/* The order is the other side's. *files is the caller's (peer_files_done). ERROR_UNREACHABLE,
+ * ERROR_TIMEOUT, or what the other side says. */
 MUST_CHECK enum error_code peer_list_files(const struct address *address,
-                                           struct interrupt *interrupt, struct share_list *list,
+                                           struct interrupt *interrupt, struct peer_files *files,
                                            struct error *error);
+void peer_files_done(struct peer_files *files);
 
 struct peer_upload {
     const struct address *address;

@@ -126,7 +126,7 @@ struct list {
     struct operation operation;
     bool remote;
     struct address address;
-    struct share_list files;
+    struct peer_files files;
     size_t sent;
 };
 
@@ -142,13 +142,30 @@ static enum error_code list_begin(struct operation *operation, const ProtobufCMe
     return parse_address(request->address, &list->address, error);
 }
 
+static enum error_code list_own(struct share *share, struct peer_files *files, struct error *error)
+{
+    struct share_list list = {0};
+
+    enum error_code code = share_list_files(share, &list, error);
+    if (code != ERROR_NONE)
+        return code;
+    files->items = memory_new(list.count + 1, sizeof *files->items);
+    files->count = list.count;
+    for (size_t i = 0; i < list.count; i++) {
+        files->items[i].name = memory_copy_string(list.files[i].name.text);
+        files->items[i].size_bytes = list.files[i].size_bytes;
+    }
+    share_list_done(&list);
+    return ERROR_NONE;
+}
+
 static enum error_code list_run(struct operation *operation, struct error *error)
 {
     struct list *list = (struct list *)operation;
 
     if (list->remote)
         return peer_list_files(&list->address, operation->interrupt, &list->files, error);
-    return share_list_files(operation->service->options.share, &list->files, error);
+    return list_own(operation->service->options.share, &list->files, error);
 }
 
 static enum error_code list_reply(struct operation *operation, struct rpc_reply *reply, bool *last,
@@ -163,9 +180,9 @@ static enum error_code list_reply(struct operation *operation, struct rpc_reply 
     auto_free P2p__Control__ListedFile **pointers = memory_new(count + 1, sizeof *pointers);
 
     for (size_t i = 0; i < count; i++) {
-        struct share_file *file = &list->files.files[list->sent + i];
+        const struct peer_file *file = &list->files.items[list->sent + i];
         p2p__control__listed_file__init(&files[i]);
-        files[i].name = file->name.text;
+        files[i].name = file->name;
         files[i].size_bytes = file->size_bytes;
         pointers[i] = &files[i];
     }
@@ -179,7 +196,7 @@ static enum error_code list_reply(struct operation *operation, struct rpc_reply 
 
 static void list_done(struct operation *operation)
 {
-    share_list_done(&((struct list *)operation)->files);
+    peer_files_done(&((struct list *)operation)->files);
 }
 
 void *control_list_open(void *service, struct rpc_call *call)
