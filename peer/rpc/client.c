@@ -145,7 +145,8 @@ static bool server_code(const struct rpc_client_call *call, enum error_code *cod
     return false;
 }
 
-/* Keeps the server's status, which is not OK, as the call's failure. */
+/* Keeps the server's status, which is not OK, as the call's failure. CANCELLED that nobody here
+ * asked for is what a server that stops makes of its calls. */
 static enum error_code fail_with_status(struct rpc_client_call *call, struct error *error)
 {
     const char *target = call->channel->target;
@@ -160,7 +161,9 @@ static enum error_code fail_with_status(struct rpc_client_call *call, struct err
     text[length] = '\0';
     if (!text_is_utf8(text, length)) /* cut inside a character, or not ours */
         text_clean(memcpy((char[ERROR_TEXT_BYTES]){0}, text, length + 1), text, sizeof text);
-    if (call->status == GRPC_STATUS_UNAVAILABLE && !from_server && !call->started)
+    if (code == ERROR_CANCELLED && !from_server)
+        (void)error_set(&call->failure, ERROR_UNREACHABLE, "%s cortó la transferencia", target);
+    else if (call->status == GRPC_STATUS_UNAVAILABLE && !from_server && !call->started)
         (void)error_set(&call->failure, code, "No se pudo conectar con %s: %s", target,
                         last_cause(text));
     else if (call->status == GRPC_STATUS_UNAVAILABLE && !from_server)

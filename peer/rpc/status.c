@@ -67,8 +67,10 @@ enum error_code rpc_status_to_code(grpc_status_code status)
 
 bool rpc_status_needs_word(enum error_code code)
 {
-    return rpc_status_of(code) == GRPC_STATUS_UNAVAILABLE ||
-           rpc_status_to_code(rpc_status_of(code)) != code;
+    grpc_status_code status = rpc_status_of(code);
+
+    return status == GRPC_STATUS_UNAVAILABLE || status == GRPC_STATUS_CANCELLED ||
+           rpc_status_to_code(status) != code;
 }
 
 const char *rpc_status_word(enum error_code code)

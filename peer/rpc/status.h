@@ -2,9 +2,9 @@
  * The one place where error codes become gRPC statuses and back. Pure.
  *
  * A gRPC status says less than our codes do (a full disk and a message that is too large are both
- * RESOURCE_EXHAUSTED), and UNAVAILABLE is also what the core says of a broken connection. In these
- * cases the server adds the trailing metadata RPC_ERROR_METADATA with a word for the code; foreign
- * clients ignore it.
+ * RESOURCE_EXHAUSTED), UNAVAILABLE is also what the core says of a broken connection, and CANCELLED
+ * what it says of a call of a server that stops. In these cases the server adds the trailing
+ * metadata RPC_ERROR_METADATA with a word for the code; foreign clients ignore it.
  */
 #pragma once
 
