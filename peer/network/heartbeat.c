@@ -128,7 +128,8 @@ static void log_in(struct heartbeat *heartbeat)
     struct share_list list = {0};
     struct error error = {0};
 
-    attempt.with_index = heartbeat->rules.wants_index && list_share(heartbeat, &list);
+    attempt.with_index =
+        heartbeat_rules_with_index(&heartbeat->rules) && list_share(heartbeat, &list);
     if (attempt.with_index)
         login.files = &list;
     enum error_code code = directory_login(heartbeat->client, &login, &session, &error);

@@ -13,6 +13,12 @@ void heartbeat_rules_changed(struct heartbeat_rules *rules)
     rules->wants_index = true;
 }
 
+bool heartbeat_rules_with_index(const struct heartbeat_rules *rules)
+{
+    return rules->wants_index &&
+           (rules->state == HEARTBEAT_NEW || rules->state == HEARTBEAT_LISTED);
+}
+
 /* A random number from 0 to limit. */
 static int64_t scale(int64_t limit, uint32_t random)
 {
@@ -33,7 +39,8 @@ enum heartbeat_news heartbeat_rules_success(struct heartbeat_rules *rules,
         rules->index_end_ms = attempt->end_ms;
         rules->index_cost_ms = attempt->end_ms - attempt->start_ms;
     } else if (rules->wants_index) {
-        rules->index_end_ms = attempt->end_ms; /* the folder could not be read: not at once again */
+        if (before == HEARTBEAT_LISTED) /* the folder could not be read: not at once again */
+            rules->index_end_ms = attempt->end_ms;
     } else if (rules->token[0] && strcmp(rules->token, session->token) != 0) {
         rules->wants_index = true; /* it took us for gone, or is another one with another memory */
     }

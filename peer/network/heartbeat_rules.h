@@ -31,7 +31,7 @@ enum heartbeat_state { HEARTBEAT_NEW, HEARTBEAT_LISTED, HEARTBEAT_AWAY, HEARTBEA
 
 struct heartbeat_rules {
     enum heartbeat_state state;
-    bool wants_index;     /* the next login carries the index */
+    bool wants_index;     /* the directory does not have what is shared now */
     unsigned failures;    /* in a row */
     int64_t heartbeat_ms; /* as the directory told, or the default */
     int64_t index_end_ms; /* when the last login with an index ended, and how long it took */
@@ -58,6 +58,10 @@ void heartbeat_rules_init(struct heartbeat_rules *rules);
 
 /* The names of the shared files are other ones than those that the directory was told. */
 void heartbeat_rules_changed(struct heartbeat_rules *rules);
+
+/* Whether the next login carries the index. Not to a directory that may still be away: a long one
+ * would be made and sent for nothing again and again. It follows at once when it is back. */
+bool heartbeat_rules_with_index(const struct heartbeat_rules *rules);
 
 enum heartbeat_news heartbeat_rules_success(struct heartbeat_rules *rules,
                                             const struct heartbeat_attempt *attempt,

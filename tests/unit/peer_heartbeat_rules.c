@@ -81,15 +81,16 @@ static void backs_off_and_says_it_once(void **state)
         check_row(i, news == (i == 0 ? HEARTBEAT_IS_AWAY : HEARTBEAT_NO_NEWS));
         check_row(i, heartbeat_rules_wait_ms(&rules, 0, 0, UINT32_MAX) == limits[i]);
         check_row(i, heartbeat_rules_wait_ms(&rules, 0, 0, 0) == HEARTBEAT_BACKOFF_MIN_MS);
-        check_row(i, rules.wants_index);
+        check_row(i, rules.wants_index && !heartbeat_rules_with_index(&rules));
     }
     for (int i = 0; i < 1000; i++)
         (void)heartbeat_rules_failure(&rules, &attempt, ERROR_TIMEOUT);
     assert_int_equal(heartbeat_rules_wait_ms(&rules, 0, 0, UINT32_MAX), 5000);
-    attempt.with_index = true;
     assert_int_equal(heartbeat_rules_success(&rules, &attempt, &session), HEARTBEAT_IS_BACK);
-    assert_false(rules.wants_index);
     assert_int_equal(rules.failures, 0);
+    /* Now that it is there, the index, at once. */
+    assert_true(heartbeat_rules_with_index(&rules));
+    assert_int_equal(heartbeat_rules_wait_ms(&rules, 10010, 10010, 0), 0);
 }
 
 static void keeps_off_a_directory_that_is_away(void **state)
