@@ -3,18 +3,17 @@
 #include "common/clock.h"
 #include "common/memory.h"
 #include "common/thread_order.h"
+#include "directory/listener.h"
 
 #include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <microhttpd.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -542,54 +541,6 @@ static enum error_code start_loop(struct http *http, struct loop *loop, struct e
     return ERROR_NONE;
 }
 
-static int listen_on(const struct addrinfo *info)
-{
-    int listener = socket(info->ai_family, info->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    int one = 1;
-    int zero = 0;
-
-    if (listener < 0)
-        return -1;
-    setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    if (info->ai_family == AF_INET6)
-        setsockopt(listener, IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof zero);
-    if (bind(listener, info->ai_addr, info->ai_addrlen) < 0 || listen(listener, SOMAXCONN) < 0) {
-        int reason = errno;
-        close(listener);
-        errno = reason;
-        return -1;
-    }
-    return listener;
-}
-
-static enum error_code open_listener(struct http *http, struct error *error)
-{
-    const struct address *wanted = &http->settings.listen;
-    struct addrinfo hints = {.ai_flags = AI_PASSIVE | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM};
-    struct addrinfo *found = NULL;
-    struct sockaddr_storage taken = {0};
-    socklen_t length = sizeof taken;
-    char port[8];
-    char text[ADDRESS_TEXT_BYTES];
-
-    snprintf(port, sizeof port, "%u", (unsigned)wanted->port);
-    int problem = getaddrinfo(wanted->host, port, &hints, &found);
-    if (problem != 0)
-        return error_set(error, ERROR_INVALID, "%s: %s", address_format(wanted, text),
-                         gai_strerror(problem));
-    http->listener = listen_on(found);
-    int reason = errno;
-    freeaddrinfo(found);
-    if (http->listener < 0)
-        return error_set_errno(error, reason, "%s", address_format(wanted, text));
-    getsockname(http->listener, (struct sockaddr *)&taken, &length);
-    http->address = *wanted;
-    http->address.port = ntohs(taken.ss_family == AF_INET6
-                                   ? ((const struct sockaddr_in6 *)(const void *)&taken)->sin6_port
-                                   : ((const struct sockaddr_in *)(const void *)&taken)->sin_port);
-    return ERROR_NONE;
-}
-
 enum error_code http_start(const struct http_settings *settings, struct http **http,
                            struct error *error)
 {
@@ -598,7 +549,7 @@ enum error_code http_start(const struct http_settings *settings, struct http **h
     made->settings = *settings;
     made->listener = -1;
     made->loops = memory_new(settings->threads, sizeof *made->loops);
-    enum error_code code = open_listener(made, error);
+    enum error_code code = listener_open(&settings->listen, &made->listener, &made->address, error);
     for (unsigned i = 0; i < settings->threads && !code; i++) {
         made->loop_count++;
         code = start_loop(made, &made->loops[i], error);

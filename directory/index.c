@@ -1,6 +1,7 @@
 #include "directory/index.h"
 
 #include "common/memory.h"
+#include "directory/difference.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -410,82 +411,19 @@ enum error_code index_store_clock(struct index *index, int64_t written_ms, struc
     return run(index->statements[STORE_CLOCK], error);
 }
 
-/* What has to change in one peer's rows, found before anything is changed: SQLite does not say what
- * a query sees of rows that are changed under it. */
-struct difference {
-    char **removed; /* owned names */
-    size_t removed_count;
-    size_t *added; /* items of the new list */
-    size_t added_count;
-    size_t *changed;
-    size_t changed_count;
-};
-
-static void difference_done(struct difference *difference)
-{
-    for (size_t i = 0; i < difference->removed_count; i++)
-        free(difference->removed[i]);
-    free(difference->removed);
-    free(difference->added);
-    free(difference->changed);
-}
-
-static void note_item(size_t **items, size_t *count, size_t item)
-{
-    if ((*count & (*count - 1)) == 0)
-        *items = memory_resize(*items, *count ? *count * 2 : 1, sizeof **items);
-    (*items)[(*count)++] = item;
-}
-
-static void note_removed(struct difference *difference, const char *name)
-{
-    size_t count = difference->removed_count;
-
-    if ((count & (count - 1)) == 0)
-        difference->removed =
-            memory_resize(difference->removed, count ? count * 2 : 1, sizeof(char *));
-    difference->removed[difference->removed_count++] = memory_copy_string(name);
-}
-
-static bool same_text(const char *left, const char *right)
-{
-    return left && right ? strcmp(left, right) == 0 : left == right;
-}
-
-/* One pass over both sorted lists: the stored one (bytewise, SQLite's BINARY) and the new one. */
+/* Looks at the stored rows, which come in the order of the names' bytes (SQLite's BINARY), before
+ * anything is changed: SQLite does not say what a query sees of rows that are changed under it. */
 static enum error_code find_difference(struct index *index, int64_t peer_id,
-                                       const struct files_index *files,
                                        struct difference *difference, struct error *error)
 {
     sqlite3_stmt *stored = index->statements[FILES_OF];
-    size_t count = files_index_count(files);
-    size_t item = 0;
+    int result;
 
     sqlite3_bind_int64(stored, 1, peer_id);
-    int result = sqlite3_step(stored);
-    while (item < count || result == SQLITE_ROW) {
-        const char *name =
-            result == SQLITE_ROW ? (const char *)sqlite3_column_text(stored, 0) : NULL;
-        int order;
-        if (result != SQLITE_ROW && result != SQLITE_DONE)
-            break;
-        if (name && item < count)
-            order = strcmp(files_index_name(files, item), name);
-        else
-            order = name ? 1 : -1;
-        if (order < 0) {
-            note_item(&difference->added, &difference->added_count, item);
-        } else if (order > 0) {
-            note_removed(difference, name);
-        } else if (!same_text(files_index_urls(files, item),
-                              (const char *)sqlite3_column_text(stored, 1))) {
-            note_item(&difference->changed, &difference->changed_count, item);
-        }
-        if (order <= 0)
-            item++;
-        if (order >= 0)
-            result = sqlite3_step(stored);
-    }
+    while ((result = sqlite3_step(stored)) == SQLITE_ROW)
+        difference_see(difference, (const char *)sqlite3_column_text(stored, 0),
+                       (const char *)sqlite3_column_text(stored, 1));
+    difference_finish(difference);
     return finish(stored, result, error);
 }
 
@@ -522,10 +460,10 @@ enum error_code index_replace_files(struct index *index, int64_t peer_id,
                                     const struct files_index *files, index_added_fn *added,
                                     void *context, struct error *error)
 {
-    CLEANUP(difference_done) struct difference difference = {0};
+    CLEANUP(difference_done) struct difference difference = {.files = files};
     sqlite3_stmt *store_list = index->statements[STORE_LIST];
     /* Differs: the list is replaced; the reference's index only grows. */
-    enum error_code code = find_difference(index, peer_id, files, &difference, error);
+    enum error_code code = find_difference(index, peer_id, &difference, error);
 
     if (!code)
         code = apply_difference(index, peer_id, files, &difference, error);
