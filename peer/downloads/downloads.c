@@ -76,9 +76,11 @@ static void publish(struct job *job, bool only_progress)
     pthread_mutex_lock(&downloads->lock);
     if (!only_progress || now_ms - job->published_ms >= DOWNLOADS_PROGRESS_MS) {
         publish_locked(job, now_ms);
-    } else if (job->draft.destination == DOWNLOAD_SPOOL) {
-        job->status.bytes = job->draft.bytes; /* its reader wants the bytes, not the news */
-        wake_all_locked(downloads);
+    } else {
+        job->status.bytes = job->draft.bytes; /* true when asked for, but no news */
+        job->status.total_bytes = job->draft.total_bytes;
+        if (job->draft.destination == DOWNLOAD_SPOOL)
+            wake_all_locked(downloads); /* its reader wants the bytes */
     }
     pthread_mutex_unlock(&downloads->lock);
 }
