@@ -68,14 +68,26 @@ wait_until() {
 }
 
 all_ended() {
-    ! kill -0 "$@" 2>/dev/null
+    ! kill -0 -- "$@" 2>/dev/null
 }
 
 # Gently, and after five seconds not so. Polls, because bash waits for ever for a child that a signal to the whole group ended
 # while bash itself was on its way out.
 end_processes() {
-    kill "$@" 2>/dev/null
-    wait_until 5 all_ended "$@" || kill -KILL "$@" 2>/dev/null
+    kill -- "$@" 2>/dev/null
+    wait_until 5 all_ended "$@" || kill -KILL -- "$@" 2>/dev/null
+}
+
+# Runs a command that takes minutes so that a signal to this script ends it at once, with all that it has started: bash lets no
+# signal through while it waits for a command in the foreground.
+attend() {
+    local status
+    setsid "$@" </dev/null &
+    attended=$!
+    wait "$attended"
+    status=$?
+    attended=
+    return "$status"
 }
 
 directory_answers() {
@@ -118,7 +130,7 @@ menu() {
         command=(docker exec -it p1 p2p-peer)
     fi
     [ ! -t 0 ] || terminal=$(stty -g)
-    # Waited for in the background, because bash lets no signal through while it waits for a command in the foreground.
+    # In the background for the reason that attend() gives, but with the terminal.
     "${command[@]}" menu <&0 &
     menu_pid=$!
     wait "$menu_pid"
@@ -133,6 +145,10 @@ on_exit() {
     if [ -n "${menu_pid:-}" ]; then
         disown "$menu_pid"
         end_processes "$menu_pid"
+    fi
+    if [ -n "${attended:-}" ]; then
+        disown "$attended"
+        end_processes "-$attended" # its process group
     fi
     [ -z "${terminal:-}" ] || stty "$terminal"
     network_stop

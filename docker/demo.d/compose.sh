@@ -62,7 +62,7 @@ network_start() {
     fi
     export P2P_DEMO_DATA=$data
     note "Building the image and starting the containers. This takes minutes the first time; ${log#"$PWD/"} tells more."
-    run_compose up --build -d >"$log" 2>&1 || {
+    attend "${compose[@]}" -f "$top/docker-compose.yml" up --build -d >"$log" 2>&1 || {
         tail -n 30 "$log" >&2
         note "The containers did not start. Without Docker: docker/demo --local" >&2
         return 1

@@ -118,6 +118,24 @@ def test_interrupted_it_ends_what_it_started(checkout, settings, number):
     assert scratch and not os.path.exists(scratch.group(0))
 
 
+def test_interrupted_it_ends_the_build(checkout, settings):
+    """cmake is a stand-in that takes long, as a build does, and has a child, as a build has."""
+    del settings["P2P_DEMO_BIN"]
+    tools = checkout / "tools"
+    tools.mkdir()
+    (tools / "cmake").write_text(f"#!/bin/sh\ntouch {checkout}/started\nsleep 1000\n")
+    (tools / "cmake").chmod(0o755)
+    settings["PATH"] = f"{tools}:{settings['PATH']}"
+    running = subprocess.Popen([checkout / "docker" / "demo", "--local"], env=settings, stdin=subprocess.DEVNULL)
+    try:
+        harness.wait_until((checkout / "started").exists, 60, "the build")
+    finally:
+        running.terminate()
+        status = running.wait(20)
+    assert status == 143
+    assert not processes_with(str(checkout))
+
+
 def test_a_taken_port_is_named(checkout, settings):
     with socket.socket() as taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
