@@ -29,14 +29,16 @@ static size_t terminal_columns(void)
 static void draw(struct progress_bar *bar, const char *line, size_t columns)
 {
     size_t wide = text_columns(line);
-    size_t limit = columns - 1;
     size_t blanks = bar->drawn_columns > wide ? bar->drawn_columns - wide : 0;
 
-    if (wide + blanks > limit)
-        blanks = limit > wide ? limit - wide : 0;
+    if (bar->cursor_columns >= columns) { /* the window has shrunk: the line fills several now */
+        fprintf(stderr, "\r\033[%zuA\033[J", bar->cursor_columns / columns);
+        blanks = 0;
+    }
     fprintf(stderr, "\r%s%*s", line, (int)blanks, "");
     fflush(stderr);
     bar->drawn_columns = wide;
+    bar->cursor_columns = wide + blanks;
 }
 
 void progress_bar_show(struct progress_bar *bar, const struct progress *progress)

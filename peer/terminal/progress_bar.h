@@ -9,7 +9,8 @@
 
 struct progress_bar {
     bool enabled;
-    size_t drawn_columns; /* of what stands there now */
+    size_t drawn_columns;  /* of what stands there now */
+    size_t cursor_columns; /* where the cursor is */
     int64_t drawn_ms;
 };
 
