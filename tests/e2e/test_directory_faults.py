@@ -301,15 +301,16 @@ def test_kill_9_loses_nothing_that_was_acknowledged(directory):
 
     for _ in range(3):
         going = True
+        acknowledged.clear()
         threads = [threading.Thread(target=work, args=(f"Peer{n}",)) for n in range(1, 5)]
         for thread in threads:
             thread.start()
-        time.sleep(0.7 * PATIENCE)
+        wait_until(lambda: len(acknowledged) == 4, 20, "the first logins")
+        time.sleep(0.5)
         directory.kill()
         going = False
         for thread in threads:
             thread.join()
-        assert len(acknowledged) == 4
         check_integrity(directory)
         directory.start()
         for peer, (number, files) in acknowledged.items():
