@@ -438,6 +438,8 @@ void call_handle(struct operation *operation, bool success)
 
 void rpc_call_wake(struct rpc_call *call)
 {
+    struct operation *wake = &call->operations[OPERATION_WAKE];
+    grpc_call *core = call->core;
     bool post;
 
     pthread_mutex_lock(&call->lock);
@@ -447,10 +449,12 @@ void rpc_call_wake(struct rpc_call *call)
     if (post)
         call->references++;
     pthread_mutex_unlock(&call->lock);
-    thread_order_before(&call->operations[OPERATION_WAKE]);
-    /* An empty batch is the core's way to put an event into a call's queue from any thread. */
-    if (post && grpc_call_start_batch(call->core, NULL, 0, &call->operations[OPERATION_WAKE],
-                                      NULL) != GRPC_CALL_OK)
+    if (!post)
+        return;
+    thread_order_before(wake);
+    /* An empty batch is the core's way to put an event into a call's queue from any thread. Once it
+     * is there the call may end on a worker, so nothing of it is touched any more. */
+    if (grpc_call_start_batch(core, NULL, 0, wake, NULL) != GRPC_CALL_OK)
         assert(!"an empty batch always starts");
 }
 

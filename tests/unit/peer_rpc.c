@@ -37,8 +37,8 @@ struct world {
     atomic_int opened, closed;
     atomic_int sent; /* replies of Flood */
     _Atomic(struct rpc_call *) waiting;
-    bool wake_early; /* Wait wakes itself before it waits */
-    char peer[128];  /* of the last Talk */
+    atomic_bool wake_early; /* Wait wakes itself before it waits */
+    char peer[128];         /* of the last Talk */
 };
 
 static int64_t now_ms(void)
@@ -233,7 +233,7 @@ static enum rpc_step wait_next(void *state, struct rpc_reply *reply, struct erro
     if (stream->asked)
         return RPC_END;
     stream->asked = true;
-    if (stream->world->wake_early)
+    if (atomic_load(&stream->world->wake_early))
         rpc_call_wake(stream->call);
     else
         atomic_store(&stream->world->waiting, stream->call);
@@ -644,7 +644,7 @@ static void remembers_an_early_wake(void **state)
 {
     struct world *world = *state;
 
-    world->wake_early = true;
+    atomic_store(&world->wake_early, true);
     for (int i = 0; i < 200; i++) {
         struct rpc_client_call *call = ask(world, WAITING, "");
 
