@@ -5,7 +5,9 @@
 
 #include "peer/rpc/codec.h"
 #include "proto/control.pb-c.h"
+#include "proto/health.pb-c.h"
 #include "proto/peer.pb-c.h"
+#include "proto/reflection_v1.pb-c.h"
 
 static const ProtobufCMessageDescriptor *const messages[] = {
     &peer__empty__descriptor,
@@ -31,6 +33,16 @@ static const ProtobufCMessageDescriptor *const messages[] = {
     &p2p__control__status_reply__descriptor,
     &p2p__control__follow_request__descriptor,
     &p2p__control__follow_reply__descriptor,
+    &grpc__health__v1__health_check_request__descriptor,
+    &grpc__health__v1__health_check_response__descriptor,
+    &grpc__reflection__v1__server_reflection_request__descriptor,
+    &grpc__reflection__v1__extension_request__descriptor,
+    &grpc__reflection__v1__server_reflection_response__descriptor,
+    &grpc__reflection__v1__file_descriptor_response__descriptor,
+    &grpc__reflection__v1__extension_number_response__descriptor,
+    &grpc__reflection__v1__list_service_response__descriptor,
+    &grpc__reflection__v1__service_response__descriptor,
+    &grpc__reflection__v1__error_response__descriptor,
 };
 
 struct packed {
@@ -47,6 +59,30 @@ static struct packed pack(const ProtobufCMessage *message)
     return packed;
 }
 
+static const void *member(const ProtobufCMessage *message, size_t offset)
+{
+    return (const char *)message + offset;
+}
+
+/* The messages that a field holds. */
+static ProtobufCMessage **inner_messages(const ProtobufCMessage *message,
+                                         const ProtobufCFieldDescriptor *field, size_t *count)
+{
+    const void *value = member(message, field->offset);
+    bool other = (field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) &&
+                 *(const uint32_t *)member(message, field->quantifier_offset) != field->id;
+
+    *count = 0;
+    if (field->type != PROTOBUF_C_TYPE_MESSAGE || other)
+        return NULL;
+    if (field->label == PROTOBUF_C_LABEL_REPEATED) {
+        *count = *(const size_t *)member(message, field->quantifier_offset);
+        return *(ProtobufCMessage * *const *)value;
+    }
+    *count = *(ProtobufCMessage *const *)value ? 1 : 0;
+    return (ProtobufCMessage **)(uintptr_t)value;
+}
+
 /* Unknown fields are none of ours, and protobuf-c packs the forbidden field number 0 again so that
  * it cannot read it itself. */
 static void drop_unknown_fields(ProtobufCMessage *message)
@@ -58,18 +94,10 @@ static void drop_unknown_fields(ProtobufCMessage *message)
     message->n_unknown_fields = 0;
     for (unsigned i = 0; i < message->descriptor->n_fields; i++) {
         const ProtobufCFieldDescriptor *field = &message->descriptor->fields[i];
-        void *value = (char *)message + field->offset;
-        if (field->type != PROTOBUF_C_TYPE_MESSAGE)
-            continue;
-        if (field->label != PROTOBUF_C_LABEL_REPEATED) {
-            ProtobufCMessage *inner = *(ProtobufCMessage **)value;
-            if (inner)
-                drop_unknown_fields(inner);
-            continue;
-        }
-        size_t count = *(size_t *)((char *)message + field->quantifier_offset);
+        size_t count = 0;
+        ProtobufCMessage **inner = inner_messages(message, field, &count);
         for (size_t item = 0; item < count; item++)
-            drop_unknown_fields((*(ProtobufCMessage ***)value)[item]);
+            drop_unknown_fields(inner[item]);
     }
 }
 
