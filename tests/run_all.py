@@ -4,6 +4,7 @@ import concurrent.futures
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ OUTPUT = ROOT / "build" / "test-output"
 CORES = os.cpu_count() or 2
 FUZZ_SECONDS = 20
 STARTED = time.monotonic()
+GROUPS = set()  # process groups that run now
 
 
 class Suite:
@@ -45,22 +47,36 @@ def say(text):
     print(f"[{elapsed // 60:2}:{elapsed % 60:02}] {text}", flush=True)
 
 
+def end_group(group):
+    """Ends whatever a command has left running."""
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def stop_all(number, _frame):
+    for group in list(GROUPS):
+        end_group(group)
+    os._exit(128 + number)
+
+
 def run(name, argv, timeout, **environment):
     """Runs a command with its output in a file. Exit status (None: out of time) and the file."""
     log = OUTPUT / f"{name}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output,
-                                   stderr=subprocess.STDOUT, env={**os.environ, **environment})
+                                   stderr=subprocess.STDOUT, start_new_session=True,
+                                   env={**os.environ, **environment})
+        GROUPS.add(process.pid)
         try:
             return process.wait(timeout), log
         except subprocess.TimeoutExpired:
-            process.terminate()
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
             return None, log
+        finally:
+            end_group(process.pid)
+            process.wait()
+            GROUPS.discard(process.pid)
 
 
 def tail(log, lines=60):
@@ -206,6 +222,8 @@ def quick():
 
 
 def main():
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, stop_all)
     OUTPUT.mkdir(parents=True, exist_ok=True)
     suites = quick() if "--quick" in sys.argv[1:] else everything()
     print()

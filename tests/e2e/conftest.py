@@ -4,6 +4,7 @@ P2P_BUILD names the build directory whose programs are tested (default build/dev
 """
 
 import os
+import shutil
 import subprocess
 
 import pytest
@@ -45,12 +46,26 @@ def users_file(tmp_path_factory):
     return path
 
 
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item):
+    report = (yield).get_result()
+    if report.when == "call":
+        item.failed_in_call = report.failed
+
+
 @pytest.fixture
-def net(tmp_path, users_file):
+def net(request, tmp_path, users_file):
     """Starts daemons: net.directory(), net.peer(), net.reference_directory(), net.reference_peer()."""
     network = harness.Network(tmp_path, users_file)
     yield network
-    network.finish()
+    try:
+        network.finish()
+    finally:
+        failed = getattr(request.node, "failed_in_call", True)
+        if failed:
+            network.show_logs()
+    if not failed:
+        shutil.rmtree(tmp_path, ignore_errors=True)  # some files here are large
 
 
 @pytest.fixture

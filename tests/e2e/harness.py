@@ -373,4 +373,8 @@ class Network:
         problems = [problem for problem in problems if problem]
         assert not problems, "\n\n".join(problems)
 
-
+    def show_logs(self):
+        """What the daemons said, for the report of a failed test."""
+        for item in self.running:
+            if isinstance(item, Daemon):
+                print(f"--- {item.name} (in {item.folder})\n{item.whole_log[-6000:]}")

@@ -447,6 +447,7 @@ def test_without_a_users_file(net):
     assert "nobody can log in" in directory.log and "user add" in directory.log
 
 
+@pytest.mark.plain  # a figure
 def test_a_wrong_password_takes_as_long_as_an_unknown_user(directory):
     directory.login("Peer1")
 
