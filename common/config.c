@@ -219,7 +219,8 @@ enum error_code config_read_text(const struct config_table *table, void *setting
             unknown(source, json_key(item));
             continue;
         }
-        if (set_json(key, settings, item, error))
+        /* null is how other programs write "not set". */
+        if (!json_is_null(item) && set_json(key, settings, item, error))
             return error_context(error, "%s: %s", source, key->name);
     }
     return ERROR_NONE;

@@ -54,7 +54,7 @@ struct config_table {
 void config_init(const struct config_table *table, void *settings);
 void config_done(const struct config_table *table, void *settings);
 
-/* Called for each key of a file that no row has. */
+/* Called for each key of a file that no row has. A key that is null stays as it was. */
 typedef void config_unknown_fn(const char *source, const char *key);
 
 /* ERROR_INVALID (shape, type, range), or file_read's errors. Settings may be half set then. */

@@ -89,6 +89,11 @@ bool json_is_array(const struct json *item)
     return cJSON_IsArray(of(item));
 }
 
+bool json_is_null(const struct json *item)
+{
+    return cJSON_IsNull(of(item));
+}
+
 const struct json *json_first(const struct json *container)
 {
     return container ? from(of(container)->child) : NULL;

@@ -26,6 +26,7 @@ void json_cleanup(struct json **root);
 /* Items are borrowed until json_free of their root. NULL as an item is answered like "nothing". */
 bool json_is_object(const struct json *item);
 bool json_is_array(const struct json *item);
+bool json_is_null(const struct json *item);
 
 /* First item of an array or object, and the one after an item; NULL at the end. */
 const struct json *json_first(const struct json *container);

@@ -129,7 +129,6 @@ static void wrong_files_say_where(void **state)
         {"[]", "peer.json: must be a JSON object, not a list"},
         {"\"x\"", "peer.json: must be a JSON object, not a string"},
         {"{\"peer_name\":1}", "peer.json: peer_name: must be a string, not a number"},
-        {"{\"peer_name\":null}", "peer.json: peer_name: must be a string, not a null"},
         {"{\"port\":\"8001\"}", "peer.json: port: must be a whole number, not a string"},
         {"{\"port\":1.5}", "peer.json: port: must be a whole number, not a number"},
         {"{\"port\":-1}", "peer.json: port: -1 is not within 0 to 65535"},
@@ -154,6 +153,21 @@ static void wrong_files_say_where(void **state)
     }
 }
 
+static void null_leaves_a_key_as_it_was(void **state)
+{
+    struct settings settings = {0};
+
+    (void)state;
+    config_init(&table, &settings);
+    assert_int_equal(read_text(&settings, "{\"peer_name\":\"P\",\"port\":5}", NULL), ERROR_NONE);
+    assert_int_equal(
+        read_text(&settings, "{\"peer_name\":null,\"port\":null,\"auth_enabled\":null}", NULL),
+        ERROR_NONE);
+    assert_string_equal(settings.peer_name, "P");
+    assert_int_equal(settings.port, 5);
+    config_done(&table, &settings);
+}
+
 static void unknown_keys_are_reported_only(void **state)
 {
     struct settings settings = {0};
@@ -172,6 +186,7 @@ static void missing_keys_are_named(void **state)
     static const char *const rows[][2] = {
         {"{}", "peer.json: peer_name: missing"},
         {"{\"peer_name\":\"\",\"port\":1}", "peer.json: peer_name: missing"},
+        {"{\"peer_name\":null,\"port\":1}", "peer.json: peer_name: missing"},
         {"{\"peer_name\":\"a\"}", "peer.json: port: missing"},
     };
 
@@ -287,6 +302,7 @@ int main(void)
         cmocka_unit_test(presets),
         cmocka_unit_test(a_file_sets_all_types),
         cmocka_unit_test(wrong_files_say_where),
+        cmocka_unit_test(null_leaves_a_key_as_it_was),
         cmocka_unit_test(unknown_keys_are_reported_only),
         cmocka_unit_test(missing_keys_are_named),
         cmocka_unit_test(a_file_on_disk),
