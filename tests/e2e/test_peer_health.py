@@ -115,8 +115,8 @@ def test_a_generic_client_can_call(net, version, symbol):
             add(name)
         service = pool.FindServiceByName("peer.PeerService")
         kinds = {m.name: (m.client_streaming, m.server_streaming) for m in service.methods}
-        assert kinds == {"ListFiles": (False, False), "DownloadFile": (False, True),
-                         "UploadFile": (True, False)}
+        assert kinds.items() >= {"ListFiles": (False, False), "DownloadFile": (False, True),
+                                 "UploadFile": (True, False)}.items()
         chunk = pool.FindMessageTypeByName("peer.UploadChunk")
         assert {f.name: f.number for f in chunk.fields}.items() >= {"filename": 1,
                                                                     "data": 2}.items()
