@@ -7,32 +7,26 @@
  *
  *     SHA-256("p2p-content-1\n" | size, 8 bytes big-endian | all piece hashes in order)
  *
- * so that it can be checked from the size and the hashes alone, and each piece by itself. As text
- * it is 64 lower-case hexadecimal digits.
+ * so that it can be checked from the size and the hashes alone, and each piece by itself.
  *
  * Any thread; a hasher belongs to one thread at a time.
  */
 #pragma once
 
 #include "common/compiler.h"
+#include "common/content_id.h"
 #include "common/error.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define PIECE_BYTES       ((size_t)1 << 20)
-#define HASH_BYTES        32 /* SHA-256 */
-#define CONTENT_ID_DIGITS (2 * HASH_BYTES)
+#define PIECE_BYTES ((size_t)1 << 20)
 
 /* 1 TiB in pieces: a manifest takes at most 32 MiB of memory, for us and for who sends us one.
  * Larger files are shared without an id. */
 #define MANIFEST_PIECES_MAX ((size_t)1 << 20)
 #define CONTENT_MAX_BYTES   ((int64_t)(MANIFEST_PIECES_MAX * PIECE_BYTES))
-
-struct content_id {
-    uint8_t bytes[HASH_BYTES];
-};
 
 struct manifest {
     int64_t size_bytes;
@@ -40,17 +34,6 @@ struct manifest {
     uint8_t (*hashes)[HASH_BYTES]; /* owned by the manifest; NULL when there are no pieces */
     struct content_id id;
 };
-
-bool content_id_equal(const struct content_id *left, const struct content_id *right);
-
-/* 64 digits and a NUL. Returns out. */
-const char *content_id_format(const struct content_id *id, char out[CONTENT_ID_DIGITS + 1]);
-
-/* False when text is anything but 64 lower-case hexadecimal digits. */
-bool content_id_parse(const char *text, struct content_id *id);
-
-/* From a protobuf field. False when it has another length than an id. */
-bool content_id_from_bytes(const void *data, size_t length, struct content_id *id);
 
 /* Pieces of a file, and bytes of its piece number `index`, which must exist. */
 size_t content_piece_count(int64_t size_bytes);
