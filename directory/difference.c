@@ -34,7 +34,15 @@ static bool same_text(const char *left, const char *right)
     return left && right ? strcmp(left, right) == 0 : left == right;
 }
 
-void difference_see(struct difference *difference, const char *name, const char *urls)
+static bool same_content(const struct file_content *left, const struct file_content *right)
+{
+    if (left->size_bytes != right->size_bytes)
+        return false;
+    return left->id && right->id ? content_id_equal(left->id, right->id) : left->id == right->id;
+}
+
+void difference_see(struct difference *difference, const char *name, const char *urls,
+                    const struct file_content *content)
 {
     const struct files_index *files = difference->files;
     size_t count = files_index_count(files);
@@ -47,7 +55,9 @@ void difference_see(struct difference *difference, const char *name, const char 
         note_removed(difference, name);
         return;
     }
-    if (!same_text(files_index_urls(files, difference->next), urls))
+    struct file_content given = files_index_content(files, difference->next);
+    if (!same_text(files_index_urls(files, difference->next), urls) ||
+        !same_content(&given, content))
         note_item(&difference->changed, &difference->changed_count, difference->next);
     difference->next++;
 }

@@ -14,12 +14,13 @@ struct difference {
     size_t removed_count;
     size_t *added; /* items of the new list */
     size_t added_count;
-    size_t *changed; /* items whose urls are others */
+    size_t *changed; /* items whose urls or content are others */
     size_t changed_count;
 };
 
 /* Each stored file in turn, in the order of the names' bytes; urls NULL: the usual ones. */
-void difference_see(struct difference *difference, const char *name, const char *urls);
+void difference_see(struct difference *difference, const char *name, const char *urls,
+                    const struct file_content *content);
 /* No more are stored. */
 void difference_finish(struct difference *difference);
 void difference_done(struct difference *difference);

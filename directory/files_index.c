@@ -10,19 +10,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Names and urls of every list that can pass the caps on bodies and values. */
-enum { TEXT_LIMIT_BYTES = 1 << 30, NO_URLS = -1 };
+/* Names, urls and ids of every list that can pass the caps on bodies and values. */
+enum { TEXT_LIMIT_BYTES = 1 << 30, NO_URLS = -1, NO_CONTENT = -1 };
 
 struct entry {
     uint32_t name;
-    int32_t urls; /* offset in texts, or NO_URLS: the usual ones */
+    int32_t urls;    /* offset in texts, or NO_URLS: the usual ones */
+    int32_t content; /* offset in texts, or NO_CONTENT */
     uint32_t order;
+    int64_t size_bytes; /* or FILE_SIZE_UNKNOWN */
 };
 
 struct files_index {
     struct entry *entries;
     size_t count;
-    struct buffer texts; /* names and urls, each ended by NUL */
+    struct buffer texts; /* names and urls, each ended by NUL, and the bytes of content ids */
     char *usual_urls;
     unsigned char digest[FILES_INDEX_DIGEST_BYTES];
 };
@@ -80,14 +82,53 @@ static uint32_t add_text(struct files_index *index, const char *text)
     return (uint32_t)offset;
 }
 
+/* NULL also for null. */
+static const struct json *find_known(const struct json *item, const char *key)
+{
+    const struct json *value = json_find(item, key);
+
+    return json_is_null(value) ? NULL : value;
+}
+
+/* What is not given is unknown; *id is written when *known becomes its address. */
+static enum error_code read_content(const struct json *item, struct content_id *id,
+                                    struct file_content *known, struct error *error)
+{
+    const struct json *size = find_known(item, "size");
+    const struct json *content = find_known(item, "content");
+
+    *known = (struct file_content){.size_bytes = FILE_SIZE_UNKNOWN};
+    if (size && (!json_integer(size, &known->size_bytes) || known->size_bytes < 0))
+        return wrong_shape(error);
+    if (content) {
+        if (!json_string(content) || !content_id_parse(json_string(content), id))
+            return wrong_shape(error);
+        known->id = id;
+    }
+    return ERROR_NONE;
+}
+
+static int32_t add_content(struct files_index *index, const struct content_id *id)
+{
+    size_t offset = index->texts.length;
+
+    if (!id)
+        return NO_CONTENT;
+    buffer_append(&index->texts, id->bytes, sizeof id->bytes);
+    return (int32_t)offset;
+}
+
 static enum error_code add_entry(struct files_index *index, const struct json *item,
                                  const char *client_host, struct buffer *urls, struct error *error)
 {
     const char *text = json_string(json_find(item, "filename"));
     struct file_name name;
+    struct content_id id;
+    struct file_content content;
 
     if (!text || file_name_parse(text, strlen(text), &name, NULL) ||
-        write_urls(urls, json_find(item, "url"), client_host, error))
+        write_urls(urls, json_find(item, "url"), client_host, error) ||
+        read_content(item, &id, &content, error))
         return wrong_shape(error);
     if (!index->usual_urls)
         index->usual_urls = memory_copy_string(urls->data);
@@ -95,7 +136,9 @@ static enum error_code add_entry(struct files_index *index, const struct json *i
     index->entries[index->count] = (struct entry){
         .name = add_text(index, name.text),
         .urls = usual ? NO_URLS : (int32_t)add_text(index, urls->data),
+        .content = add_content(index, content.id),
         .order = (uint32_t)index->count,
+        .size_bytes = content.size_bytes,
     };
     index->count++;
     return ERROR_NONE;
@@ -127,6 +170,23 @@ static void sort_unique(struct files_index *index)
     index->count = kept;
 }
 
+/* Nothing for what is unknown, so that a list without sizes and ids has the digest that it had
+ * before there were any. No name begins with a control character. */
+static void digest_content(crypto_generichash_state *state, const struct file_content *content)
+{
+    unsigned char size[1 + 8] = {1};
+
+    if (content->size_bytes != FILE_SIZE_UNKNOWN) {
+        for (size_t i = 0; i < 8; i++)
+            size[1 + i] = (unsigned char)((uint64_t)content->size_bytes >> (8 * (7 - i)));
+        crypto_generichash_update(state, size, sizeof size);
+    }
+    if (content->id) {
+        crypto_generichash_update(state, (const unsigned char *)"\2", 1);
+        crypto_generichash_update(state, content->id->bytes, sizeof content->id->bytes);
+    }
+}
+
 static void make_digest(struct files_index *index)
 {
     crypto_generichash_state state;
@@ -135,10 +195,12 @@ static void make_digest(struct files_index *index)
     for (size_t i = 0; i < index->count; i++) {
         const char *name = files_index_name(index, i);
         const char *urls = files_index_urls(index, i);
+        struct file_content content = files_index_content(index, i);
         crypto_generichash_update(&state, (const unsigned char *)name, strlen(name) + 1);
         if (urls)
             crypto_generichash_update(&state, (const unsigned char *)urls, strlen(urls));
         crypto_generichash_update(&state, (const unsigned char *)"", 1);
+        digest_content(&state, &content);
     }
     crypto_generichash_update(&state, (const unsigned char *)index->usual_urls,
                               strlen(index->usual_urls));
@@ -223,6 +285,16 @@ const char *files_index_urls(const struct files_index *index, size_t item)
     int32_t urls = index->entries[item].urls;
 
     return urls == NO_URLS ? NULL : index->texts.data + urls;
+}
+
+struct file_content files_index_content(const struct files_index *index, size_t item)
+{
+    const struct entry *entry = &index->entries[item];
+    struct file_content content = {.size_bytes = entry->size_bytes};
+
+    if (entry->content != NO_CONTENT)
+        content.id = (const struct content_id *)(const void *)(index->texts.data + entry->content);
+    return content;
 }
 
 const char *files_index_usual_urls(const struct files_index *index)

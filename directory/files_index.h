@@ -1,11 +1,13 @@
 /*
  * A peer's list of files, as it arrives in files_index: a JSON list of
- * {"filename": string, "url": list of strings}. Pure: JSON in, checked list out.
+ * {"filename": string, "url": list of strings, "size": whole number from 0 to 2^53,
+ * "content": content id as text}. Pure: JSON in, checked list out.
  *
- * Unknown keys are ignored and "url" may be missing. Names are checked (common/file_name.h), sorted
- * by their bytes and unique: of a name that is given twice the last counts, as in the reference.
- * A url "0.0.0.0:PORT" or "[::]:PORT" means that the peer does not know its address: the host is
- * replaced by the one that the request came from. Other urls stay as they were given.
+ * "size" and "content" may be missing or null: the peer does not know them (yet). Unknown keys are
+ * ignored and "url" may be missing. Names are checked (common/file_name.h), sorted by their bytes
+ * and unique: of a name that is given twice the last counts, as in the reference. A url
+ * "0.0.0.0:PORT" or "[::]:PORT" means that the peer does not know its address: the host is replaced
+ * by the one that the request came from. Other urls stay as they were given.
  *
  * A peer nearly always gives the same urls for all of its files, so the list keeps the first
  * file's as the usual ones, and only what differs a file.
@@ -13,19 +15,30 @@
 #pragma once
 
 #include "common/buffer.h"
+#include "common/content_id.h"
 #include "common/error.h"
 #include "common/json.h"
 
 #include <stddef.h>
+#include <stdint.h>
 
 #define FILES_INDEX_URLS_MAX      64   /* addresses of one peer; more is no address list */
 #define FILES_INDEX_URL_MAX_BYTES 1024 /* a host name has 253 bytes at most */
-/* JSON values in one document: a million files with one url. The parser takes some 80 bytes for
- * each, so that a body of 64 MiB of "[[],[],..." would otherwise take 1.7 GiB. */
+/* JSON values in one document: a million files with one url, 600,000 with size and content. The
+ * parser takes some 80 bytes for each, so that a body of 64 MiB of "[[],[],..." would otherwise
+ * take 1.7 GiB. */
 #define FILES_INDEX_VALUES_MAX   4000000
 #define FILES_INDEX_DIGEST_BYTES 32
 
 struct files_index;
+
+#define FILE_SIZE_UNKNOWN (-1)
+
+/* What a peer says that a file holds. */
+struct file_content {
+    int64_t size_bytes;          /* or FILE_SIZE_UNKNOWN */
+    const struct content_id *id; /* borrowed; NULL: unknown */
+};
 
 /* Parses JSON text. client_host (an address without brackets) replaces wildcard hosts; *index is
  * owned by the caller. ERROR_INVALID for anything that is not the shape above. */
@@ -46,6 +59,8 @@ size_t files_index_count(const struct files_index *index);
 const char *files_index_name(const struct files_index *index, size_t item);
 /* JSON list of strings, or NULL: the usual ones. */
 const char *files_index_urls(const struct files_index *index, size_t item);
+/* The id is borrowed until files_index_free. */
+struct file_content files_index_content(const struct files_index *index, size_t item);
 const char *files_index_usual_urls(const struct files_index *index);
 
 /* A digest of all of it: equal lists have equal digests. FILES_INDEX_DIGEST_BYTES bytes. */

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #define APPLICATION_ID 0x50325044 /* "P2PD" */
-#define SCHEMA_VERSION 1
+#define SCHEMA_VERSION 2
 
 /* Searches read the file through a mapping: no copy, no system call a page. Our own process is the
  * only one that changes the file, so it is never cut under the mapping. */
@@ -29,13 +29,20 @@ static const char schema[] =
     "CREATE TABLE peers(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, token TEXT NOT NULL,"
     " seen_ms INTEGER NOT NULL, sequence INTEGER NOT NULL, urls TEXT NOT NULL DEFAULT '[]',"
     " digest BLOB);"
-    "CREATE TABLE files(name TEXT NOT NULL, peer_id INTEGER NOT NULL, urls TEXT,"
-    " PRIMARY KEY(name, peer_id)) WITHOUT ROWID;"
-    "CREATE INDEX files_by_peer ON files(peer_id, name, urls);"
+    "CREATE TABLE files(name TEXT NOT NULL, peer_id INTEGER NOT NULL, urls TEXT, size INTEGER,"
+    " content BLOB, PRIMARY KEY(name, peer_id)) WITHOUT ROWID;"
+    "CREATE INDEX files_by_peer ON files(peer_id, name, urls, size, content);"
     "CREATE TABLE state(key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;"
     "PRAGMA application_id=1345474628;"
-    "PRAGMA user_version=1;";
-_Static_assert(APPLICATION_ID == 1345474628 && SCHEMA_VERSION == 1, "what the schema sets");
+    "PRAGMA user_version=2;";
+_Static_assert(APPLICATION_ID == 1345474628 && SCHEMA_VERSION == 2, "what the schema sets");
+
+static const char from_version_1[] =
+    "ALTER TABLE files ADD COLUMN size INTEGER;"
+    "ALTER TABLE files ADD COLUMN content BLOB;"
+    "DROP INDEX files_by_peer;"
+    "CREATE INDEX files_by_peer ON files(peer_id, name, urls, size, content);"
+    "PRAGMA user_version=2;";
 
 enum statement {
     BEGIN,
@@ -61,9 +68,9 @@ static const char *const statement_sql[STATEMENT_COUNT] = {
     [STORE_CLOCK] = "INSERT INTO state VALUES('written_ms', ?1)"
                     " ON CONFLICT(key) DO UPDATE SET value=?1",
     [STORE_LIST] = "UPDATE peers SET urls=?2, digest=?3 WHERE id=?1",
-    [FILES_OF] = "SELECT name, urls FROM files WHERE peer_id=?1 ORDER BY name",
-    [ADD_FILE] = "INSERT INTO files(peer_id, name, urls) VALUES(?1, ?2, ?3)",
-    [CHANGE_FILE] = "UPDATE files SET urls=?3 WHERE peer_id=?1 AND name=?2",
+    [FILES_OF] = "SELECT name, urls, size, content FROM files WHERE peer_id=?1 ORDER BY name",
+    [ADD_FILE] = "INSERT INTO files(peer_id, name, urls, size, content) VALUES(?1, ?2, ?3, ?4, ?5)",
+    [CHANGE_FILE] = "UPDATE files SET urls=?3, size=?4, content=?5 WHERE peer_id=?1 AND name=?2",
     [REMOVE_FILE] = "DELETE FROM files WHERE peer_id=?1 AND name=?2",
 };
 
@@ -178,6 +185,18 @@ static enum error_code check_whole(sqlite3 *database, struct error *error)
     return code;
 }
 
+/* All or nothing: closing the connection undoes what was not committed. */
+static enum error_code change_schema(sqlite3 *database, const char *sql, struct error *error)
+{
+    enum error_code code = execute(database, "BEGIN IMMEDIATE", error);
+
+    if (!code)
+        code = execute(database, sql, error);
+    if (!code)
+        code = execute(database, "COMMIT", error);
+    return code;
+}
+
 /* Ours, empty (then it gets our schema), or neither; before anything is written. */
 static enum error_code check_or_make(sqlite3 *database, struct error *error)
 {
@@ -197,21 +216,19 @@ static enum error_code check_or_make(sqlite3 *database, struct error *error)
     if (!empty && application != APPLICATION_ID)
         return error_set(error, ERROR_INVALID,
                          "database: a SQLite file of another program, not a directory's");
-    if (!empty && version != SCHEMA_VERSION)
+    if (!empty && (version < 1 || version > SCHEMA_VERSION))
         return error_set(error, ERROR_INVALID,
-                         "database: has version %" PRId64 ", this program knows version %d",
-                         version, SCHEMA_VERSION);
+                         "database: has version %" PRId64 ", this program knows 1 to %d", version,
+                         SCHEMA_VERSION);
     if (!empty)
         code = check_whole(database, error);
+    /* Before the pragmas, which would let it sort a long list in memory. */
+    if (!code && version == 1)
+        code = change_schema(database, from_version_1, error);
     if (!code)
         code = execute(database, WRITER_PRAGMAS, error);
-    if (!code && empty) {
-        code = execute(database, "BEGIN IMMEDIATE", error);
-        if (!code)
-            code = execute(database, schema, error);
-        if (!code)
-            code = execute(database, "COMMIT", error);
-    }
+    if (!code && empty)
+        code = change_schema(database, schema, error);
     return code;
 }
 
@@ -392,6 +409,31 @@ static void bind_text(sqlite3_stmt *statement, int place, const char *text)
         sqlite3_bind_null(statement, place);
 }
 
+static void bind_content(sqlite3_stmt *statement, int place, const struct file_content *content)
+{
+    if (content->size_bytes != FILE_SIZE_UNKNOWN)
+        sqlite3_bind_int64(statement, place, content->size_bytes);
+    else
+        sqlite3_bind_null(statement, place);
+    if (content->id)
+        sqlite3_bind_blob(statement, place + 1, content->id->bytes, sizeof content->id->bytes,
+                          SQLITE_STATIC);
+    else
+        sqlite3_bind_null(statement, place + 1);
+}
+
+/* Of the columns size and content; borrowed until the statement's next step. */
+static struct file_content read_content(sqlite3_stmt *statement, int column)
+{
+    struct file_content content = {.size_bytes = FILE_SIZE_UNKNOWN};
+
+    if (sqlite3_column_type(statement, column) == SQLITE_INTEGER)
+        content.size_bytes = sqlite3_column_int64(statement, column);
+    if (sqlite3_column_bytes(statement, column + 1) == sizeof content.id->bytes)
+        content.id = sqlite3_column_blob(statement, column + 1);
+    return content;
+}
+
 enum error_code index_store_peer(struct index *index, const struct registry_record *record,
                                  struct error *error)
 {
@@ -420,9 +462,11 @@ static enum error_code find_difference(struct index *index, int64_t peer_id,
     int result;
 
     sqlite3_bind_int64(stored, 1, peer_id);
-    while ((result = sqlite3_step(stored)) == SQLITE_ROW)
+    while ((result = sqlite3_step(stored)) == SQLITE_ROW) {
+        struct file_content content = read_content(stored, 2);
         difference_see(difference, (const char *)sqlite3_column_text(stored, 0),
-                       (const char *)sqlite3_column_text(stored, 1));
+                       (const char *)sqlite3_column_text(stored, 1), &content);
+    }
     difference_finish(difference);
     return finish(stored, result, error);
 }
@@ -431,10 +475,12 @@ static enum error_code store_file(struct index *index, enum statement which, int
                                   const struct files_index *files, size_t item, struct error *error)
 {
     sqlite3_stmt *statement = index->statements[which];
+    struct file_content content = files_index_content(files, item);
 
     sqlite3_bind_int64(statement, 1, peer_id);
     bind_text(statement, 2, files_index_name(files, item));
     bind_text(statement, 3, files_index_urls(files, item));
+    bind_content(statement, 4, &content);
     return run(statement, error);
 }
 
@@ -498,11 +544,12 @@ enum error_code index_reader_open(const char *path, struct index_reader **reader
     }
     if (!code)
         code = prepare(made->database,
-                       "SELECT peer_id, urls FROM files WHERE name=?1 ORDER BY peer_id",
+                       "SELECT peer_id, urls, size, content FROM files WHERE name=?1"
+                       " ORDER BY peer_id",
                        &made->search, error);
     if (!code)
         code = prepare(made->database,
-                       "SELECT peer_id, name, urls FROM files"
+                       "SELECT peer_id, name, urls, size, content FROM files"
                        " WHERE (peer_id, name) > (?1, ?2) ORDER BY peer_id, name LIMIT ?3",
                        &made->list, error);
     if (code) {
@@ -536,6 +583,7 @@ enum error_code index_search(struct index_reader *reader, const struct file_name
             .peer_id = sqlite3_column_int64(search, 0),
             .name = name->text,
             .urls = (const char *)sqlite3_column_text(search, 1),
+            .content = read_content(search, 2),
         };
         if (!visit(context, &file))
             break;
@@ -557,6 +605,7 @@ enum error_code index_list(struct index_reader *reader, const struct index_place
             .peer_id = sqlite3_column_int64(list, 0),
             .name = (const char *)sqlite3_column_text(list, 1),
             .urls = (const char *)sqlite3_column_text(list, 2),
+            .content = read_content(list, 3),
         };
         if (!visit(context, &file))
             break;

@@ -2,12 +2,15 @@
  * The database: files of each peer, and what survives a restart of the registry. The only module
  * that knows SQLite. It decides nothing and starts no thread.
  *
- * Schema (user_version 1, application_id "P2PD"):
+ * Schema (user_version 2, application_id "P2PD"):
  *   peers  id, name, token, seen_ms, sequence: as in registry.h. urls, digest: of the stored list.
  *          digest NULL: no list was ever stored.
  *   files  (name, peer_id) is the key, so that a search is one descent. urls NULL: the peer's usual
- *          ones. files_by_peer serves replacing a list and listing everything in a stable order.
+ *          ones. size, content NULL: unknown; content: the id's bytes. files_by_peer, which covers
+ *          all columns, serves replacing a list and listing everything in a stable order.
  *   state  written_ms: the boot clock at the last write of the registry.
+ * Version 1 had neither size nor content; opening such a database brings it up to date in one
+ * transaction, and leaves it as it was when that fails.
  * Every row of files has its row of peers (written in the same transaction).
  *
  * WAL with synchronous NORMAL: what was committed survives any end of the process (kill -9); a
@@ -32,8 +35,8 @@
 struct index;
 
 /* Opens or makes the database and checks it whole (SQLite's quick_check). ERROR_CORRUPT: damaged;
- * ERROR_INVALID: no database of ours (nothing is changed then); ERROR_BUSY: another directory has
- * it open. *index is the caller's. */
+ * ERROR_INVALID: no database of ours, or of a newer version (nothing is changed then); ERROR_BUSY:
+ * another directory has it open. *index is the caller's. */
 MUST_CHECK enum error_code index_open(const char *path, struct index **index, struct error *error);
 void index_close(struct index *index);
 
@@ -72,11 +75,13 @@ MUST_CHECK enum error_code index_reader_open(const char *path, struct index_read
                                              struct error *error);
 void index_reader_close(struct index_reader *reader);
 
-/* One stored file. Strings are borrowed until the function returns; urls NULL: the usual ones. */
+/* One stored file. Strings and id are borrowed until the function returns; urls NULL: the usual
+ * ones. */
 struct index_file {
     int64_t peer_id;
     const char *name;
     const char *urls;
+    struct file_content content;
 };
 /* False stops. */
 typedef bool index_file_fn(void *context, const struct index_file *file);

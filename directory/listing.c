@@ -126,11 +126,10 @@ struct files {
     struct buffer out; /* what the next pieces are taken from */
     size_t sent;       /* of it */
     struct json_writer json;
-    struct index_place last; /* given */
-    size_t left;             /* of the limit; SIZE_MAX: all */
-    size_t rows;             /* of this round */
-    const char *name;        /* of the row that is being joined */
-    const char *urls;
+    struct index_place last;       /* given */
+    size_t left;                   /* of the limit; SIZE_MAX: all */
+    size_t rows;                   /* of this round */
+    const struct index_file *file; /* the row that is being joined */
     bool limited, more, ended;
 };
 
@@ -138,7 +137,10 @@ static void join_file(void *context, const struct registry_peer *peer)
 {
     struct files *files = context;
 
-    reply_files_add(&files->json, peer->name, files->name, files->urls ? files->urls : peer->urls);
+    const struct index_file *file = files->file;
+
+    reply_files_add(&files->json, peer->name, file->name, file->urls ? file->urls : peer->urls,
+                    &file->content);
 }
 
 static bool add_file(void *context, const struct index_file *file)
@@ -151,8 +153,7 @@ static bool add_file(void *context, const struct index_file *file)
         return false;
     }
     files->left--;
-    files->name = file->name;
-    files->urls = file->urls;
+    files->file = file;
     registry_visit(files->registry, file->peer_id, 0, join_file, files);
     files->last.peer_id = file->peer_id;
     size_t length = strnlen(file->name, FILE_NAME_MAX_BYTES);

@@ -114,11 +114,24 @@ void reply_search_begin(struct http_reply *reply, struct json_writer *json, cons
     json_begin_array(json, "disponible_en");
 }
 
-void reply_search_add(struct json_writer *json, const char *peer, const char *urls)
+/* Differs: the reference's entries end with "url"; ours do when nothing is known. */
+static void write_content(struct json_writer *json, const struct file_content *content)
+{
+    char text[CONTENT_ID_DIGITS + 1];
+
+    if (content->size_bytes != FILE_SIZE_UNKNOWN)
+        json_write_integer(json, "size", content->size_bytes);
+    if (content->id)
+        json_write_string(json, "content", content_id_format(content->id, text));
+}
+
+void reply_search_add(struct json_writer *json, const char *peer, const char *urls,
+                      const struct file_content *content)
 {
     json_begin_object(json, NULL);
     json_write_string(json, "peer", peer);
     json_write_raw(json, "url", urls);
+    write_content(json, content);
     json_end_object(json);
 }
 
@@ -165,12 +178,14 @@ void reply_files_begin(struct json_writer *json)
     json_begin_array(json, "archivos");
 }
 
-void reply_files_add(struct json_writer *json, const char *peer, const char *file, const char *urls)
+void reply_files_add(struct json_writer *json, const char *peer, const char *file, const char *urls,
+                     const struct file_content *content)
 {
     json_begin_object(json, NULL);
     json_write_string(json, "peer", peer);
     json_write_string(json, "filename", file);
     json_write_raw(json, "url", urls);
+    write_content(json, content);
     json_end_object(json);
 }
 

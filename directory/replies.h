@@ -7,6 +7,7 @@
 #include "common/error.h"
 #include "common/file_name.h"
 #include "common/json_writer.h"
+#include "directory/files_index.h"
 #include "directory/http.h"
 
 #include <stddef.h>
@@ -47,7 +48,8 @@ void reply_login(struct http_reply *reply, const char *token, int64_t expiry_s);
 
 /* {"archivo":F,"disponible_en":[...]}: begin, one add for each peer, end. */
 void reply_search_begin(struct http_reply *reply, struct json_writer *json, const char *name);
-void reply_search_add(struct json_writer *json, const char *peer, const char *urls);
+void reply_search_add(struct json_writer *json, const char *peer, const char *urls,
+                      const struct file_content *content);
 void reply_search_end(struct json_writer *json);
 /* 404, for a name that nobody shares, or only peers that are away. */
 void reply_search_nothing(struct http_reply *reply, const char *name, bool shared_once);
@@ -59,6 +61,6 @@ void reply_peers_end(struct json_writer *json, const char *cursor);
 
 /* {"archivos":[...]} in parts, so that it can be streamed. */
 void reply_files_begin(struct json_writer *json);
-void reply_files_add(struct json_writer *json, const char *peer, const char *file,
-                     const char *urls);
+void reply_files_add(struct json_writer *json, const char *peer, const char *file, const char *urls,
+                     const struct file_content *content);
 void reply_files_end(struct json_writer *json, const char *cursor);

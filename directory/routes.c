@@ -130,7 +130,7 @@ struct search {
     struct registry *registry;
     int64_t now_ms;
     struct json_writer json;
-    const char *urls; /* of the row that is being joined */
+    const struct index_file *file; /* the row that is being joined */
     size_t rows, found;
 };
 
@@ -141,7 +141,8 @@ static void join_peer(void *context, const struct registry_peer *peer)
     if (!peer->active)
         return;
     search->found++;
-    reply_search_add(&search->json, peer->name, search->urls ? search->urls : peer->urls);
+    reply_search_add(&search->json, peer->name,
+                     search->file->urls ? search->file->urls : peer->urls, &search->file->content);
 }
 
 static bool add_row(void *context, const struct index_file *file)
@@ -149,7 +150,7 @@ static bool add_row(void *context, const struct index_file *file)
     struct search *search = context;
 
     search->rows++;
-    search->urls = file->urls;
+    search->file = file;
     registry_visit(search->registry, file->peer_id, search->now_ms, join_peer, search);
     return !search->json.out->failed;
 }

@@ -30,11 +30,19 @@ static void check_urls(const char *text)
     }
 }
 
+static bool same_content(struct file_content left, struct file_content right)
+{
+    return left.size_bytes == right.size_bytes && !left.id == !right.id &&
+           (!left.id || content_id_equal(left.id, right.id));
+}
+
 static void check_items(const struct files_index *index)
 {
     for (size_t i = 0; i < files_index_count(index); i++) {
         const char *text = files_index_name(index, i);
         struct file_name name;
+        int64_t size_bytes = files_index_content(index, i).size_bytes;
+        fuzz_check(size_bytes >= FILE_SIZE_UNKNOWN && size_bytes <= INT64_C(1) << 53);
         fuzz_check(file_name_parse(text, strlen(text), &name, NULL) == ERROR_NONE);
         fuzz_check(i == 0 || strcmp(files_index_name(index, i - 1), text) < 0);
         check_urls(urls_of(index, i));
@@ -52,6 +60,12 @@ static void write_list(const struct files_index *index, struct buffer *out)
         json_begin_object(&json, NULL);
         json_write_string(&json, "filename", files_index_name(index, i));
         json_write_raw(&json, "url", urls_of(index, i));
+        struct file_content content = files_index_content(index, i);
+        char id[CONTENT_ID_DIGITS + 1];
+        if (content.size_bytes != FILE_SIZE_UNKNOWN)
+            json_write_integer(&json, "size", content.size_bytes);
+        if (content.id)
+            json_write_string(&json, "content", content_id_format(content.id, id));
         json_end_object(&json);
     }
     json_end_array(&json);
@@ -71,6 +85,7 @@ static void check_again(const struct files_index *index)
     for (size_t i = 0; i < files_index_count(index); i++) {
         fuzz_check(strcmp(files_index_name(index, i), files_index_name(again, i)) == 0);
         fuzz_check(strcmp(urls_of(index, i), urls_of(again, i)) == 0);
+        fuzz_check(same_content(files_index_content(index, i), files_index_content(again, i)));
         usual = usual && !files_index_urls(index, i);
     }
     if (usual) /* which urls are the usual ones does not depend on the order then */

@@ -3,7 +3,10 @@
 #include "common/buffer.h"
 #include "directory/difference.h"
 
-/* Lists as letters; an upper-case letter has urls of its own. */
+#define ID "0b3fd030637ec63bd6313b9915a1b02c9e8176ea69d1cfb0bb0fa830dbc6802f"
+
+/* Lists as letters; an upper-case letter has urls of its own. After a letter: a digit, its size;
+ * '#', a content id; '=', another. */
 static struct files_index *make_list(const char *letters)
 {
     struct files_index *files = NULL;
@@ -11,9 +14,17 @@ static struct files_index *make_list(const char *letters)
 
     buffer_init(&json, 4096);
     buffer_append_string(&json, "[{\"filename\":\" \",\"url\":[]}");
-    for (const char *c = letters; *c; c++)
-        buffer_printf(&json, ",{\"filename\":\"%c\",\"url\":[%s]}", *c | 0x20,
+    for (const char *c = letters; *c;) {
+        buffer_printf(&json, ",{\"filename\":\"%c\",\"url\":[%s]", *c | 0x20,
                       *c & 0x20 ? "" : "\"h:1\"");
+        for (c++; *c && strchr("0123456789#=", *c); c++) {
+            if (*c == '#' || *c == '=')
+                buffer_printf(&json, ",\"content\":\"%c%s\"", *c == '#' ? '0' : '1', ID + 1);
+            else
+                buffer_printf(&json, ",\"size\":%c", *c);
+        }
+        buffer_append_char(&json, '}');
+    }
     buffer_append_char(&json, ']');
     assert_int_equal(files_index_parse(json.data, json.length, "h", &files, NULL), ERROR_NONE);
     return files;
@@ -51,6 +62,15 @@ static void differences(void **state)
         {"aBc", "abc", "~b"},
         {"ABC", "ABC", ""},
         {"aBcd", "abDe", "+e-c~b~d"},
+        {"a7#b", "a7#b", ""},
+        {"ab", "a7b", "~a"},
+        {"ab", "ab0", "~b"},
+        {"a7b", "ab", "~a"},
+        {"a7", "a8", "~a"},
+        {"ab", "a#b", "~a"},
+        {"a#b", "ab", "~a"},
+        {"a7#", "a7=", "~a"},
+        {"a7#b", "b7#c", "+c-a~b"},
     };
 
     (void)state;
@@ -61,8 +81,11 @@ static void differences(void **state)
         auto_buffer text;
         buffer_init(&text, 4096);
         buffer_append(&text, "", 0);
-        for (size_t j = 0; j < files_index_count(before); j++)
-            difference_see(&difference, files_index_name(before, j), files_index_urls(before, j));
+        for (size_t j = 0; j < files_index_count(before); j++) {
+            struct file_content content = files_index_content(before, j);
+            difference_see(&difference, files_index_name(before, j), files_index_urls(before, j),
+                           &content);
+        }
         difference_finish(&difference);
         describe(&difference, &text);
         if (strcmp(text.data, rows[i].expected) != 0)

@@ -3,6 +3,10 @@
 #include "common/buffer.h"
 #include "directory/files_index.h"
 
+#include <sodium.h>
+
+#define ID "0b3fd030637ec63bd6313b9915a1b02c9e8176ea69d1cfb0bb0fa830dbc6802f"
+
 static enum error_code parse(const char *text, struct files_index **index)
 {
     struct error error;
@@ -11,13 +15,20 @@ static enum error_code parse(const char *text, struct files_index **index)
     return files_index_parse(text, strlen(text), "10.1.2.3", index, &error);
 }
 
-/* "NAME URLS|NAME URLS", "-" for the usual ones. */
+/* "NAME URLS|NAME URLS SIZE CONTENT", "-" for the usual urls; only what is known. */
 static void describe(const struct files_index *index, struct buffer *out)
 {
     buffer_printf(out, "%s", files_index_usual_urls(index));
-    for (size_t i = 0; i < files_index_count(index); i++)
+    for (size_t i = 0; i < files_index_count(index); i++) {
+        struct file_content content = files_index_content(index, i);
+        char id[CONTENT_ID_DIGITS + 1];
         buffer_printf(out, "|%s %s", files_index_name(index, i),
                       files_index_urls(index, i) ? files_index_urls(index, i) : "-");
+        if (content.size_bytes != FILE_SIZE_UNKNOWN)
+            buffer_printf(out, " %lld", (long long)content.size_bytes);
+        if (content.id)
+            buffer_printf(out, " %s", content_id_format(content.id, id));
+    }
 }
 
 static void good_lists(void **state)
@@ -30,7 +41,16 @@ static void good_lists(void **state)
         {" [ ] ", "[]"},
         {"[{\"filename\":\"a\",\"url\":[]}]", "[]|a -"},
         {"[{\"filename\":\"a\"}]", "[]|a -"},
-        {"[{\"filename\":\"a\",\"url\":[],\"size\":7,\"x\":{\"y\":[]}}]", "[]|a -"},
+        {"[{\"filename\":\"a\",\"url\":[],\"x\":{\"y\":[]}}]", "[]|a -"},
+        {"[{\"filename\":\"a\",\"size\":0}]", "[]|a - 0"},
+        {"[{\"filename\":\"a\",\"size\":9007199254740992}]", "[]|a - 9007199254740992"},
+        {"[{\"filename\":\"a\",\"size\":7,\"content\":\"" ID "\"}]", "[]|a - 7 " ID},
+        {"[{\"content\":\"" ID "\",\"filename\":\"a\",\"url\":[\"h:1\"]},"
+         "{\"filename\":\"b\",\"size\":1}]",
+         "[\"h:1\"]|a - " ID "|b [] 1"},
+        {"[{\"filename\":\"a\",\"size\":null,\"content\":null}]", "[]|a -"},
+        /* All of the last one counts. */
+        {"[{\"filename\":\"a\",\"size\":7,\"content\":\"" ID "\"},{\"filename\":\"a\"}]", "[]|a -"},
         {"[{\"filename\":\"ñ \\u00e9\",\"url\":[\"h:1\"]}]", "[\"h:1\"]|ñ é -"},
         {"[{\"filename\":\"b\",\"url\":[\"h:1\"]},{\"filename\":\"a\",\"url\":[\"h:1\"]}]",
          "[\"h:1\"]|a -|b -"},
@@ -95,6 +115,33 @@ static void bad_lists(void **state)
         "[{\"filename\":\"a\\u0000b\"}]",
         "[{\"filename\":\"a\\nb\"}]",
         "[{\"filename\":\"a\xff\"}]",
+        "[{\"filename\":\"a\",\"size\":-1}]",
+        "[{\"filename\":\"a\",\"size\":1.5}]",
+        "[{\"filename\":\"a\",\"size\":9007199254740994}]",
+        "[{\"filename\":\"a\",\"size\":1e300}]",
+        "[{\"filename\":\"a\",\"size\":\"7\"}]",
+        "[{\"filename\":\"a\",\"size\":true}]",
+        "[{\"filename\":\"a\",\"size\":[]}]",
+        "[{\"filename\":\"a\",\"size\":{}}]",
+        "[{\"filename\":\"a\",\"content\":7}]",
+        "[{\"filename\":\"a\",\"content\":\"\"}]",
+        "[{\"filename\":\"a\",\"content\":[]}]",
+        "[{\"filename\":\"a\",\"content\":{}}]",
+        "[{\"filename\":\"a\",\"content\":false}]",
+        "[{\"filename\":\"a\",\"content\":"
+        "\"0b3fd030637ec63bd6313b9915a1b02c9e8176ea69d1cfb0bb0fa830dbc6802\"}]",
+        "[{\"filename\":\"a\",\"content\":"
+        "\"0b3fd030637ec63bd6313b9915a1b02c9e8176ea69d1cfb0bb0fa830dbc6802f0\"}]",
+        "[{\"filename\":\"a\",\"content\":"
+        "\"0B3FD030637EC63BD6313B9915A1B02C9E8176EA69D1CFB0BB0FA830DBC6802F\"}]",
+        "[{\"filename\":\"a\",\"content\":"
+        "\"0b3fd030637ec63bd6313b9915a1b02c9e8176ea69d1cfb0bb0fa830dbc6802F\"}]",
+        "[{\"filename\":\"a\",\"content\":"
+        "\"0b3fd030637ec63bd6313b9915a1b02c9e8176ea69d1cfb0bb0fa830dbc6802g\"}]",
+        "[{\"filename\":\"a\",\"content\":"
+        "\"0b3fd030637ec63bd6313b9915a1b02c9e8176ea69d1cfb0bb0fa830dbc6802 \"}]",
+        "[{\"filename\":\"a\",\"content\":\" "
+        "0b3fd030637ec63bd6313b9915a1b02c9e8176ea69d1cfb0bb0fa830dbc6802\"}]",
         "[{\"filename\":\"good\"},{\"filename\":\"\"}]",
     };
 
@@ -173,6 +220,12 @@ static void digests_tell_lists_apart(void **state)
         {"[{\"filename\":\"a\"}]", "[]", false},
         {"[{\"filename\":\"a\"}]", "[{\"filename\":\"a\",\"url\":[\"h:1\"]}]", false},
         {"[{\"filename\":\"ab\"}]", "[{\"filename\":\"a\"},{\"filename\":\"b\"}]", false},
+        {"[{\"filename\":\"a\"}]", "[{\"filename\":\"a\",\"size\":null,\"content\":null}]", true},
+        {"[{\"filename\":\"a\"}]", "[{\"filename\":\"a\",\"size\":0}]", false},
+        {"[{\"filename\":\"a\",\"size\":1}]", "[{\"filename\":\"a\",\"size\":256}]", false},
+        {"[{\"filename\":\"a\"}]", "[{\"filename\":\"a\",\"content\":\"" ID "\"}]", false},
+        {"[{\"filename\":\"a\",\"size\":1},{\"filename\":\"b\"}]",
+         "[{\"filename\":\"a\"},{\"filename\":\"b\",\"size\":1}]", false},
     };
 
     (void)state;
@@ -189,6 +242,23 @@ static void digests_tell_lists_apart(void **state)
     }
 }
 
+/* Lists that were stored before there were sizes and ids are not written again for nothing. */
+static void digest_of_a_list_without_contents_stays(void **state)
+{
+    static const char list[] = "[{\"filename\":\"a\",\"url\":[\"h:1\"]},"
+                               "{\"filename\":\"b\",\"url\":[\"h:2\"]}]";
+    static const char digested[] = "a\0\0b\0[\"h:2\"]\0[\"h:1\"]";
+    unsigned char expected[FILES_INDEX_DIGEST_BYTES];
+    struct files_index *index;
+
+    (void)state;
+    crypto_generichash(expected, sizeof expected, (const unsigned char *)digested,
+                       sizeof digested - 1, NULL, 0);
+    assert_int_equal(parse(list, &index), ERROR_NONE);
+    assert_memory_equal(files_index_digest(index), expected, sizeof expected);
+    files_index_free(index);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -197,6 +267,7 @@ int main(void)
         cmocka_unit_test(limits),
         cmocka_unit_test(a_hundred_thousand_files),
         cmocka_unit_test(digests_tell_lists_apart),
+        cmocka_unit_test(digest_of_a_list_without_contents_stays),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,6 +7,9 @@
 #include "directory/listing.h"
 
 #include <sodium.h>
+#include <sqlite3.h>
+
+#define ID "0b3fd030637ec63bd6313b9915a1b02c9e8176ea69d1cfb0bb0fa830dbc6802f"
 
 struct fixture {
     char folder[UNIT_PATH_BYTES];
@@ -81,8 +84,15 @@ static size_t store(struct fixture *fixture, int64_t id, const char *name, const
 
 static bool describe(void *context, const struct index_file *file)
 {
-    buffer_printf(context, "%d %s %s|", (int)file->peer_id, file->name,
+    char id[CONTENT_ID_DIGITS + 1];
+
+    buffer_printf(context, "%d %s %s", (int)file->peer_id, file->name,
                   file->urls ? file->urls : "-");
+    if (file->content.size_bytes != FILE_SIZE_UNKNOWN)
+        buffer_printf(context, " %lld", (long long)file->content.size_bytes);
+    if (file->content.id)
+        buffer_printf(context, " %s", content_id_format(file->content.id, id));
+    buffer_append_char(context, '|');
     return true;
 }
 
@@ -126,6 +136,23 @@ static void a_list_replaces_the_last_one(void **state)
     check_all(fixture, "1 b -|1 c -|2 b -|");
     assert_int_equal(store(fixture, 1, "A", "[]"), 0);
     check_all(fixture, "2 b -|");
+}
+
+static void sizes_and_ids_come_back(void **state)
+{
+    struct fixture *fixture = *state;
+
+    store(fixture, 1, "A", "[{\"filename\":\"a\"},{\"filename\":\"b\",\"size\":0}]");
+    check_all(fixture, "1 a -|1 b - 0|");
+    assert_int_equal(store(fixture, 1, "A",
+                           "[{\"filename\":\"a\",\"size\":9007199254740992,\"content\":\"" ID
+                           "\"},{\"filename\":\"b\",\"size\":0}]"),
+                     0);
+    check_all(fixture, "1 a - 9007199254740992 " ID "|1 b - 0|");
+    check_search(fixture, "a", "1 a - 9007199254740992 " ID "|");
+    store(fixture, 1, "A", "[{\"filename\":\"a\",\"content\":\"" ID "\"},{\"filename\":\"b\"}]");
+    check_all(fixture, "1 a - " ID "|1 b -|");
+    check_search(fixture, "b", "1 b -|");
 }
 
 static void searches(void **state)
@@ -250,6 +277,116 @@ static void other_files_are_refused_unchanged(void **state)
     }
 }
 
+/* ---- versions ---- */
+
+/* As the first version made it. */
+static const char version_1[] =
+    "PRAGMA journal_mode=WAL; BEGIN;"
+    "CREATE TABLE peers(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, token TEXT NOT NULL,"
+    " seen_ms INTEGER NOT NULL, sequence INTEGER NOT NULL, urls TEXT NOT NULL DEFAULT '[]',"
+    " digest BLOB);"
+    "CREATE TABLE files(name TEXT NOT NULL, peer_id INTEGER NOT NULL, urls TEXT,"
+    " PRIMARY KEY(name, peer_id)) WITHOUT ROWID;"
+    "CREATE INDEX files_by_peer ON files(peer_id, name, urls);"
+    "CREATE TABLE state(key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;"
+    "PRAGMA application_id=1345474628; PRAGMA user_version=1;"
+    "INSERT INTO peers VALUES(1, 'A', 'token', 100, 1, '[\"h:1\"]', zeroblob(32));"
+    "INSERT INTO files VALUES('a', 1, NULL), ('b', 1, '[\"h:2\"]'), ('a', 2, NULL);"
+    "COMMIT;";
+
+static void run_sql(const char *path, const char *sql)
+{
+    sqlite3 *database = NULL;
+
+    assert_int_equal(sqlite3_open(path, &database), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(database, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(database);
+}
+
+static int read_number(const char *path, const char *sql)
+{
+    sqlite3 *database = NULL;
+    sqlite3_stmt *statement = NULL;
+
+    assert_int_equal(sqlite3_open(path, &database), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(database, sql, -1, &statement, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+    int number = sqlite3_column_int(statement, 0);
+    sqlite3_finalize(statement);
+    sqlite3_close(database);
+    return number;
+}
+
+/* Instead of the fixture's new database, one that the statements make. */
+static void start_with(struct fixture *fixture, const char *sql, const char *more)
+{
+    index_reader_close(fixture->reader);
+    index_close(fixture->index);
+    fixture->reader = NULL;
+    fixture->index = NULL;
+    unit_path(fixture->folder, "old.db", fixture->path);
+    run_sql(fixture->path, sql);
+    run_sql(fixture->path, more);
+}
+
+static void a_database_of_version_1_is_brought_up_to_date(void **state)
+{
+    struct fixture *fixture = *state;
+    struct loaded loaded = {0};
+
+    start_with(fixture, version_1, "");
+    for (int i = 0; i < 2; i++) { /* the second time nothing is left to do */
+        index_close(fixture->index);
+        assert_int_equal(index_open(fixture->path, &fixture->index, NULL), ERROR_NONE);
+        assert_int_equal(read_number(fixture->path, "PRAGMA user_version"), 2);
+    }
+    assert_int_equal(index_reader_open(fixture->path, &fixture->reader, NULL), ERROR_NONE);
+    check_all(fixture, "1 a -|1 b [\"h:2\"]|2 a -|");
+    check_search(fixture, "a", "1 a -|2 a -|");
+    assert_int_equal(index_load_peers(fixture->index, take_peer, &loaded, NULL), ERROR_NONE);
+    assert_string_equal(loaded.record.urls, "[\"h:1\"]");
+    assert_true(loaded.record.has_digest);
+    registry_record_done(&loaded.record);
+    assert_int_equal(store(fixture, 1, "A",
+                           "[{\"filename\":\"a\",\"size\":7,\"content\":\"" ID
+                           "\"},{\"filename\":\"b\"}]"),
+                     0);
+    check_all(fixture, "1 a - 7 " ID "|1 b -|2 a -|");
+}
+
+static void a_migration_that_fails_changes_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+
+    /* The second ALTER fails, after the first one has worked. */
+    start_with(fixture, version_1, "ALTER TABLE files ADD COLUMN content BLOB;");
+    assert_int_not_equal(index_open(fixture->path, &fixture->index, NULL), ERROR_NONE);
+    assert_null(fixture->index);
+    assert_int_equal(read_number(fixture->path, "PRAGMA user_version"), 1);
+    assert_int_equal(read_number(fixture->path, "SELECT count(*) FROM pragma_table_info('files')"),
+                     4);
+    assert_int_equal(read_number(fixture->path, "SELECT count(*) FROM files"), 3);
+}
+
+static void other_versions_are_refused_unchanged(void **state)
+{
+    static const int rows[] = {-1, 0, 3, 99};
+    struct fixture *fixture = *state;
+
+    start_with(fixture, version_1, "");
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct error error = {0};
+        char sql[64];
+        char expected[64];
+        snprintf(sql, sizeof sql, "PRAGMA user_version=%d", rows[i]);
+        snprintf(expected, sizeof expected, "has version %d, this program knows 1 to 2", rows[i]);
+        run_sql(fixture->path, sql);
+        check_row(i, index_open(fixture->path, &fixture->index, &error) == ERROR_INVALID);
+        check_row(i, strstr(error.text, expected) != NULL);
+        check_row(i, read_number(fixture->path, "PRAGMA user_version") == rows[i]);
+    }
+}
+
 /* ---- the writer ---- */
 
 struct counted_job {
@@ -350,12 +487,16 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         test(a_list_replaces_the_last_one),
+        test(sizes_and_ids_come_back),
         test(searches),
         test(pages_of_the_list),
         test(a_rollback_leaves_nothing),
         test(what_is_stored_is_loaded),
         test(a_second_directory_is_kept_away),
         test(other_files_are_refused_unchanged),
+        test(a_database_of_version_1_is_brought_up_to_date),
+        test(a_migration_that_fails_changes_nothing),
+        test(other_versions_are_refused_unchanged),
         test(jobs_are_committed_in_order),
         cmocka_unit_test(cursors_come_back),
         cmocka_unit_test(foreign_cursors_are_refused),

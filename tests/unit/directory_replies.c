@@ -14,6 +14,7 @@ static void check(struct http_reply *reply, unsigned status, const char *body)
 static void golden_replies(void **state)
 {
     static const char *const names[] = {"username", "password"};
+    static const struct file_content unknown = {.size_bytes = FILE_SIZE_UNKNOWN};
     struct http_reply reply;
     struct json_writer json;
 
@@ -36,8 +37,8 @@ static void golden_replies(void **state)
     reply_login(&reply, "abc", 2);
     check(&reply, 200, "{\"status\":\"OK\",\"token\":\"abc\",\"expiry_s\":2,\"heartbeat_s\":1}");
     reply_search_begin(&reply, &json, "ñ \"x\".txt");
-    reply_search_add(&json, "Peer1", "[]");
-    reply_search_add(&json, "Peer2", "[\"1.2.3.4:8002\"]");
+    reply_search_add(&json, "Peer1", "[]", &unknown);
+    reply_search_add(&json, "Peer2", "[\"1.2.3.4:8002\"]", &unknown);
     reply_search_end(&json);
     check(&reply, 200,
           "{\"archivo\":\"ñ \\\"x\\\".txt\",\"disponible_en\":[{\"peer\":\"Peer1\",\"url\":[]},"
@@ -57,12 +58,43 @@ static void golden_replies(void **state)
     reply_begin(&reply, 200);
     json_writer_init(&json, &reply.body);
     reply_files_begin(&json);
-    reply_files_add(&json, "Peer1", "a.txt", "[]");
-    reply_files_add(&json, "Peer2", "b.txt", "[\"h:1\"]");
+    reply_files_add(&json, "Peer1", "a.txt", "[]", &unknown);
+    reply_files_add(&json, "Peer2", "b.txt", "[\"h:1\"]", &unknown);
     reply_files_end(&json, NULL);
     check(&reply, 200,
           "{\"archivos\":[{\"peer\":\"Peer1\",\"filename\":\"a.txt\",\"url\":[]},"
           "{\"peer\":\"Peer2\",\"filename\":\"b.txt\",\"url\":[\"h:1\"]}]}");
+}
+
+#define ID "0b3fd030637ec63bd6313b9915a1b02c9e8176ea69d1cfb0bb0fa830dbc6802f"
+
+static void what_is_known_of_contents(void **state)
+{
+    struct content_id id;
+    struct file_content rows[] = {
+        {FILE_SIZE_UNKNOWN, NULL}, {0, NULL}, {FILE_SIZE_UNKNOWN, &id}, {3670016, &id}};
+    struct http_reply reply;
+    struct json_writer json;
+
+    (void)state;
+    assert_true(content_id_parse(ID, &id));
+    reply_search_begin(&reply, &json, "F");
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++)
+        reply_search_add(&json, "P", "[]", &rows[i]);
+    reply_search_end(&json);
+    check(&reply, 200,
+          "{\"archivo\":\"F\",\"disponible_en\":[{\"peer\":\"P\",\"url\":[]},"
+          "{\"peer\":\"P\",\"url\":[],\"size\":0},"
+          "{\"peer\":\"P\",\"url\":[],\"content\":\"" ID "\"},"
+          "{\"peer\":\"P\",\"url\":[],\"size\":3670016,\"content\":\"" ID "\"}]}");
+    reply_begin(&reply, 200);
+    json_writer_init(&json, &reply.body);
+    reply_files_begin(&json);
+    reply_files_add(&json, "P", "F", "[]", &rows[3]);
+    reply_files_end(&json, NULL);
+    check(&reply, 200,
+          "{\"archivos\":[{\"peer\":\"P\",\"filename\":\"F\",\"url\":[],\"size\":3670016,"
+          "\"content\":\"" ID "\"}]}");
 }
 
 static void every_failure_has_a_status(void **state)
@@ -91,6 +123,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(golden_replies),
+        cmocka_unit_test(what_is_known_of_contents),
         cmocka_unit_test(every_failure_has_a_status),
     };
 
