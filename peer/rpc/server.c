@@ -19,7 +19,9 @@
 /* Calls that may be taken in while no worker is free to ask for more. */
 #define REQUESTS_OPEN 16
 
-#define EXTRA_WORKERS 2 /* beside one a core: some wait for a disk */
+/* Beside one a core: workers that wait for a disk (uploads faster than it, files that are not in
+ * memory) must leave some for everybody else. An idle one costs a few pages. */
+#define EXTRA_WORKERS 6
 
 struct rpc_server {
     struct call_engine engine;

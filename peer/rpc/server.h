@@ -82,7 +82,7 @@ struct rpc_server_options {
     const char *address;
     const struct rpc_service *services;
     size_t service_count;
-    unsigned workers; /* threads; 0: as many as the machine has cores, and two */
+    unsigned workers; /* threads; 0: as many as the machine has cores, and a few */
 };
 
 /* Listens and serves at once. Options are borrowed for the call only, the tables for ever.

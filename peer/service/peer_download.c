@@ -43,16 +43,27 @@ enum error_code peer_download_message(void *state, const struct rpc_request *req
     return code;
 }
 
+/* As many bytes as one of so many streams may have in a message. */
+static size_t chunk_bytes(const struct peer_service *service)
+{
+    size_t streams = (size_t)peer_service_streams(service); /* ours is one of them */
+    size_t share = PEER_CHUNK_SUM_BYTES / streams;
+
+    if (share > PEER_CHUNK_MAX_BYTES)
+        return PEER_CHUNK_MAX_BYTES;
+    return share < PEER_CHUNK_MIN_BYTES ? PEER_CHUNK_MIN_BYTES : share;
+}
+
 /* At the end the reader is asked once more: it says whether the file is still the same one. */
 static enum error_code read_chunk(struct download *download, void **data, size_t *got,
                                   struct error *error)
 {
-    size_t capacity = download->left_bytes < (int64_t)PEER_CHUNK_BYTES
-                          ? (size_t)download->left_bytes
-                          : PEER_CHUNK_BYTES;
+    size_t capacity = chunk_bytes(download->service);
     auto_free void *memory = NULL;
     enum error_code code;
 
+    if (download->left_bytes < (int64_t)capacity)
+        capacity = (size_t)download->left_bytes;
     memory = malloc(capacity ? capacity : 1);
     if (!memory)
         return error_set(error, ERROR_BUSY, "No hay memoria para leer el archivo");

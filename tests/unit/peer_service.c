@@ -170,10 +170,10 @@ static void downloads_files_of_every_size(void **state)
 {
     static const size_t sizes[] = {0,
                                    1,
-                                   PEER_CHUNK_BYTES - 1,
-                                   PEER_CHUNK_BYTES,
-                                   PEER_CHUNK_BYTES + 1,
-                                   5 * PEER_CHUNK_BYTES + 77};
+                                   PEER_CHUNK_MAX_BYTES - 1,
+                                   PEER_CHUNK_MAX_BYTES,
+                                   PEER_CHUNK_MAX_BYTES + 1,
+                                   5 * PEER_CHUNK_MAX_BYTES + 77};
     struct world *world = *state;
 
     for (size_t row = 0; row < ARRAY_LENGTH(sizes); row++) {
@@ -188,7 +188,7 @@ static void downloads_files_of_every_size(void **state)
         check_row(row, down.length == sizes[row]);
         check_row(row, sizes[row] == 0 || memcmp(down.bytes, bytes, sizes[row]) == 0);
         check_row(row, (size_t)down.total_bytes == sizes[row]);
-        check_row(row, down.largest <= PEER_CHUNK_BYTES);
+        check_row(row, down.largest <= PEER_CHUNK_MAX_BYTES);
         free(down.bytes);
         free(bytes);
     }
@@ -243,7 +243,7 @@ static void refuses_bad_names(void **state)
 /* A file that shrinks, grows or is replaced while it is sent must end in an error. */
 static void notices_a_change(void **state)
 {
-    const size_t size = 64 * PEER_CHUNK_BYTES; /* more than the buffers on the way hold */
+    const size_t size = 32 * PEER_CHUNK_MAX_BYTES; /* more than the buffers on the way hold */
     struct world *world = *state;
     char path[UNIT_PATH_BYTES];
     struct rpc_client_call *call;
