@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/text.h"
+#include "peer/catalogue/catalogue.h"
 #include "peer/daemon_lock.h"
 #include "peer/downloads/downloads.h"
 #include "peer/network/heartbeat.h"
@@ -17,6 +18,7 @@
 #include "peer/version.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -43,11 +45,12 @@ struct daemon {
     /* In the order in which they are made. */
     struct daemon_lock lock;
     struct share *share;
+    struct catalogue *catalogue;
     struct peer_service *service;
     struct health_service *health;
     struct reflection_service *reflection;
     struct rpc_server *server;
-    struct heartbeat *heartbeat; /* NULL without auth_enabled */
+    _Atomic(struct heartbeat *) heartbeat; /* NULL without auth_enabled, and before it is made */
     struct watch *watch;
     struct address *fallbacks;
     struct source_finder finder;
@@ -75,9 +78,30 @@ static enum error_code open_share(struct daemon *daemon, struct error *error)
     return ERROR_NONE;
 }
 
+/* On the catalogue's thread, which begins before the heartbeat does; then the first login sends
+ * what is known. */
+static void ids_known(void *context)
+{
+    struct daemon *daemon = context;
+    struct heartbeat *heartbeat = atomic_load(&daemon->heartbeat);
+
+    if (heartbeat)
+        heartbeat_share_changed(heartbeat);
+}
+
+static enum error_code start_catalogue(struct daemon *daemon, struct error *error)
+{
+    auto_free char *path = memory_format("%s/catalogue.db", daemon->settings->state_directory);
+    struct catalogue_options options = {
+        .share = daemon->share, .path = path, .known = ids_known, .context = daemon};
+
+    return catalogue_start(&options, &daemon->catalogue, error);
+}
+
 static enum error_code make_services(struct daemon *daemon, struct error *error)
 {
-    enum error_code code = peer_service_new(daemon->share, &daemon->service, error);
+    enum error_code code =
+        peer_service_new(daemon->share, daemon->catalogue, &daemon->service, error);
 
     daemon->health = health_service_new();
     return code ? code : reflection_service_new(&daemon->reflection, error);
@@ -114,8 +138,12 @@ static enum error_code start_heartbeat(struct daemon *daemon, struct error *erro
                                         .username = settings->peer_name,
                                         .password = settings->password,
                                         .advertise = daemon->advertise,
-                                        .share = daemon->share};
-    return heartbeat_start(&options, &daemon->heartbeat, error);
+                                        .share = daemon->share,
+                                        .catalogue = daemon->catalogue};
+    struct heartbeat *heartbeat = NULL;
+    enum error_code code = heartbeat_start(&options, &heartbeat, error);
+    atomic_store(&daemon->heartbeat, heartbeat);
+    return code;
 }
 
 /* On the watch's thread. */
@@ -123,8 +151,8 @@ static void share_changed(void *context)
 {
     struct daemon *daemon = context;
 
-    if (daemon->heartbeat)
-        heartbeat_share_changed(daemon->heartbeat);
+    catalogue_share_changed(daemon->catalogue);
+    ids_known(daemon);
 }
 
 static enum error_code start_watch(struct daemon *daemon, struct error *error)
@@ -208,8 +236,8 @@ enum error_code daemon_start(const struct settings *settings, struct daemon **da
                              struct error *error)
 {
     static enum error_code (*const steps[])(struct daemon *, struct error *) = {
-        open_share,  make_services,   start_server, start_heartbeat,
-        start_watch, start_downloads, start_control};
+        open_share,      start_catalogue, make_services,   start_server,
+        start_heartbeat, start_watch,     start_downloads, start_control};
     struct daemon *made = memory_new(1, sizeof *made);
     enum error_code code;
 
@@ -244,6 +272,7 @@ void daemon_stop(struct daemon *daemon)
     downloads_free(daemon->downloads);
     free(daemon->fallbacks);
     watch_stop(daemon->watch);
+    catalogue_stop(daemon->catalogue); /* it tells the heartbeat; the server asks it to the end */
     heartbeat_stop(daemon->heartbeat);
     if (daemon->health)
         health_service_stop(daemon->health);
@@ -253,6 +282,7 @@ void daemon_stop(struct daemon *daemon)
     reflection_service_free(daemon->reflection);
     health_service_free(daemon->health);
     peer_service_free(daemon->service);
+    catalogue_free(daemon->catalogue);
     share_close(daemon->share);
     daemon_lock_release(&daemon->lock);
     free(daemon);

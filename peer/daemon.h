@@ -5,6 +5,12 @@
  * | -------------- | -------- | ----------------------------- | ----------------------- |
  * | main           | 1        | the daemon, the signals       | is the last             |
  * | watch          | 1        | inotify                       | watch_stop              |
+ * | catalogue      | 1        | what is known of the content  | catalogue_stop          |
+ * |                |          | of the shared files           |                         |
+ * | hashing        | cores,   | reading and hashing, with     | catalogue_stop          |
+ * |                | only for | idle priority                 |                         |
+ * |                | new      |                               |                         |
+ * |                | files    |                               |                         |
  * | heartbeat      | 1        | an HTTP connection            | heartbeat_stop          |
  * | rpc workers    | cores, 2 | the calls of other peers      | rpc_server_free         |
  * |                | or more  |                               |                         |

@@ -3,6 +3,7 @@
 #include "common/signals.h"
 #include "peer/daemon.h"
 #include "peer/settings.h"
+#include "peer/startup_pages.h"
 #include "peer/terminal/commands.h"
 #include "peer/version.h"
 
@@ -84,6 +85,7 @@ static int run_daemon(const char *config)
     log_set_level(settings.log_level);
     if (daemon_start(&settings, &daemon, &error))
         return fail(error.text);
+    startup_pages_release();
     serve_until_signal(daemon, &settings);
     daemon_stop(daemon);
     return EXIT_DONE;

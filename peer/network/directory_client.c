@@ -224,18 +224,20 @@ static enum error_code login_in_mode(struct directory_client *client,
                                      struct directory_session *session, bool *other_way,
                                      struct error *error)
 {
+    struct directory_login told = *login;
     size_t url_bytes = strlen(client->login_url) + 1;
     size_t max_bytes = client->query_mode ? REFERENCE_URL_MAX_BYTES - url_bytes : REQUEST_MAX_BYTES;
     size_t count = login->files ? login->files->count : 0;
     size_t next = 0;
 
+    told.names_only = login->names_only || client->query_mode;
     do {
         auto_buffer fields;
         long status;
         buffer_init(&fields, REQUEST_MAX_BYTES);
         directory_append_user(&fields, login);
         if (login->files)
-            next = directory_append_index(&fields, login, next, max_bytes);
+            next = directory_append_index(&fields, &told, next, max_bytes);
         enum error_code code = post_fields(client, &fields, &status, error);
         *other_way = !code && status == 422 && !client->query_mode;
         if (*other_way)

@@ -15,6 +15,7 @@
 #pragma once
 
 #include "common/address.h"
+#include "common/content.h"
 #include "common/error.h"
 #include "common/stop_event.h"
 #include "peer/share/share.h"
@@ -45,6 +46,8 @@ struct directory_login {
     const char *password;
     const char *advertise;          /* "host:port" that goes into every url list */
     const struct share_list *files; /* NULL: no index, a plain heartbeat */
+    bool names_only; /* sizes and ids stay out: for the reference's directory, which would pay for
+                      * them with the length of its URL. directory_login sees to it */
 };
 
 struct directory_session {
@@ -65,6 +68,9 @@ struct directory_source {
     char *peer;                /* name as the directory gave it, well-formed UTF-8 */
     struct address *addresses; /* may be none */
     size_t address_count;
+    int64_t size_bytes; /* -1: not told */
+    bool has_content;
+    struct content_id content;
 };
 
 struct directory_sources {

@@ -62,6 +62,16 @@ static void add_addresses(const struct json *urls, struct directory_source *sour
     }
 }
 
+/* What was told of the file; nonsense counts as nothing. */
+static void add_content(const struct json *item, struct directory_source *source)
+{
+    const char *content = json_string(json_find(item, "content"));
+
+    if (!json_integer(json_find(item, "size"), &source->size_bytes) || source->size_bytes < 0)
+        source->size_bytes = -1;
+    source->has_content = content && content_id_parse(content, &source->content);
+}
+
 enum error_code directory_parse_search(const char *text, size_t length,
                                        struct directory_sources *sources, struct error *error)
 {
@@ -81,6 +91,7 @@ enum error_code directory_parse_search(const char *text, size_t length,
         struct directory_source *source = &sources->items[sources->count++];
         source->peer = memory_copy_string(peer);
         add_addresses(json_find(item, "url"), source);
+        add_content(item, source);
     }
     return ERROR_NONE;
 }

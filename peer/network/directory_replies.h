@@ -17,8 +17,9 @@ MUST_CHECK enum error_code directory_parse_login(const char *text, size_t length
                                                  struct directory_session *session,
                                                  struct error *error);
 
-/* {"archivo":F,"disponible_en":[{"peer":P,"url":[...]}, ...]}. Entries and addresses that are
- * malformed are left out. *sources is owned by the caller. ERROR_CORRUPT: no such thing. */
+/* {"archivo":F,"disponible_en":[{"peer":P,"url":[...]}, ...]}, each perhaps with "size" and
+ * "content". Entries and parts of them that are malformed are left out. *sources is owned by the
+ * caller. ERROR_CORRUPT: no such thing. */
 MUST_CHECK enum error_code directory_parse_search(const char *text, size_t length,
                                                   struct directory_sources *sources,
                                                   struct error *error);

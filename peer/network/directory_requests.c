@@ -35,8 +35,18 @@ void directory_append_user(struct buffer *out, const struct directory_login *log
     directory_encode(out, login->password);
 }
 
-/* {"filename":NAME,"url":[ADDRESS]}, encoded. */
-static void format_entry(struct buffer *entry, const struct file_name *name, const char *address)
+static void write_content(struct json_writer *json, const struct share_file *file)
+{
+    char text[CONTENT_ID_DIGITS + 1];
+
+    json_write_integer(json, "size", file->size_bytes);
+    if (file->has_content)
+        json_write_string(json, "content", content_id_format(&file->content, text));
+}
+
+/* {"filename":NAME,"url":[ADDRESS],"size":BYTES,"content":ID}, encoded. */
+static void format_entry(struct buffer *entry, const struct directory_login *login,
+                         const struct share_file *file)
 {
     auto_buffer raw;
     struct json_writer json;
@@ -44,10 +54,12 @@ static void format_entry(struct buffer *entry, const struct file_name *name, con
     buffer_init(&raw, ENTRY_MAX_BYTES);
     json_writer_init(&json, &raw);
     json_begin_object(&json, NULL);
-    json_write_string(&json, "filename", name->text);
+    json_write_string(&json, "filename", file->name.text);
     json_begin_array(&json, "url");
-    json_write_string(&json, NULL, address);
+    json_write_string(&json, NULL, login->advertise);
     json_end_array(&json);
+    if (!login->names_only)
+        write_content(&json, file);
     json_end_object(&json);
     buffer_clear(entry);
     directory_encode(entry, raw.data);
@@ -65,7 +77,7 @@ size_t directory_append_index(struct buffer *out, const struct directory_login *
     buffer_init(&entry, (size_t)3 * ENTRY_MAX_BYTES);
     buffer_append_string(out, "&files_index=%5B");
     for (; next < files->count && !out->failed; next++) {
-        format_entry(&entry, &files->files[next].name, login->advertise);
+        format_entry(&entry, login, &files->files[next]);
         size_t added = entry.length + strlen(comma) + strlen(end);
         if (next > first && out->length + added > max_bytes)
             break;

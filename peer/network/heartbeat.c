@@ -26,6 +26,7 @@ struct heartbeat {
     char *password;
     char *advertise;
     struct share *share;
+    struct catalogue *catalogue; /* may be NULL */
     struct stop_event *stop;
     int wake;                  /* eventfd: the share has changed */
     atomic_bool share_changed; /* set before wake */
@@ -35,7 +36,8 @@ struct heartbeat {
     /* From here on: the heartbeat's thread alone. */
     struct directory_client *client;
     struct heartbeat_rules rules;
-    uint64_t names;      /* hash of the names that the directory was last told */
+    bool names_only;     /* the directory keeps no ids: the reference's */
+    uint64_t told;       /* hash of what the directory was last told of the files */
     bool listing_failed; /* and that was said */
     int64_t last_ms;     /* end of the last login */
     uint32_t random;     /* a new one for each wait */
@@ -61,17 +63,20 @@ static bool list_share(struct heartbeat *heartbeat, struct share_list *list)
     if (code && !heartbeat->listing_failed)
         log_line(LOG_WARNING, MODULE, "%s: %s", share_path(heartbeat->share), error.text);
     heartbeat->listing_failed = code != ERROR_NONE;
+    if (heartbeat->catalogue && !heartbeat->names_only)
+        catalogue_fill_list(heartbeat->catalogue, list);
     return code == ERROR_NONE || code == ERROR_NOT_FOUND;
 }
 
-/* The directory keeps names: a file that only grew is no news to it. */
+/* The directory keeps names and ids: a file that only grew is no news to it until its new content
+ * is known. */
 static void compare_share(struct heartbeat *heartbeat)
 {
     struct share_list list;
 
     if (!atomic_exchange(&heartbeat->share_changed, false) || heartbeat->rules.wants_index)
         return;
-    if (list_share(heartbeat, &list) && share_list_hash(&list, true) != heartbeat->names)
+    if (list_share(heartbeat, &list) && share_list_hash(&list, true) != heartbeat->told)
         heartbeat_rules_changed(&heartbeat->rules);
     share_list_done(&list);
 }
@@ -118,6 +123,16 @@ static void tell(const struct heartbeat *heartbeat, enum heartbeat_news news,
     }
 }
 
+/* What the directory has now. The reference's has taken names only, whatever was in the list. */
+static void note_told(struct heartbeat *heartbeat, struct share_list *list,
+                      const struct directory_session *session)
+{
+    heartbeat->names_only = session && !session->tells_expiry;
+    for (size_t i = 0; i < list->count && heartbeat->names_only; i++)
+        list->files[i].has_content = false;
+    heartbeat->told = share_list_hash(list, true);
+}
+
 static void log_in(struct heartbeat *heartbeat)
 {
     struct heartbeat_attempt attempt = {.start_ms = clock_boot_ms()};
@@ -135,7 +150,7 @@ static void log_in(struct heartbeat *heartbeat)
     enum error_code code = directory_login(heartbeat->client, &login, &session, &error);
     heartbeat->last_ms = attempt.end_ms = clock_boot_ms();
     if (attempt.with_index) {
-        heartbeat->names = share_list_hash(&list, true);
+        note_told(heartbeat, &list, code ? NULL : &session);
         log_line(LOG_DEBUG, MODULE, "sent the names of %zu files: %s", list.count,
                  code ? error.text : "taken");
     }
@@ -206,6 +221,7 @@ enum error_code heartbeat_start(const struct heartbeat_options *options,
     made->password = memory_copy_string(options->password);
     made->advertise = memory_copy_string(options->advertise);
     made->share = options->share;
+    made->catalogue = options->catalogue;
     made->stop = stop_event_new();
     made->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     pthread_mutex_init(&made->lock, NULL);

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "common/error.h"
+#include "peer/catalogue/catalogue.h"
 #include "peer/share/share.h"
 
 #include <stdbool.h>
@@ -19,8 +20,9 @@ struct heartbeat_options {
     const char *login_url; /* all strings are copied */
     const char *username;
     const char *password;
-    const char *advertise; /* "host:port" of our gRPC server */
-    struct share *share;   /* borrowed until heartbeat_stop */
+    const char *advertise;       /* "host:port" of our gRPC server */
+    struct share *share;         /* borrowed until heartbeat_stop */
+    struct catalogue *catalogue; /* likewise; NULL: files go without ids */
 };
 
 /* Starts with a login at once. *heartbeat is owned by the caller. ERROR_IO: no thread. */
@@ -28,7 +30,8 @@ MUST_CHECK enum error_code heartbeat_start(const struct heartbeat_options *optio
                                            struct heartbeat **heartbeat, struct error *error);
 void heartbeat_stop(struct heartbeat *heartbeat); /* joins and frees; NULL is fine */
 
-/* The shared folder has changed. Any thread; does not block. */
+/* The shared folder has changed, or ids of its files have become known. Any thread; does not block.
+ */
 void heartbeat_share_changed(struct heartbeat *heartbeat);
 
 struct heartbeat_status {

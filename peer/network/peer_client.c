@@ -91,6 +91,9 @@ static void take_list(const Peer__ListFilesResponse *response, struct peer_files
     for (size_t i = 0; i < response->n_files; i++) {
         files->items[i].name = take_name(&response->files[i]->filename);
         files->items[i].size_bytes = response->files[i]->size_bytes;
+        files->items[i].has_content =
+            content_id_from_bytes(response->files[i]->content_id.data,
+                                  response->files[i]->content_id.len, &files->items[i].content);
     }
 }
 
@@ -123,6 +126,116 @@ enum error_code peer_list_files(const struct address *address, struct interrupt 
         protobuf_c_message_free_unpacked(message, NULL);
     }
     session_close(&session);
+    return code;
+}
+
+static enum error_code bad_manifest(struct error *error)
+{
+    return error_set(error, ERROR_CORRUPT, "las sumas que envió el otro peer no se entienden");
+}
+
+/* Of the first message: which content, and how large. */
+static enum error_code begin_manifest(const Peer__ManifestPart *part, struct manifest *manifest,
+                                      struct error *error)
+{
+    struct content_id id;
+
+    if (!content_id_from_bytes(part->content_id.data, part->content_id.len, &id) ||
+        manifest_init(manifest, part->size_bytes, NULL) != ERROR_NONE)
+        return bad_manifest(error);
+    manifest->id = id;
+    return ERROR_NONE;
+}
+
+static enum error_code take_hashes(const Peer__ManifestPart *part, struct manifest *manifest,
+                                   size_t *count, struct error *error)
+{
+    size_t more = part->piece_hashes.len / HASH_BYTES;
+
+    if (part->piece_hashes.len % HASH_BYTES != 0 || more > manifest->piece_count - *count)
+        return bad_manifest(error);
+    if (more > 0)
+        memcpy(manifest->hashes[*count], part->piece_hashes.data, part->piece_hashes.len);
+    *count += more;
+    return ERROR_NONE;
+}
+
+/* All the messages. One that brings nothing would let the other side go on for ever. */
+static enum error_code receive_manifest(struct rpc_client_call *call, struct manifest *manifest,
+                                        struct error *error)
+{
+    enum error_code code = ERROR_NONE;
+    bool begun = false;
+    size_t count = 0;
+
+    for (;;) {
+        struct rpc_response response;
+        ProtobufCMessage *message = NULL;
+        bool end = false;
+        code = rpc_client_receive(call, &response, &end, error);
+        if (code != ERROR_NONE || end)
+            break;
+        code = rpc_response_unpack(&response, &peer__manifest_part__descriptor, &message, error);
+        if (code != ERROR_NONE)
+            return code;
+        const Peer__ManifestPart *part = (const Peer__ManifestPart *)message;
+        if (begun && part->piece_hashes.len == 0)
+            code = bad_manifest(error);
+        if (code == ERROR_NONE && !begun)
+            code = begin_manifest(part, manifest, error);
+        if (code == ERROR_NONE)
+            code = take_hashes(part, manifest, &count, error);
+        begun = true;
+        protobuf_c_message_free_unpacked(message, NULL);
+        if (code != ERROR_NONE)
+            return code;
+    }
+    if (code == ERROR_NONE && (!begun || count != manifest->piece_count))
+        code = bad_manifest(error);
+    return code;
+}
+
+static enum error_code ask_manifest(const struct peer_manifest_request *request,
+                                    struct rpc_client_call *call, struct manifest *manifest,
+                                    struct error *error)
+{
+    Peer__ManifestRequest message = PEER__MANIFEST_REQUEST__INIT;
+    struct file_name name = *request->name;
+    struct content_id wanted = {.bytes = {0}};
+    bool ended = false;
+
+    message.filename =
+        (ProtobufCBinaryData){.data = (uint8_t *)name.text, .len = strlen(name.text)};
+    if (request->content) {
+        wanted = *request->content;
+        message.content_id =
+            (ProtobufCBinaryData){.data = wanted.bytes, .len = sizeof wanted.bytes};
+    }
+    enum error_code code = rpc_client_send(call, &message.base, NULL, 0, &ended, error);
+    if (code == ERROR_NONE)
+        code = rpc_client_send_end(call, error);
+    if (code == ERROR_NONE)
+        code = receive_manifest(call, manifest, error);
+    if (code == ERROR_NONE)
+        code = manifest_check(manifest, error);
+    if (code == ERROR_NONE && request->content && !content_id_equal(&manifest->id, &wanted))
+        code = error_set(error, ERROR_CHANGED, "el otro peer envió las sumas de otro contenido");
+    return code;
+}
+
+enum error_code peer_get_manifest(const struct peer_manifest_request *request,
+                                  struct manifest *manifest, struct error *error)
+{
+    struct session session;
+
+    *manifest = (struct manifest){0};
+    enum error_code code = session_open(&session, request->address, "/peer.PeerService/GetManifest",
+                                        request->interrupt, error);
+    if (code == ERROR_NONE)
+        code = ask_manifest(request, session.call, manifest, error);
+    session_close(&session);
+    if (code != ERROR_NONE)
+        manifest_done(manifest);
     return code;
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "common/address.h"
+#include "common/content.h"
 #include "common/error.h"
 #include "common/file_name.h"
 #include "peer/network/interrupt.h"
@@ -18,6 +19,8 @@
 struct peer_file {
     char *name; /* as the other side gave it; made harmless (text_clean) where it is no good name */
     int64_t size_bytes;
+    bool has_content;
+    struct content_id content;
 };
 
 struct peer_files {
@@ -31,6 +34,21 @@ MUST_CHECK enum error_code peer_list_files(const struct address *address,
                                            struct interrupt *interrupt, struct peer_files *files,
                                            struct error *error);
 void peer_files_done(struct peer_files *files);
+
+struct peer_manifest_request {
+    const struct address *address;
+    const struct file_name *name;
+    const struct content_id *content; /* the one that is wanted; NULL: whichever it is */
+    struct interrupt *interrupt;
+};
+
+/* The hashes of a file's pieces, checked to belong to the id that comes with them (and that was
+ * wanted). *manifest is owned by the caller (manifest_done), empty after an error.
+ * ERROR_UNSUPPORTED: a peer that knows no hashes, the reference's for one; ERROR_BUSY: it does not
+ * know them yet; ERROR_NOT_FOUND; ERROR_CHANGED: it has other content; ERROR_CORRUPT: what came is
+ * no such thing; or as peer_list_files. */
+MUST_CHECK enum error_code peer_get_manifest(const struct peer_manifest_request *request,
+                                             struct manifest *manifest, struct error *error);
 
 struct peer_upload {
     const struct address *address;

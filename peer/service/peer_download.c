@@ -1,4 +1,4 @@
-/* DownloadFile: a file's bytes in order, one message at a time. */
+/* DownloadFile: the bytes of a file or of a part of it, in order, one message at a time. */
 #include "common/memory.h"
 #include "peer/service/peer_service_private.h"
 #include "proto/peer.pb-c.h"
@@ -8,6 +8,7 @@
 struct download {
     struct peer_service *service;
     struct share_reader *reader;
+    int64_t offset; /* where the part begins */
     int64_t left_bytes;
     bool begun; /* the first message, with the size, is out */
 };
@@ -22,13 +23,49 @@ void *peer_download_open(void *service, struct rpc_call *call)
     return download;
 }
 
+/* Whether the file that is open is the content that was asked for. The one under that name may be
+ * another one by now. */
+static enum error_code check_content(struct download *download, const struct content_id *wanted,
+                                     struct error *error)
+{
+    struct catalogue *catalogue = download->service->catalogue;
+    struct share_identity identity;
+    struct content_id id;
+
+    if (!catalogue)
+        return error_set(error, ERROR_UNSUPPORTED, "Este peer no calcula contenidos");
+    share_reader_identity(download->reader, &identity);
+    if (!catalogue_find_id(catalogue, &identity, &id)) {
+        catalogue_share_changed(catalogue);
+        return error_set(error, ERROR_BUSY, "El contenido del archivo todavía se está calculando");
+    }
+    return content_id_equal(&id, wanted) ? ERROR_NONE : peer_other_content(error);
+}
+
+static enum error_code limit(struct download *download, const Peer__DownloadRequest *request,
+                             struct error *error)
+{
+    int64_t size = share_reader_size(download->reader);
+
+    if (request->offset < 0 || request->length < 0 || request->offset > size)
+        return error_set(error, ERROR_INVALID, "El archivo no tiene esa parte");
+    download->offset = request->offset;
+    download->left_bytes = size - request->offset;
+    if (request->length > 0 && request->length < download->left_bytes)
+        download->left_bytes = request->length;
+    share_reader_limit(download->reader, download->offset, download->left_bytes);
+    return ERROR_NONE;
+}
+
 enum error_code peer_download_message(void *state, const struct rpc_request *request,
                                       struct error *error)
 {
     struct download *download = state;
     const Peer__DownloadRequest *message;
+    struct content_id wanted;
     struct file_name name;
     enum error_code code;
+    bool given;
 
     if (!request)
         return error_set(error, ERROR_INVALID, "Falta el mensaje de la petición");
@@ -37,10 +74,12 @@ enum error_code peer_download_message(void *state, const struct rpc_request *req
     code =
         file_name_parse((const char *)message->filename.data, message->filename.len, &name, error);
     if (!code)
-        code = share_reader_open(download->service->share, &name, &download->reader, error);
+        code = peer_wanted_content(&message->content_id, &given, &wanted, error);
     if (!code)
-        download->left_bytes = share_reader_size(download->reader);
-    return code;
+        code = share_reader_open(download->service->share, &name, &download->reader, error);
+    if (!code && given)
+        code = check_content(download, &wanted, error);
+    return code ? code : limit(download, message, error);
 }
 
 /* As many bytes as one of so many streams may have in a message. */
@@ -89,8 +128,10 @@ enum rpc_step peer_download_next(void *state, struct rpc_reply *reply, struct er
         return RPC_END;
     }
     chunk.data = (ProtobufCBinaryData){.data = data, .len = got};
-    if (!download->begun)
+    if (!download->begun) {
         chunk.total_bytes = share_reader_size(download->reader);
+        chunk.offset = download->offset;
+    }
     download->begun = true;
     return rpc_reply_pack_payload(reply, &chunk.base, data, got, error) ? RPC_END : RPC_SEND;
 }

@@ -13,6 +13,8 @@ static void fill(Peer__FileInfo *info, struct share_file *file)
     info->filename.data = (uint8_t *)file->name.text;
     info->filename.len = strlen(file->name.text);
     info->size_bytes = file->size_bytes;
+    if (file->has_content)
+        info->content_id = (ProtobufCBinaryData){.data = file->content.bytes, .len = HASH_BYTES};
 }
 
 static enum error_code pack_list(struct share_list *list, struct rpc_reply *reply,
@@ -40,6 +42,8 @@ static enum error_code list_files(void *context, const ProtobufCMessage *request
     enum error_code code = share_list_files(service->share, &list, error);
 
     (void)request;
+    if (!code && service->catalogue)
+        catalogue_fill_list(service->catalogue, &list);
     if (!code)
         code = pack_list(&list, reply, error);
     if (code == ERROR_TOO_LARGE)
@@ -61,6 +65,12 @@ static const struct rpc_method methods[] = {
      .message = peer_download_message,
      .next = peer_download_next,
      .close = peer_download_close},
+    {.path = "/peer.PeerService/GetManifest",
+     .request = &peer__manifest_request__descriptor,
+     .open = peer_manifest_open,
+     .message = peer_manifest_message,
+     .next = peer_manifest_next,
+     .close = peer_manifest_close},
     {.path = "/peer.PeerService/UploadFile",
      .raw = true,
      .open = peer_upload_open,
@@ -69,13 +79,14 @@ static const struct rpc_method methods[] = {
      .close = peer_upload_close},
 };
 
-enum error_code peer_service_new(struct share *share, struct peer_service **service_out,
-                                 struct error *error)
+enum error_code peer_service_new(struct share *share, struct catalogue *catalogue,
+                                 struct peer_service **service_out, struct error *error)
 {
     struct peer_service *service = memory_new(1, sizeof *service);
     enum error_code code;
 
     service->share = share;
+    service->catalogue = catalogue;
     service->rpc = (struct rpc_service){
         .methods = methods, .method_count = ARRAY_LENGTH(methods), .service = service};
     code = committer_start(&service->committer, error);

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "common/error.h"
+#include "peer/catalogue/catalogue.h"
 #include "peer/rpc/server.h"
 #include "peer/share/share.h"
 
@@ -26,10 +27,13 @@
 
 struct peer_service;
 
-/* The share is borrowed until peer_service_free. *service is owned by the caller. ERROR_IO: no
- * threads. */
-MUST_CHECK enum error_code peer_service_new(struct share *share, struct peer_service **service,
-                                            struct error *error);
+/* Hashes in one message of a manifest: 1 MiB. */
+#define PEER_MANIFEST_HASHES ((size_t)32 << 10)
+
+/* Share and catalogue are borrowed until peer_service_free. Without a catalogue (NULL) no ids are
+ * known, and none ever will be. *service is owned by the caller. ERROR_IO: no threads. */
+MUST_CHECK enum error_code peer_service_new(struct share *share, struct catalogue *catalogue,
+                                            struct peer_service **service, struct error *error);
 /* After the server that uses it is freed. Waits for a commit that runs. NULL is fine. */
 void peer_service_free(struct peer_service *service);
 

@@ -1,26 +1,40 @@
 /* What the sources of peer_service share. */
 #pragma once
 
+#include "common/content.h"
 #include "peer/rpc/server.h"
 #include "peer/service/committer.h"
 #include "peer/service/peer_service.h"
 #include "peer/share/share.h"
 
 #include <stdatomic.h>
+#include <stdbool.h>
 
 struct peer_service {
     struct share *share;
+    struct catalogue *catalogue; /* may be NULL */
     struct committer *committer;
     atomic_int_least64_t streams;
     struct rpc_service rpc;
 };
 
-/* The functions of the rows for DownloadFile and UploadFile (see struct rpc_method). */
+/* The functions of the rows for the streams (see struct rpc_method). */
 void *peer_download_open(void *service, struct rpc_call *call);
 enum error_code peer_download_message(void *state, const struct rpc_request *request,
                                       struct error *error);
 enum rpc_step peer_download_next(void *state, struct rpc_reply *reply, struct error *error);
 void peer_download_close(void *state);
+
+void *peer_manifest_open(void *service, struct rpc_call *call);
+enum error_code peer_manifest_message(void *state, const struct rpc_request *request,
+                                      struct error *error);
+enum rpc_step peer_manifest_next(void *state, struct rpc_reply *reply, struct error *error);
+void peer_manifest_close(void *state);
+
+/* The content that a request asks for: *given says whether it asks for any. ERROR_INVALID. */
+MUST_CHECK enum error_code peer_wanted_content(const ProtobufCBinaryData *field, bool *given,
+                                               struct content_id *id, struct error *error);
+enum error_code peer_other_content(struct error *error); /* ERROR_CHANGED, for what was asked for */
 
 void *peer_upload_open(void *service, struct rpc_call *call);
 enum error_code peer_upload_message(void *state, const struct rpc_request *request,

@@ -18,6 +18,24 @@ int64_t share_modified_ns(const struct stat *status)
     return (int64_t)status->st_mtim.tv_sec * 1000000000 + status->st_mtim.tv_nsec;
 }
 
+struct share_identity share_identity_of(const struct stat *status)
+{
+    return (struct share_identity){
+        .device = status->st_dev,
+        .inode = status->st_ino,
+        .size_bytes = status->st_size,
+        .modified_ns = share_modified_ns(status),
+        .changed_ns = (int64_t)status->st_ctim.tv_sec * 1000000000 + status->st_ctim.tv_nsec,
+    };
+}
+
+bool share_identity_equal(const struct share_identity *left, const struct share_identity *right)
+{
+    return left->device == right->device && left->inode == right->inode &&
+           left->size_bytes == right->size_bytes && left->modified_ns == right->modified_ns &&
+           left->changed_ns == right->changed_ns;
+}
+
 static enum error_code unavailable(struct error *error, int reason)
 {
     if (reason == ENOTDIR) /* something else has taken its place: it is gone all the same */
@@ -157,7 +175,8 @@ static bool look_at(int folder, const struct dirent *entry, struct share_file *f
         !S_ISREG(status.st_mode) || faccessat(folder, entry->d_name, R_OK, 0) < 0)
         return false;
     file->size_bytes = status.st_size;
-    file->modified_ns = share_modified_ns(&status);
+    file->identity = share_identity_of(&status);
+    file->has_content = false;
     return true;
 }
 
@@ -222,17 +241,26 @@ static uint64_t mix(uint64_t hash, const void *data, size_t length)
     return hash;
 }
 
-uint64_t share_list_hash(const struct share_list *list, bool names_only)
+static uint64_t mix_identity(uint64_t hash, const struct share_identity *identity)
+{
+    hash = mix(hash, &identity->device, sizeof identity->device);
+    hash = mix(hash, &identity->inode, sizeof identity->inode);
+    hash = mix(hash, &identity->size_bytes, sizeof identity->size_bytes);
+    hash = mix(hash, &identity->modified_ns, sizeof identity->modified_ns);
+    return mix(hash, &identity->changed_ns, sizeof identity->changed_ns);
+}
+
+uint64_t share_list_hash(const struct share_list *list, bool told_only)
 {
     uint64_t hash = 0xcbf29ce484222325U;
 
     for (size_t i = 0; i < list->count; i++) {
         const struct share_file *file = &list->files[i];
         hash = mix(hash, file->name.text, strlen(file->name.text) + 1);
-        if (names_only)
-            continue;
-        hash = mix(hash, &file->size_bytes, sizeof file->size_bytes);
-        hash = mix(hash, &file->modified_ns, sizeof file->modified_ns);
+        if (!told_only)
+            hash = mix_identity(hash, &file->identity);
+        else if (file->has_content)
+            hash = mix(hash, file->content.bytes, sizeof file->content.bytes);
     }
     return hash;
 }

@@ -18,6 +18,7 @@
  */
 #pragma once
 
+#include "common/content.h"
 #include "common/error.h"
 #include "common/file_name.h"
 
@@ -39,10 +40,19 @@ void share_close(struct share *share); /* after all readers and incoming files *
 /* The folder's path as it was given; borrowed. */
 const char *share_path(const struct share *share);
 
+/* Which file, and which state of it: with any change of the content it is another one. */
+struct share_identity {
+    uint64_t device, inode;
+    int64_t size_bytes;
+    int64_t modified_ns, changed_ns; /* mtime and ctime, since 1970 */
+};
+
 struct share_file {
     struct file_name name;
     int64_t size_bytes;
-    int64_t modified_ns; /* since 1970, to see a change */
+    struct share_identity identity; /* zeroes in the list of another peer */
+    bool has_content;               /* false as the share lists it: see peer/catalogue */
+    struct content_id content;
 };
 
 struct share_list {
@@ -56,14 +66,34 @@ MUST_CHECK enum error_code share_list_files(struct share *share, struct share_li
                                             struct error *error);
 void share_list_done(struct share_list *list);
 
-/* A number that is another one when the list is: FNV-1a over names, sizes and times, or only over
- * the names. Pure. */
-uint64_t share_list_hash(const struct share_list *list, bool names_only);
+/* A number that is another one when the list is: FNV-1a over names and identities, or over what the
+ * directory is told, names and content ids. Pure. */
+uint64_t share_list_hash(const struct share_list *list, bool told_only);
+
+/* The file of that name now. ERROR_NOT_FOUND as share_reader_open. */
+MUST_CHECK enum error_code share_identify(struct share *share, const struct file_name *name,
+                                          struct share_identity *identity, struct error *error);
+
+/* Opens the file for reading apart from readers, and tells which it is; for hashing. *file is owned
+ * by the caller (close). Errors as share_reader_open. */
+MUST_CHECK enum error_code share_open_file(struct share *share, const struct file_name *name,
+                                           int *file, struct share_identity *identity,
+                                           struct error *error);
+
+/* Which file is behind the descriptor now. ERROR_NOT_FOUND: it has no name any more. */
+MUST_CHECK enum error_code share_identify_open(int file, struct share_identity *identity,
+                                               struct error *error);
+bool share_identity_equal(const struct share_identity *left, const struct share_identity *right);
 
 /* ERROR_NOT_FOUND ("Archivo no encontrado"): no regular, visible file of that name. */
 MUST_CHECK enum error_code share_reader_open(struct share *share, const struct file_name *name,
                                              struct share_reader **reader, struct error *error);
 int64_t share_reader_size(const struct share_reader *reader); /* as it was when opened */
+void share_reader_identity(const struct share_reader *reader, struct share_identity *identity);
+
+/* From now on only the bytes [offset, offset + length) are read. Before the first read; they must
+ * lie within the size. */
+void share_reader_limit(struct share_reader *reader, int64_t offset, int64_t length);
 
 /* Reads the next bytes in order; *got is 0 only at the end, and only when the file is still the
  * one that was opened: size, modification time and link are compared, ERROR_CHANGED otherwise

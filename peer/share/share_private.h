@@ -30,3 +30,5 @@ MUST_CHECK enum error_code share_regular_open(int folder, const struct file_name
 
 /* Modification time in nanoseconds since 1970. */
 int64_t share_modified_ns(const struct stat *status);
+
+struct share_identity share_identity_of(const struct stat *status);

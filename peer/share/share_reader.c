@@ -1,6 +1,7 @@
 #include "common/memory.h"
 #include "peer/share/share_private.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@ struct share_reader {
     int file;
     struct stat opened; /* what the file was when it was opened */
     int64_t offset;
+    int64_t end; /* bytes from here on are not read */
 };
 
 static enum error_code not_found(struct error *error)
@@ -47,6 +49,53 @@ enum error_code share_regular_open(int folder, const struct file_name *name, int
     return ERROR_NONE;
 }
 
+enum error_code share_open_file(struct share *share, const struct file_name *name, int *file,
+                                struct share_identity *identity, struct error *error)
+{
+    auto_close int folder = -1;
+    struct stat status;
+
+    if (file_name_is_hidden(name))
+        return not_found(error);
+    enum error_code code = share_folder_open(share, &folder, error);
+    if (!code)
+        code = share_regular_open(folder, name, file, &status, error);
+    if (!code)
+        *identity = share_identity_of(&status);
+    return code;
+}
+
+enum error_code share_identify(struct share *share, const struct file_name *name,
+                               struct share_identity *identity, struct error *error)
+{
+    auto_close int folder = -1;
+    struct stat status;
+
+    if (file_name_is_hidden(name))
+        return not_found(error);
+    enum error_code code = share_folder_open(share, &folder, error);
+    if (code)
+        return code;
+    if (fstatat(folder, name->text, &status, AT_SYMLINK_NOFOLLOW) < 0)
+        return open_failed(error, errno);
+    if (!S_ISREG(status.st_mode))
+        return not_found(error);
+    *identity = share_identity_of(&status);
+    return ERROR_NONE;
+}
+
+enum error_code share_identify_open(int file, struct share_identity *identity, struct error *error)
+{
+    struct stat status;
+
+    if (fstat(file, &status) < 0)
+        return open_failed(error, errno);
+    if (status.st_nlink == 0)
+        return not_found(error);
+    *identity = share_identity_of(&status);
+    return ERROR_NONE;
+}
+
 enum error_code share_reader_open(struct share *share, const struct file_name *name,
                                   struct share_reader **reader, struct error *error)
 {
@@ -64,13 +113,26 @@ enum error_code share_reader_open(struct share *share, const struct file_name *n
         return code;
     posix_fadvise(file, 0, 0, POSIX_FADV_SEQUENTIAL);
     *reader = memory_new(1, sizeof **reader);
-    **reader = (struct share_reader){.share = share, .name = *name, .file = file, .opened = status};
+    **reader = (struct share_reader){
+        .share = share, .name = *name, .file = file, .opened = status, .end = status.st_size};
     return ERROR_NONE;
 }
 
 int64_t share_reader_size(const struct share_reader *reader)
 {
     return reader->opened.st_size;
+}
+
+void share_reader_identity(const struct share_reader *reader, struct share_identity *identity)
+{
+    *identity = share_identity_of(&reader->opened);
+}
+
+void share_reader_limit(struct share_reader *reader, int64_t offset, int64_t length)
+{
+    assert(offset >= 0 && length >= 0 && offset <= reader->opened.st_size - length);
+    reader->offset = offset;
+    reader->end = offset + length;
 }
 
 static enum error_code changed(struct error *error)
@@ -106,7 +168,7 @@ static enum error_code finish(const struct share_reader *reader, struct error *e
 enum error_code share_reader_read(struct share_reader *reader, void *data, size_t capacity,
                                   size_t *got, struct error *error)
 {
-    int64_t left = reader->opened.st_size - reader->offset;
+    int64_t left = reader->end - reader->offset;
     size_t wanted = left < (int64_t)capacity ? (size_t)left : capacity;
     ssize_t count;
 

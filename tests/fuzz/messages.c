@@ -15,6 +15,8 @@ static const ProtobufCMessageDescriptor *const messages[] = {
     &peer__list_files_response__descriptor,
     &peer__download_request__descriptor,
     &peer__chunk__descriptor,
+    &peer__manifest_request__descriptor,
+    &peer__manifest_part__descriptor,
     &peer__upload_chunk__descriptor,
     &peer__upload_response__descriptor,
     &p2p__control__failure__descriptor,

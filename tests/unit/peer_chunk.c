@@ -66,6 +66,7 @@ static void reads_what_protobuf_packs(void **state)
         data[i] = (char)(i * 7);
     out.data = (ProtobufCBinaryData){.data = (uint8_t *)data, .len = sizeof data};
     out.total_bytes = INT64_MAX;
+    out.offset = (int64_t)1 << 40;
     length = peer__chunk__pack(&out, packed);
     for (size_t step = 1; step <= length; step++) {
         struct chunk in;
@@ -74,6 +75,7 @@ static void reads_what_protobuf_packs(void **state)
         assert_int_equal(chunk_parse(spans, count, &in, NULL), ERROR_NONE);
         assert_part(spans, count, &in.data, data, sizeof data);
         assert_true(in.total_bytes == INT64_MAX);
+        assert_true(in.offset == (int64_t)1 << 40);
     }
 }
 

@@ -107,6 +107,39 @@ static void reads_search_replies(void **state)
     }
 }
 
+static void reads_sizes_and_ids(void **state)
+{
+#define ID "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+    static const struct {
+        const char *more;
+        int64_t size_bytes;
+        bool has_content;
+    } rows[] = {
+        {"", -1, false},
+        {",\"size\":0", 0, false},
+        {",\"size\":1234567890123,\"content\":\"" ID "\"", 1234567890123, true},
+        {",\"content\":\"" ID "\"", -1, true},
+        {",\"size\":-5,\"content\":\"" ID "0\"", -1, false},
+        {",\"size\":\"5\",\"content\":7", -1, false},
+        {",\"size\":1.5,\"content\":null", -1, false},
+        {",\"size\":1e300,\"content\":[]", -1, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct directory_sources sources;
+        char text[512];
+        snprintf(text, sizeof text, "{\"disponible_en\":[{\"peer\":\"P\",\"url\":[]%s}]}",
+                 rows[i].more);
+        assert_int_equal(directory_parse_search(text, strlen(text), &sources, NULL), ERROR_NONE);
+        check_row(i, sources.items[0].size_bytes == rows[i].size_bytes);
+        check_row(i, sources.items[0].has_content == rows[i].has_content);
+        check_row(i, !rows[i].has_content || sources.items[0].content.bytes[1] == 0x23);
+        directory_sources_done(&sources);
+    }
+#undef ID
+}
+
 static void caps_the_addresses_of_a_peer(void **state)
 {
     struct directory_sources sources;
@@ -146,9 +179,8 @@ static void reads_details(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_login_replies),
-        cmocka_unit_test(reads_search_replies),
-        cmocka_unit_test(caps_the_addresses_of_a_peer),
+        cmocka_unit_test(reads_login_replies), cmocka_unit_test(reads_search_replies),
+        cmocka_unit_test(reads_sizes_and_ids), cmocka_unit_test(caps_the_addresses_of_a_peer),
         cmocka_unit_test(reads_details),
     };
 

@@ -44,6 +44,8 @@ static void writes_user_and_index(void **state)
 
     (void)state;
     snprintf(list.files[1].name.text, sizeof list.files[1].name.text, "a\"b");
+    list.files[1].has_content = true; /* must not go to a directory of names */
+    login.names_only = true;
     buffer_init(&out, 10000);
     directory_append_user(&out, &login);
     assert_int_equal(directory_append_index(&out, &login, 0, 10000), 2);
@@ -51,6 +53,28 @@ static void writes_user_and_index(void **state)
         out.data, "username=Peer1&password=s%20d&files_index=%5B%7B%22filename%22%3A%22file%200.txt"
                   "%22%2C%22url%22%3A%5B%221.2.3.4%3A8001%22%5D%7D%2C%7B%22filename%22%3A%22a%5C%22"
                   "b%22%2C%22url%22%3A%5B%221.2.3.4%3A8001%22%5D%7D%5D");
+    share_list_done(&list);
+}
+
+static void writes_sizes_and_ids(void **state)
+{
+    struct share_list list = make_list(2);
+    struct directory_login login = {.advertise = "a:1", .files = &list};
+    auto_buffer out;
+
+    (void)state;
+    list.files[0].size_bytes = 12;
+    list.files[1].size_bytes = 1234567890123;
+    list.files[1].has_content = true;
+    memset(list.files[1].content.bytes, 0xa5, HASH_BYTES);
+    buffer_init(&out, 10000);
+    assert_int_equal(directory_append_index(&out, &login, 0, 10000), 2);
+    assert_string_equal(
+        out.data,
+        "&files_index=%5B%7B%22filename%22%3A%22file%200.txt%22%2C%22url%22%3A%5B%22a%3A1%22%5D%2C"
+        "%22size%22%3A12%7D%2C%7B%22filename%22%3A%22file%201.txt%22%2C%22url%22%3A%5B%22a%3A1%22"
+        "%5D%2C%22size%22%3A1234567890123%2C%22content%22%3A%22a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5"
+        "a5a5a5a5a5a5a5a5a5a5a5a5a5a5%22%7D%5D");
     share_list_done(&list);
 }
 
@@ -115,6 +139,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(encodes),
         cmocka_unit_test(writes_user_and_index),
+        cmocka_unit_test(writes_sizes_and_ids),
         cmocka_unit_test(writes_an_empty_index),
         cmocka_unit_test(splits_a_long_index),
         cmocka_unit_test(takes_the_worst_name),

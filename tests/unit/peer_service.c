@@ -1,6 +1,8 @@
 /* PeerService over a real server and client, on a folder of the test's own. */
 #include "peer/service/peer_service.h"
 #include "peer/network/chunk.h"
+#include "peer/network/interrupt.h"
+#include "peer/network/peer_client.h"
 #include "peer/rpc/client.h"
 #include "peer/rpc/server.h"
 #include "proto/peer.pb-c.h"
@@ -18,28 +20,47 @@
 struct world {
     char folder[UNIT_PATH_BYTES];
     struct share *share;
+    struct catalogue *catalogue; /* NULL but for tests of content */
+    struct address address;
     struct peer_service *service;
     struct rpc_server *server;
     struct rpc_channel *channel;
 };
 
-static int start(void **state)
+static int start_world(void **state, bool with_catalogue)
 {
     struct world *world = calloc(1, sizeof *world);
+    char database[UNIT_PATH_BYTES];
     struct rpc_server_options options = {.address = "127.0.0.1:0", .service_count = 1};
     struct error error = {.text = ""};
     char target[64];
 
     unit_folder_make(world->folder);
     assert_int_equal(share_open(world->folder, &world->share, NULL), ERROR_NONE);
-    assert_int_equal(peer_service_new(world->share, &world->service, NULL), ERROR_NONE);
+    struct catalogue_options catalogue = {
+        .share = world->share, .path = unit_path(world->folder, ".catalogue.db", database)};
+    if (with_catalogue)
+        assert_int_equal(catalogue_start(&catalogue, &world->catalogue, NULL), ERROR_NONE);
+    assert_int_equal(peer_service_new(world->share, world->catalogue, &world->service, NULL),
+                     ERROR_NONE);
     options.services = peer_service_rpc(world->service);
     if (rpc_server_start(&options, &world->server, &error))
         fail_msg("%s", error.text);
     snprintf(target, sizeof target, "127.0.0.1:%u", rpc_server_port(world->server));
     world->channel = rpc_channel_open(target);
+    assert_int_equal(address_parse(target, false, &world->address, NULL), ERROR_NONE);
     *state = world;
     return 0;
+}
+
+static int start(void **state)
+{
+    return start_world(state, false);
+}
+
+static int start_with_catalogue(void **state)
+{
+    return start_world(state, true);
 }
 
 static int stop(void **state)
@@ -49,6 +70,7 @@ static int stop(void **state)
     rpc_channel_close(world->channel);
     rpc_server_free(world->server);
     peer_service_free(world->service);
+    catalogue_free(world->catalogue);
     share_close(world->share);
     unit_folder_remove(world->folder);
     free(world);
@@ -265,6 +287,168 @@ static void notices_a_change(void **state)
     rpc_client_free(call);
 }
 
+/* ---- content ---- */
+
+static enum error_code get_manifest(struct world *world, const char *name,
+                                    const struct content_id *wanted, struct manifest *manifest)
+{
+    struct interrupt *interrupt = interrupt_new();
+    struct file_name checked;
+    struct peer_manifest_request request = {
+        .address = &world->address, .name = &checked, .content = wanted, .interrupt = interrupt};
+    assert_int_equal(file_name_parse(name, strlen(name), &checked, NULL), ERROR_NONE);
+    enum error_code code = peer_get_manifest(&request, manifest, NULL);
+    interrupt_free(interrupt);
+    return code;
+}
+
+static void wait_manifest(struct world *world, const char *name, struct manifest *manifest)
+{
+    enum error_code code;
+
+    for (int i = 0; (code = get_manifest(world, name, NULL, manifest)) == ERROR_BUSY && i < 500;
+         i++)
+        usleep(20000);
+    assert_int_equal(code, ERROR_NONE);
+}
+
+/* The bytes that a request gets; the messages' offset, too. */
+static enum error_code download_part(struct world *world, const Peer__DownloadRequest *request,
+                                     struct downloaded *down, int64_t *offset)
+{
+    struct rpc_client_call *call;
+    struct rpc_response response;
+    struct chunk chunk;
+    bool end = false, ended = false;
+
+    *down = (struct downloaded){.length = 0};
+    *offset = -1;
+    assert_int_equal(rpc_client_start(world->channel, DOWNLOAD, STEP_MS, &call, NULL), ERROR_NONE);
+    enum error_code code = rpc_client_send(call, &request->base, NULL, 0, &ended, NULL);
+    if (!code && !ended)
+        code = rpc_client_send_end(call, NULL);
+    while (!code && !end) {
+        code = rpc_client_receive(call, &response, &end, NULL);
+        if (code || end)
+            break;
+        assert_int_equal(chunk_parse(response.spans, response.span_count, &chunk, NULL),
+                         ERROR_NONE);
+        if (down->messages == 0)
+            *offset = chunk.offset;
+        note_chunk(down, &response);
+    }
+    rpc_client_free(call);
+    return code;
+}
+
+static void manifests_of_every_size(void **state)
+{
+    static const size_t sizes[] = {0, 1, PIECE_BYTES, 7 * PIECE_BYTES / 2};
+    struct world *world = *state;
+    struct manifest manifest;
+
+    for (size_t row = 0; row < ARRAY_LENGTH(sizes); row++) {
+        uint8_t hash[HASH_BYTES];
+        char name[16];
+        char *bytes = calloc(1, sizes[row] + 1);
+        snprintf(name, sizeof name, "f%zu", row);
+        put_file(world, name, bytes, sizes[row]);
+        wait_manifest(world, name, &manifest);
+        check_row(row, manifest.size_bytes == (int64_t)sizes[row]);
+        check_row(row, manifest.piece_count == content_piece_count((int64_t)sizes[row]));
+        for (size_t i = 0; i < manifest.piece_count; i++) {
+            content_hash_piece(bytes, content_piece_bytes(manifest.size_bytes, i), hash);
+            check_row(row, memcmp(hash, manifest.hashes[i], HASH_BYTES) == 0);
+        }
+        free(bytes);
+        manifest_done(&manifest);
+    }
+    assert_int_equal(get_manifest(world, "missing", NULL, &manifest), ERROR_NOT_FOUND);
+}
+
+static void sends_parts_of_what_was_asked_for(void **state)
+{
+    static const struct {
+        int64_t offset, length;
+        int64_t expected; /* bytes; -1: refused */
+    } rows[] = {
+        {0, 0, 700000},       {0, 700000, 700000},
+        {0, 9000000, 700000}, {1, 0, 699999},
+        {300000, 1, 1},       {0, 1, 1},
+        {262143, 2, 2},       {699999, 5, 1},
+        {700000, 0, 0},       {700001, 0, -1},
+        {-1, 0, -1},          {0, -1, -1},
+        {INT64_MAX, 1, -1},   {5, INT64_MAX, 699995},
+    };
+    struct world *world = *state;
+    char *bytes = malloc(700000);
+    struct manifest manifest;
+
+    for (size_t i = 0; i < 700000; i++)
+        bytes[i] = (char)(i * 7 + i / 251);
+    put_file(world, "f", bytes, 700000);
+    wait_manifest(world, "f", &manifest);
+    for (size_t row = 0; row < ARRAY_LENGTH(rows); row++) {
+        Peer__DownloadRequest request = PEER__DOWNLOAD_REQUEST__INIT;
+        struct downloaded down;
+        int64_t offset;
+        char name[] = "f";
+        request.filename = (ProtobufCBinaryData){.data = (uint8_t *)name, .len = 1};
+        request.offset = rows[row].offset;
+        request.length = rows[row].length;
+        if (row % 2)
+            request.content_id =
+                (ProtobufCBinaryData){.data = manifest.id.bytes, .len = HASH_BYTES};
+        enum error_code code = download_part(world, &request, &down, &offset);
+        check_row(row, code == (rows[row].expected < 0 ? ERROR_INVALID : ERROR_NONE));
+        check_row(row, (int64_t)down.length == (rows[row].expected < 0 ? 0 : rows[row].expected));
+        check_row(row, down.length == 0 || offset == rows[row].offset);
+        check_row(row, down.length == 0 || down.total_bytes == 700000);
+        check_row(row, down.length == 0 ||
+                           memcmp(down.bytes, bytes + rows[row].offset, down.length) == 0);
+        free(down.bytes);
+    }
+    free(bytes);
+    manifest_done(&manifest);
+}
+
+static void refuses_other_content(void **state)
+{
+    struct world *world = *state;
+    Peer__DownloadRequest request = PEER__DOWNLOAD_REQUEST__INIT;
+    struct manifest manifest, other;
+    struct downloaded down;
+    int64_t offset;
+    char name[] = "f";
+    enum error_code code;
+
+    put_file(world, "f", "first", 5);
+    wait_manifest(world, "f", &manifest);
+    request.filename = (ProtobufCBinaryData){.data = (uint8_t *)name, .len = 1};
+    request.content_id = (ProtobufCBinaryData){.data = manifest.id.bytes, .len = HASH_BYTES - 1};
+    assert_int_equal(download_part(world, &request, &down, &offset), ERROR_INVALID);
+    request.content_id.len = HASH_BYTES;
+    assert_int_equal(download_part(world, &request, &down, &offset), ERROR_NONE);
+    free(down.bytes);
+    put_file(world, "f", "other", 5);
+    /* At first it is not known what it is now; then it is known to be something else. */
+    while ((code = download_part(world, &request, &down, &offset)) == ERROR_BUSY)
+        usleep(20000);
+    assert_int_equal(code, ERROR_CHANGED);
+    assert_int_equal(down.messages, 0);
+    assert_int_equal(get_manifest(world, "f", &manifest.id, &other), ERROR_CHANGED);
+    manifest_done(&manifest);
+}
+
+static void without_a_catalogue_there_are_no_manifests(void **state)
+{
+    struct world *world = *state;
+    struct manifest manifest;
+
+    put_file(world, "f", "x", 1);
+    assert_int_equal(get_manifest(world, "f", NULL, &manifest), ERROR_UNSUPPORTED);
+}
+
 /* ---- uploads ---- */
 
 struct upload_step {
@@ -444,6 +628,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(downloads_files_of_every_size, start, stop),
         cmocka_unit_test_setup_teardown(refuses_bad_names, start, stop),
         cmocka_unit_test_setup_teardown(notices_a_change, start, stop),
+        cmocka_unit_test_setup_teardown(manifests_of_every_size, start_with_catalogue, stop),
+        cmocka_unit_test_setup_teardown(sends_parts_of_what_was_asked_for, start_with_catalogue,
+                                        stop),
+        cmocka_unit_test_setup_teardown(refuses_other_content, start_with_catalogue, stop),
+        cmocka_unit_test_setup_teardown(without_a_catalogue_there_are_no_manifests, start, stop),
         cmocka_unit_test_setup_teardown(takes_in_uploads, start, stop),
         cmocka_unit_test_setup_teardown(keeps_nothing_of_a_broken_upload, start, stop),
         cmocka_unit_test_setup_teardown(answers_a_broken_message_with_a_status, start, stop),

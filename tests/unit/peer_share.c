@@ -126,7 +126,7 @@ static void lists_regular_visible_files(void **state)
     assert_int_equal(list.files[0].size_bytes, 0);
     assert_string_equal(list.files[1].name.text, "b.txt");
     assert_int_equal(list.files[1].size_bytes, 5);
-    assert_true(list.files[1].modified_ns > 1600000000000000000);
+    assert_true(list.files[1].identity.modified_ns > 1600000000000000000);
     assert_string_equal(list.files[2].name.text, "real");
     share_list_done(&list);
 }

@@ -1,0 +1,446 @@
+#include "peer/catalogue/catalogue.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/memory.h"
+#include "common/stop_event.h"
+#include "peer/catalogue/catalogue_private.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <malloc.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define MODULE "catalogue"
+
+/* Pieces that wait for a thread, for each thread: so that none waits for the next file. */
+#define PIECES_AHEAD 8
+
+/* Of large files that had to make way for smaller ones. Each has a descriptor and its hashes. */
+#define JOBS_MAX 64
+
+/* After a file has changed while it was hashed. */
+#define RETRY_MS 1000
+
+static void wake(struct catalogue *catalogue)
+{
+    eventfd_write(catalogue->wake, 1);
+}
+
+/* On a hashing thread. */
+static void file_hashed(void *context)
+{
+    wake(context);
+}
+
+void catalogue_store_failed(struct catalogue *catalogue, const struct error *error)
+{
+    if (!catalogue->store_failed)
+        log_line(LOG_WARNING, MODULE, "what is hashed is not kept: %s", error->text);
+    catalogue->store_failed = true;
+}
+
+void catalogue_put_known(struct catalogue *catalogue, const struct known_file *file)
+{
+    struct known_file seen = *file;
+
+    pthread_mutex_lock(&catalogue->lock);
+    seen.scan = catalogue->scan;
+    known_put(&catalogue->known, &seen);
+    pthread_mutex_unlock(&catalogue->lock);
+}
+
+static void open_store(struct catalogue *catalogue)
+{
+    struct store *store = NULL;
+    struct error error;
+    bool aside = false;
+
+    enum error_code code = store_open(catalogue->path, &store, &aside, &error);
+    if (aside)
+        log_line(
+            LOG_WARNING, MODULE,
+            "%s was damaged, or of something else: it is now %s.bad, all files are hashed anew",
+            catalogue->path, catalogue->path);
+    if (code) {
+        log_line(LOG_WARNING, MODULE, "%s: %s: hashes are kept in memory only", catalogue->path,
+                 error.text);
+        code = store_open(NULL, &store, &aside, &error);
+    }
+    if (code)
+        log_line(LOG_ERROR, MODULE, "no content ids: %s", error.text);
+    atomic_store(&catalogue->store, store);
+}
+
+static bool is_known(struct catalogue *catalogue, const struct share_identity *identity)
+{
+    struct content_id id;
+
+    return catalogue_find_id(catalogue, identity, &id);
+}
+
+static void begin(struct catalogue *catalogue, const struct share_file *file)
+{
+    struct share_identity identity;
+    struct hashing_job *job;
+    auto_close int descriptor = -1;
+
+    if (is_known(catalogue, &file->identity) || hashing_has(catalogue->hashing, &file->identity))
+        return; /* another name of a file that had its turn, or one that we have learned */
+    if (share_open_file(catalogue->share, &file->name, &descriptor, &identity, NULL))
+        return;
+    if (!share_identity_equal(&identity, &file->identity)) {
+        catalogue->retry_ms = clock_boot_ms() + RETRY_MS;
+        return;
+    }
+    if (hashing_job_new(file, descriptor, &job, NULL))
+        return;
+    (void)take_descriptor(&descriptor);
+    if (hashing_add(catalogue->hashing, job, NULL))
+        hashing_job_free(job);
+}
+
+static void record(struct catalogue *catalogue, const struct hashing_job *job)
+{
+    const struct store_file file = {.identity = &job->identity, .name = &job->name};
+    struct known_file known = {.identity = job->identity, .content = job->manifest.id};
+    struct store *store = atomic_load(&catalogue->store);
+    struct error error;
+
+    if (store_add(store, &file, &job->manifest, &known.number, &error))
+        catalogue_store_failed(catalogue, &error);
+    catalogue_put_known(catalogue, &known);
+    atomic_store(&catalogue->news, true);
+}
+
+/* What has changed meanwhile is remembered as such, so that it has to be quiet for longer; what is
+ * known of it since then stays. */
+static void note_failure(struct catalogue *catalogue, const struct hashing_job *job)
+{
+    struct known_file changed = {.identity = {.device = job->identity.device,
+                                              .inode = job->identity.inode,
+                                              .size_bytes = -1}};
+
+    pthread_mutex_lock(&catalogue->lock);
+    if (!known_see(&catalogue->known, &job->identity, catalogue->scan)) {
+        changed.scan = catalogue->scan;
+        known_put(&catalogue->known, &changed);
+    }
+    pthread_mutex_unlock(&catalogue->lock);
+    log_line(LOG_DEBUG, MODULE, "'%s' could not be hashed: %s", job->name.text,
+             error_code_name(job->failure));
+    if (job->failure == ERROR_CHANGED)
+        catalogue->retry_ms = clock_boot_ms() + RETRY_MS;
+}
+
+static void take_hashed(struct catalogue *catalogue)
+{
+    struct hashing_job *job;
+
+    while ((job = hashing_take(catalogue->hashing))) {
+        if (job->failure)
+            note_failure(catalogue, job);
+        else
+            record(catalogue, job);
+        hashing_job_free(job);
+    }
+}
+
+/* Keeps the threads busy; a file that is smaller than what is left of all others goes before. */
+static void feed(struct catalogue *catalogue, size_t pieces_ahead)
+{
+    int64_t now_ms = clock_boot_ms();
+    struct hashing_load load;
+    struct waiting *next = NULL;
+
+    do {
+        take_hashed(catalogue);
+        hashing_read_load(catalogue->hashing, &load);
+        if (load.jobs >= JOBS_MAX || stop_event_raised(catalogue->stop))
+            return;
+        next = catalogue_next_waiting(
+            catalogue, now_ms, load.pieces < pieces_ahead ? INT64_MAX : load.shortest_left - 1);
+        if (next)
+            begin(catalogue, &next->file);
+    } while (next);
+    take_hashed(catalogue);
+}
+
+static bool is_at_work(struct catalogue *catalogue)
+{
+    struct hashing_load load;
+
+    hashing_read_load(catalogue->hashing, &load);
+    return load.jobs > 0;
+}
+
+/* When there is something to tell: at once when all is hashed, else after a while. */
+static int64_t tell_due_ms(const struct catalogue *catalogue, bool at_work)
+{
+    if (catalogue->news_ms == 0)
+        return INT64_MAX;
+    int64_t due_ms = catalogue->told_ms + CATALOGUE_TELL_MS;
+    if (at_work && due_ms < catalogue->news_ms + CATALOGUE_TELL_AT_WORK_MS)
+        due_ms = catalogue->news_ms + CATALOGUE_TELL_AT_WORK_MS;
+    return due_ms;
+}
+
+static void tell(struct catalogue *catalogue, bool at_work)
+{
+    int64_t now_ms = clock_boot_ms();
+
+    if (atomic_exchange(&catalogue->news, false) && catalogue->news_ms == 0)
+        catalogue->news_ms = now_ms;
+    if (tell_due_ms(catalogue, at_work) > now_ms)
+        return;
+    catalogue->news_ms = 0;
+    catalogue->told_ms = now_ms;
+    if (catalogue->told)
+        catalogue->told(catalogue->context);
+}
+
+static void wait_for_event(struct catalogue *catalogue, bool at_work)
+{
+    struct pollfd items[] = {
+        {.fd = stop_event_descriptor(catalogue->stop), .events = POLLIN},
+        {.fd = catalogue->wake, .events = POLLIN},
+    };
+    int64_t due_ms = tell_due_ms(catalogue, at_work);
+    int64_t now_ms = clock_boot_ms();
+    int64_t waiting_ms = catalogue_waiting_due_ms(catalogue);
+    eventfd_t count;
+
+    if (waiting_ms > now_ms && waiting_ms < due_ms) /* what is due waits for a thread */
+        due_ms = waiting_ms;
+    if (catalogue->retry_ms != 0 && catalogue->retry_ms < due_ms)
+        due_ms = catalogue->retry_ms;
+    int64_t wait_ms = due_ms - now_ms;
+    if (due_ms == INT64_MAX)
+        wait_ms = -1;
+    else if (wait_ms < 0)
+        wait_ms = 0;
+    poll(items, ARRAY_LENGTH(items), wait_ms > INT_MAX ? INT_MAX : (int)wait_ms);
+    if (items[1].revents)
+        eventfd_read(catalogue->wake, &count);
+}
+
+static bool is_scan_due(struct catalogue *catalogue)
+{
+    if (catalogue->retry_ms != 0 && clock_boot_ms() >= catalogue->retry_ms) {
+        catalogue->retry_ms = 0;
+        atomic_store(&catalogue->rescan, true);
+    }
+    return atomic_exchange(&catalogue->rescan, false);
+}
+
+/* Between bursts of work nothing is held that is not needed. */
+static void rest(struct catalogue *catalogue)
+{
+    hashing_rest(catalogue->hashing);
+    store_rest(atomic_load(&catalogue->store));
+    malloc_trim(0);
+}
+
+static void *run(void *context)
+{
+    struct catalogue *catalogue = context;
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    size_t pieces_ahead = (size_t)(cores > 0 ? cores : 1) * PIECES_AHEAD;
+    bool worked = true;
+
+    open_store(catalogue);
+    while (!stop_event_raised(catalogue->stop) && atomic_load(&catalogue->store)) {
+        if (is_scan_due(catalogue))
+            catalogue_scan(catalogue);
+        feed(catalogue, pieces_ahead);
+        bool at_work = is_at_work(catalogue);
+        if (worked && !at_work)
+            rest(catalogue);
+        worked = at_work;
+        tell(catalogue, at_work);
+        wait_for_event(catalogue, at_work);
+    }
+    hashing_stop(catalogue->hashing);
+    return NULL;
+}
+
+static void destroy(struct catalogue *catalogue)
+{
+    hashing_free(catalogue->hashing);
+    store_close(atomic_load(&catalogue->store));
+    known_done(&catalogue->known);
+    free(catalogue->waiting.items);
+    stop_event_free(catalogue->stop);
+    if (catalogue->wake >= 0)
+        close(catalogue->wake);
+    pthread_mutex_destroy(&catalogue->lock);
+    free(catalogue->path);
+    free(catalogue);
+}
+
+static unsigned thread_count(unsigned wanted)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+    return wanted > 0 ? wanted : cores > 0 ? (unsigned)cores : 1;
+}
+
+enum error_code catalogue_start(const struct catalogue_options *options,
+                                struct catalogue **catalogue, struct error *error)
+{
+    struct catalogue *made = memory_new(1, sizeof *made);
+
+    made->share = options->share;
+    made->path = memory_copy_string(options->path);
+    made->told = options->known;
+    made->context = options->context;
+    made->stop = stop_event_new();
+    made->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    made->hashing = hashing_new(thread_count(options->threads), file_hashed, made);
+    pthread_mutex_init(&made->lock, NULL);
+    atomic_store(&made->rescan, true);
+    made->told_ms = -CATALOGUE_TELL_MS;
+    int reason = made->wake < 0 ? EMFILE : pthread_create(&made->thread, NULL, run, made);
+    if (reason != 0) {
+        destroy(made);
+        return error_set_errno(error, reason, "cannot start the catalogue");
+    }
+    *catalogue = made;
+    return ERROR_NONE;
+}
+
+void catalogue_stop(struct catalogue *catalogue)
+{
+    if (!catalogue || stop_event_raised(catalogue->stop))
+        return;
+    stop_event_raise(catalogue->stop);
+    pthread_join(catalogue->thread, NULL);
+}
+
+void catalogue_free(struct catalogue *catalogue)
+{
+    if (!catalogue)
+        return;
+    catalogue_stop(catalogue);
+    destroy(catalogue);
+}
+
+void catalogue_share_changed(struct catalogue *catalogue)
+{
+    atomic_store(&catalogue->rescan, true);
+    wake(catalogue);
+}
+
+static bool find_known(struct catalogue *catalogue, const struct share_identity *identity,
+                       struct known_file *known)
+{
+    pthread_mutex_lock(&catalogue->lock);
+    const struct known_file *found = known_find(&catalogue->known, identity);
+    if (found)
+        *known = *found;
+    pthread_mutex_unlock(&catalogue->lock);
+    return found != NULL;
+}
+
+bool catalogue_find_id(struct catalogue *catalogue, const struct share_identity *identity,
+                       struct content_id *id)
+{
+    struct known_file known;
+
+    if (!find_known(catalogue, identity, &known))
+        return false;
+    *id = known.content;
+    return true;
+}
+
+void catalogue_fill_list(struct catalogue *catalogue, struct share_list *list)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        struct share_file *file = &list->files[i];
+        file->has_content = catalogue_find_id(catalogue, &file->identity, &file->content);
+    }
+}
+
+static enum error_code not_yet(struct error *error)
+{
+    return error_set(error, ERROR_BUSY, "El contenido del archivo todavía se está calculando");
+}
+
+enum error_code catalogue_look_up(struct catalogue *catalogue, const struct file_name *name,
+                                  struct catalogue_entry *entry, struct error *error)
+{
+    struct share_identity identity;
+    struct known_file known;
+    enum error_code code = share_identify(catalogue->share, name, &identity, error);
+
+    if (code)
+        return code;
+    if (identity.size_bytes > CONTENT_MAX_BYTES)
+        return error_set(error, ERROR_TOO_LARGE, "El archivo es demasiado grande");
+    if (!find_known(catalogue, &identity, &known)) {
+        catalogue_share_changed(catalogue); /* should the watch not have told */
+        return not_yet(error);
+    }
+    if (known.number == 0)
+        return error_set(error, ERROR_BUSY, "El contenido del archivo no se pudo guardar");
+    *entry = (struct catalogue_entry){
+        .id = known.content, .size_bytes = identity.size_bytes, .number = known.number};
+    return ERROR_NONE;
+}
+
+enum error_code catalogue_read_hashes(struct catalogue *catalogue,
+                                      const struct catalogue_entry *entry, size_t first,
+                                      size_t count, uint8_t (*hashes)[HASH_BYTES],
+                                      struct error *error)
+{
+    return store_read_hashes(atomic_load(&catalogue->store), entry->number, first, count, hashes,
+                             error);
+}
+
+enum error_code catalogue_find(struct catalogue *catalogue, const struct file_name *name,
+                               struct manifest *manifest, struct error *error)
+{
+    struct catalogue_entry entry;
+    enum error_code code = catalogue_look_up(catalogue, name, &entry, error);
+
+    *manifest = (struct manifest){0};
+    if (!code)
+        code = manifest_init(manifest, entry.size_bytes, error);
+    if (code)
+        return code;
+    manifest->id = entry.id;
+    code =
+        catalogue_read_hashes(catalogue, &entry, 0, manifest->piece_count, manifest->hashes, error);
+    if (!code)
+        code = manifest_check(manifest, error);
+    if (code)
+        manifest_done(manifest);
+    return code;
+}
+
+enum error_code catalogue_learn(struct catalogue *catalogue, const struct file_name *name,
+                                const struct manifest *manifest, struct error *error)
+{
+    struct share_identity identity;
+    const struct store_file file = {.identity = &identity, .name = name};
+    struct known_file known = {.content = manifest->id};
+    struct store *store = atomic_load(&catalogue->store);
+    enum error_code code = share_identify(catalogue->share, name, &identity, error);
+
+    if (!code && identity.size_bytes != manifest->size_bytes)
+        code = error_set(error, ERROR_CHANGED, "El archivo ya no es el mismo");
+    if (!code && !store)
+        code = not_yet(error);
+    if (!code)
+        code = store_add(store, &file, manifest, &known.number, error);
+    if (code)
+        return code;
+    known.identity = identity;
+    catalogue_put_known(catalogue, &known);
+    atomic_store(&catalogue->news, true);
+    catalogue_share_changed(catalogue); /* a scan that was running has not seen it */
+    return ERROR_NONE;
+}

@@ -1,0 +1,64 @@
+/* What the sources of the catalogue share. Not for others: they include catalogue.h. */
+#pragma once
+
+#include "peer/catalogue/catalogue.h"
+#include "peer/catalogue/hashing.h"
+#include "peer/catalogue/known.h"
+#include "peer/catalogue/store.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+/* A file that is to be hashed. */
+struct waiting {
+    struct share_file file;
+    int64_t due_ms; /* on the boot clock */
+    bool taken;
+};
+
+struct waiting_list {
+    struct waiting *items; /* the smallest files first */
+    size_t count, first;   /* all before the first were taken */
+};
+
+struct catalogue {
+    struct share *share; /* these do not change */
+    char *path;
+    void (*told)(void *context);
+    void *context;
+    struct stop_event *stop;
+    int wake;           /* eventfd: one of the next three was set, or a file was hashed */
+    atomic_bool rescan; /* the share may have changed */
+    atomic_bool news;   /* ids have become known */
+    pthread_t thread;
+
+    _Atomic(struct store *) store; /* NULL until the thread has opened it; then it stays */
+
+    pthread_mutex_t lock; /* guards what follows; held for moments only */
+    struct known known;
+    uint64_t scan; /* the one that runs, or ran last */
+
+    /* From here on: the catalogue's thread alone. */
+    struct hashing *hashing;
+    struct waiting_list waiting;
+    int64_t news_ms;   /* since when there is something to tell; 0: nothing */
+    int64_t told_ms;   /* when it was last told */
+    int64_t retry_ms;  /* when to scan again by ourselves; 0: not */
+    int64_t kept_ms;   /* when the store was last told what is in use; 0: never */
+    bool store_failed; /* and that was said */
+};
+
+/* Looks at the share: what is stored becomes known, what is not goes to the waiting list. */
+void catalogue_scan(struct catalogue *catalogue);
+
+/* The next file to hash that is due, of at most so many bytes; NULL: none. It counts as taken. */
+struct waiting *catalogue_next_waiting(struct catalogue *catalogue, int64_t now_ms,
+                                       int64_t max_bytes);
+/* When the first of those that wait is due; INT64_MAX: none waits. */
+int64_t catalogue_waiting_due_ms(const struct catalogue *catalogue);
+
+/* Any thread. */
+void catalogue_put_known(struct catalogue *catalogue, const struct known_file *file);
+
+/* Says once that the store does not work. */
+void catalogue_store_failed(struct catalogue *catalogue, const struct error *error);

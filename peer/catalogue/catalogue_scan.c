@@ -1,0 +1,196 @@
+/* From the share's list to what is known and what is to be hashed. */
+#include "common/clock.h"
+#include "common/memory.h"
+#include "common/stop_event.h"
+#include "peer/catalogue/catalogue_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define KEEP_EVERY_MS ((int64_t)24 * 3600 * 1000)
+
+struct scan {
+    struct catalogue *catalogue;
+    const struct share_list *list; /* sorted by name */
+    struct waiting_list waiting;   /* the new one */
+    size_t capacity;
+    bool news;
+    int64_t now_ms, wall_ms;
+};
+
+static int compare_name(const void *name, const void *file)
+{
+    return strcmp(name, ((const struct share_file *)file)->name.text);
+}
+
+/* Whether the stored file was renamed to this one: the same inode with the same size and time of
+ * modification, and nothing has the old name, or something else. A file that kept its name and has
+ * another time of change may have been written, its time of modification set back. */
+static bool was_renamed(const struct scan *scan, const struct store_row *row,
+                        const struct share_file *file)
+{
+    if (strcmp(row->name.text, file->name.text) == 0)
+        return false;
+    const struct share_file *old = bsearch(row->name.text, scan->list->files, scan->list->count,
+                                           sizeof *scan->list->files, compare_name);
+    return !old || old->identity.inode != file->identity.inode ||
+           old->identity.device != file->identity.device;
+}
+
+static bool find_stored(struct scan *scan, const struct share_file *file, struct known_file *known)
+{
+    const struct store_file moved = {.identity = &file->identity, .name = &file->name};
+    struct store *store = atomic_load(&scan->catalogue->store);
+    struct store_row row;
+    struct error error;
+    enum error_code code = store_find(store, &file->identity, &row, &error);
+
+    if (code == ERROR_NOT_FOUND)
+        return false;
+    if (!code && !row.exact) {
+        if (!was_renamed(scan, &row, file))
+            return false;
+        code = store_move(store, row.number, &moved, &error);
+    }
+    if (code) {
+        catalogue_store_failed(scan->catalogue, &error);
+        return false;
+    }
+    *known = (struct known_file){
+        .identity = file->identity, .content = row.content, .number = row.number};
+    return true;
+}
+
+/* How long the file has to be left alone yet. A time in the future says nothing. */
+static int64_t quiet_left_ms(const struct scan *scan, const struct share_file *file, bool again)
+{
+    const struct share_identity *identity = &file->identity;
+    int64_t quiet_ms = again ? CATALOGUE_QUIET_AGAIN_MS : CATALOGUE_QUIET_MS;
+    int64_t changed_ns =
+        identity->changed_ns > identity->modified_ns ? identity->changed_ns : identity->modified_ns;
+    int64_t age_ms = scan->wall_ms - changed_ns / 1000000;
+
+    return age_ms < 0 || age_ms > quiet_ms ? 0 : quiet_ms - age_ms + 1;
+}
+
+static void add_waiting(struct scan *scan, const struct share_file *file, bool again)
+{
+    struct waiting_list *waiting = &scan->waiting;
+
+    if (waiting->count == scan->capacity) {
+        scan->capacity = scan->capacity ? 2 * scan->capacity : 16;
+        waiting->items = memory_resize(waiting->items, scan->capacity, sizeof *waiting->items);
+    }
+    waiting->items[waiting->count++] =
+        (struct waiting){.file = *file, .due_ms = scan->now_ms + quiet_left_ms(scan, file, again)};
+}
+
+/* What was known of an inode stays in the table in its old state: so it is seen that the file
+ * changes again and again. */
+static void look_at(struct scan *scan, const struct share_file *file)
+{
+    struct catalogue *catalogue = scan->catalogue;
+    struct known_file known;
+
+    pthread_mutex_lock(&catalogue->lock);
+    const struct known_file *old = known_see(&catalogue->known, &file->identity, catalogue->scan);
+    bool is_known = old && share_identity_equal(&old->identity, &file->identity);
+    bool is_seen_before = old != NULL;
+    pthread_mutex_unlock(&catalogue->lock);
+    if (is_known || file->size_bytes > CONTENT_MAX_BYTES)
+        return;
+    if (find_stored(scan, file, &known)) {
+        catalogue_put_known(catalogue, &known);
+        scan->news = true;
+    } else if (!hashing_has(catalogue->hashing, &file->identity)) {
+        add_waiting(scan, file, is_seen_before);
+    }
+}
+
+static int compare_size(const void *left, const void *right)
+{
+    const struct waiting *a = left;
+    const struct waiting *b = right;
+
+    return (a->file.size_bytes > b->file.size_bytes) - (a->file.size_bytes < b->file.size_bytes);
+}
+
+static void keep_rows(struct catalogue *catalogue, int64_t now_ms)
+{
+    const struct known *known = &catalogue->known;
+    auto_free int64_t *numbers = NULL;
+    struct error error;
+    size_t count = 0;
+
+    if (catalogue->kept_ms != 0 && now_ms - catalogue->kept_ms < KEEP_EVERY_MS)
+        return;
+    catalogue->kept_ms = now_ms;
+    pthread_mutex_lock(&catalogue->lock);
+    numbers = memory_new(known->count + 1, sizeof *numbers);
+    for (size_t i = 0; i < known->capacity; i++)
+        if (known->slots[i].used && known->slots[i].number != 0)
+            numbers[count++] = known->slots[i].number;
+    pthread_mutex_unlock(&catalogue->lock);
+    if (store_keep(atomic_load(&catalogue->store), numbers, count, clock_wall_ms() / 1000, &error))
+        catalogue_store_failed(catalogue, &error);
+}
+
+void catalogue_scan(struct catalogue *catalogue)
+{
+    struct share_list list;
+    struct scan scan = {.catalogue = catalogue,
+                        .list = &list,
+                        .now_ms = clock_boot_ms(),
+                        .wall_ms = clock_wall_ms()};
+
+    /* Before the list is made: what is learned from now on is not dropped. */
+    pthread_mutex_lock(&catalogue->lock);
+    catalogue->scan++;
+    pthread_mutex_unlock(&catalogue->lock);
+    /* A folder that is away comes back: what is known of it stays, and is asked for by nobody. */
+    if (share_list_files(catalogue->share, &list, NULL))
+        return;
+    for (size_t i = 0; i < list.count && !stop_event_raised(catalogue->stop); i++)
+        look_at(&scan, &list.files[i]);
+    share_list_done(&list);
+    if (scan.waiting.count > 0)
+        qsort(scan.waiting.items, scan.waiting.count, sizeof *scan.waiting.items, compare_size);
+    free(catalogue->waiting.items);
+    catalogue->waiting = scan.waiting;
+    pthread_mutex_lock(&catalogue->lock);
+    if (!stop_event_raised(catalogue->stop))
+        known_keep(&catalogue->known, catalogue->scan);
+    pthread_mutex_unlock(&catalogue->lock);
+    keep_rows(catalogue, scan.now_ms);
+    if (scan.news)
+        atomic_store(&catalogue->news, true);
+}
+
+struct waiting *catalogue_next_waiting(struct catalogue *catalogue, int64_t now_ms,
+                                       int64_t max_bytes)
+{
+    struct waiting_list *waiting = &catalogue->waiting;
+
+    for (size_t i = waiting->first; i < waiting->count; i++) {
+        struct waiting *item = &waiting->items[i];
+        if (item->taken && i == waiting->first)
+            waiting->first++;
+        if (item->taken || item->due_ms > now_ms)
+            continue;
+        if (item->file.size_bytes > max_bytes)
+            return NULL;
+        item->taken = true;
+        return item;
+    }
+    return NULL;
+}
+
+int64_t catalogue_waiting_due_ms(const struct catalogue *catalogue)
+{
+    int64_t due_ms = INT64_MAX;
+
+    for (size_t i = catalogue->waiting.first; i < catalogue->waiting.count; i++)
+        if (!catalogue->waiting.items[i].taken && catalogue->waiting.items[i].due_ms < due_ms)
+            due_ms = catalogue->waiting.items[i].due_ms;
+    return due_ms;
+}
