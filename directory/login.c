@@ -186,6 +186,8 @@ static void on_stored(struct index_job *job, enum error_code code, const struct 
 
     if (code)
         log_line(LOG_ERROR, "directory", "cannot store a login: %s", error->text);
+    if (code && login->files)
+        registry_keep_index(services->registry, login->registered.id);
     if (!code && login->files) {
         registry_set_index(services->registry, login->registered.id,
                            files_index_digest(login->files), files_index_usual_urls(login->files));
@@ -222,6 +224,8 @@ static bool submit_to_writer(struct login *login, struct http_reply *reply)
         job->record_count = 0; /* cannot be: it was just registered */
     if (index_writer_submit(login->services->writer, job))
         return false;
+    if (login->files)
+        registry_keep_index(login->services->registry, login->registered.id);
     return answer_failure(login, reply, ERROR_CANCELLED, NULL);
 }
 
@@ -239,11 +243,11 @@ static bool register_peer(struct login *login, struct http_reply *reply)
 {
     struct registry_login *registered = &login->registered;
 
-    registry_log_in(login->services->registry, login->fields[USERNAME].value, clock_boot_ms(),
+    registry_log_in(login->services->registry, login->fields[USERNAME].value,
+                    login->files ? files_index_digest(login->files) : NULL, clock_boot_ms(),
                     registered);
     log_presence(login);
-    if (login->files && registered->has_digest &&
-        memcmp(registered->digest, files_index_digest(login->files), REGISTRY_DIGEST_BYTES) == 0) {
+    if (login->files && !registered->must_store) {
         log_unchanged(login);
         files_index_free(login->files);
         login->files = NULL;

@@ -9,8 +9,9 @@
 
 struct peer {
     struct registry_record record;
-    bool changed;      /* since collected */
-    struct peer *next; /* of the same name hash */
+    bool changed;          /* since collected */
+    unsigned lists_coming; /* must be stored and are not yet */
+    struct peer *next;     /* of the same name hash */
 };
 
 /* All guarded by lock; peers are never freed before the registry. */
@@ -210,7 +211,14 @@ static void activate(struct registry *registry, struct peer *peer)
     add_active(registry, peer);
 }
 
-void registry_log_in(struct registry *registry, const char *name, int64_t now_ms,
+static bool is_stored(const struct peer *peer, const unsigned char digest[REGISTRY_DIGEST_BYTES])
+{
+    return peer->lists_coming == 0 && peer->record.has_digest &&
+           memcmp(peer->record.digest, digest, REGISTRY_DIGEST_BYTES) == 0;
+}
+
+void registry_log_in(struct registry *registry, const char *name,
+                     const unsigned char digest[REGISTRY_DIGEST_BYTES], int64_t now_ms,
                      struct registry_login *login)
 {
     lock(registry);
@@ -231,8 +239,8 @@ void registry_log_in(struct registry *registry, const char *name, int64_t now_ms
     peer->changed = true;
     login->id = peer->record.id;
     memcpy(login->token, peer->record.token, sizeof login->token);
-    login->has_digest = peer->record.has_digest;
-    memcpy(login->digest, peer->record.digest, sizeof login->digest);
+    login->must_store = digest && !is_stored(peer, digest);
+    peer->lists_coming += login->must_store;
     unlock(registry);
 }
 
@@ -326,6 +334,7 @@ void registry_set_index(struct registry *registry, int64_t id,
     lock(registry);
     struct peer *peer = find_by_id(registry, id);
     if (peer) {
+        peer->lists_coming--;
         memcpy(peer->record.digest, digest, REGISTRY_DIGEST_BYTES);
         peer->record.has_digest = true;
         if (strcmp(peer->record.urls, urls) != 0) {
@@ -333,6 +342,15 @@ void registry_set_index(struct registry *registry, int64_t id,
             peer->record.urls = memory_copy_string(urls);
         }
     }
+    unlock(registry);
+}
+
+void registry_keep_index(struct registry *registry, int64_t id)
+{
+    lock(registry);
+    struct peer *peer = find_by_id(registry, id);
+    if (peer)
+        peer->lists_coming--;
     unlock(registry);
 }
 

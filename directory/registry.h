@@ -50,12 +50,15 @@ struct registry_login {
     char token[REGISTRY_TOKEN_BYTES];
     bool became_active; /* it was not; the token is new */
     bool had_expired;   /* became_active, and no sweep had noticed the expiry yet */
-    bool has_digest;
-    unsigned char digest[REGISTRY_DIGEST_BYTES]; /* of the list that is stored */
+    bool must_store;    /* the list that came is not the one that is stored, see below */
 };
 
-/* The peer is alive now. name is a good one (its password was right). */
-void registry_log_in(struct registry *registry, const char *name, int64_t now_ms,
+/* The peer is alive now. name is a good one (its password was right). digest is that of the list
+ * that it brings, NULL: none. With login->must_store one of registry_set_index and
+ * registry_keep_index is due; until then any list of the peer must be stored, since what is on its
+ * way will replace the one that is known here. */
+void registry_log_in(struct registry *registry, const char *name,
+                     const unsigned char digest[REGISTRY_DIGEST_BYTES], int64_t now_ms,
                      struct registry_login *login);
 
 /* What is known of a peer during a visit; borrowed until the visitor returns. */
@@ -83,9 +86,11 @@ size_t registry_active_count(struct registry *registry, int64_t now_ms);
 void registry_sweep(struct registry *registry, int64_t now_ms, registry_visitor *visitor,
                     void *context);
 
-/* The digest and usual urls of the list that was committed for the peer. */
+/* A list that had to be stored was committed: its digest and usual urls. */
 void registry_set_index(struct registry *registry, int64_t id,
                         const unsigned char digest[REGISTRY_DIGEST_BYTES], const char *urls);
+/* It could not be stored: the peer keeps the one that it had. */
+void registry_keep_index(struct registry *registry, int64_t id);
 
 /* A copy of one peer's record; false when there is no such peer. The caller's (record_done). */
 bool registry_get(struct registry *registry, int64_t id, struct registry_record *record);

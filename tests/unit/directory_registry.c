@@ -26,7 +26,7 @@ static struct registry_login log_in(struct registry *registry, const char *name,
 {
     struct registry_login login;
 
-    registry_log_in(registry, name, now_ms, &login);
+    registry_log_in(registry, name, NULL, now_ms, &login);
     return login;
 }
 
@@ -174,18 +174,42 @@ static void the_stored_list(void **state)
 {
     static const unsigned char digest[REGISTRY_DIGEST_BYTES] = "digest";
     struct registry *registry = *state;
-    struct registry_login login = log_in(registry, "A", 0);
+    struct registry_login login;
     struct registry_record record;
 
-    assert_false(login.has_digest);
+    assert_false(log_in(registry, "A", 0).must_store);
+    registry_log_in(registry, "A", digest, 0, &login);
+    assert_true(login.must_store);
     registry_set_index(registry, login.id, digest, "[\"h:1\"]");
-    login = log_in(registry, "A", 1);
-    assert_true(login.has_digest);
-    assert_memory_equal(login.digest, digest, sizeof digest);
+    registry_log_in(registry, "A", digest, 1, &login);
+    assert_false(login.must_store);
     assert_true(registry_get(registry, login.id, &record));
     assert_string_equal(record.urls, "[\"h:1\"]");
     registry_record_done(&record);
     assert_false(registry_get(registry, 99, &record));
+}
+
+/* A list that is already stored is news again while another one is about to replace it. */
+static void a_list_that_is_put_back(void **state)
+{
+    static const unsigned char first[REGISTRY_DIGEST_BYTES] = "first";
+    static const unsigned char second[REGISTRY_DIGEST_BYTES] = "second";
+    struct registry *registry = *state;
+    struct registry_login login;
+
+    registry_log_in(registry, "A", first, 0, &login);
+    registry_set_index(registry, login.id, first, "[]");
+    registry_log_in(registry, "A", second, 1, &login);
+    assert_true(login.must_store);
+    registry_log_in(registry, "A", first, 2, &login);
+    assert_true(login.must_store);
+    registry_set_index(registry, login.id, second, "[]");
+    registry_log_in(registry, "A", second, 3, &login);
+    assert_true(login.must_store);
+    registry_keep_index(registry, login.id);
+    registry_set_index(registry, login.id, first, "[]");
+    registry_log_in(registry, "A", first, 4, &login);
+    assert_false(login.must_store);
 }
 
 static size_t collect(struct registry *registry, bool again)
@@ -277,6 +301,7 @@ int main(void)
         test(pages),
         test(visits),
         test(the_stored_list),
+        test(a_list_that_is_put_back),
         test(what_changed_is_collected_once),
         test(a_restart_keeps_the_time_left),
         test(many_peers),
