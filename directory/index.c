@@ -87,6 +87,8 @@ struct index_reader {
     sqlite3_stmt *list;
 };
 
+/* Never ERROR_INVALID or ERROR_DENIED: those say what a request did wrong, and would tell a user
+ * that his password is wrong when the database has become read-only. */
 static enum error_code code_of(int result)
 {
     switch (result & 0xff) {
@@ -100,15 +102,10 @@ static enum error_code code_of(int result)
     case SQLITE_LOCKED:
         return ERROR_BUSY;
     case SQLITE_CORRUPT:
-        return ERROR_CORRUPT;
     case SQLITE_NOTADB:
-        return ERROR_INVALID;
+        return ERROR_CORRUPT;
     case SQLITE_INTERRUPT:
         return ERROR_CANCELLED;
-    case SQLITE_PERM:
-    case SQLITE_READONLY:
-    case SQLITE_AUTH:
-        return ERROR_DENIED;
     default:
         return ERROR_IO;
     }

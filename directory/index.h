@@ -17,6 +17,9 @@
  * power cut may lose the last commits, never the consistency, and peers send their list again after
  * it.
  *
+ * Once it is open its failures are ERROR_CORRUPT, ERROR_NO_SPACE, ERROR_BUSY, ERROR_CANCELLED and
+ * ERROR_IO: never a code that blames who asked.
+ *
  * struct index is the one writing connection: one thread at a time (index_writer). Each struct
  * index_reader belongs to one thread and never waits for the writer. No read transaction outlives
  * a call, so the write-ahead log can always be folded back.
@@ -66,7 +69,8 @@ MUST_CHECK enum error_code index_replace_files(struct index *index, int64_t peer
                                                index_added_fn *added, void *context,
                                                struct error *error);
 
-/* Any thread: what runs or comes next on the writing connection fails with ERROR_CANCELLED. */
+/* Any thread: what is long on the writing connection, now and from now on, fails with
+ * ERROR_CANCELLED. */
 void index_interrupt(struct index *index);
 
 struct index_reader;

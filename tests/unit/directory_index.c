@@ -387,6 +387,22 @@ static void other_versions_are_refused_unchanged(void **state)
     }
 }
 
+/* What happens to the file below a running directory is nothing that a user did wrong. */
+static void damage_is_no_fault_of_the_request(void **state)
+{
+    static const char content[] =
+        "this is no database, but it is longer than the header of one, so "
+        "that it is read whole and then refused";
+    struct fixture *fixture = *state;
+    char path[UNIT_PATH_BYTES];
+    struct index_reader *reader = NULL;
+
+    unit_path(fixture->folder, "other", path);
+    unit_file_write(path, content, sizeof content);
+    assert_int_equal(index_reader_open(path, &reader, NULL), ERROR_CORRUPT);
+    assert_null(reader);
+}
+
 /* ---- the writer ---- */
 
 struct counted_job {
@@ -497,6 +513,7 @@ int main(void)
         test(a_database_of_version_1_is_brought_up_to_date),
         test(a_migration_that_fails_changes_nothing),
         test(other_versions_are_refused_unchanged),
+        test(damage_is_no_fault_of_the_request),
         test(jobs_are_committed_in_order),
         cmocka_unit_test(cursors_come_back),
         cmocka_unit_test(foreign_cursors_are_refused),
