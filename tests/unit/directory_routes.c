@@ -1,0 +1,221 @@
+/* The table of routes without HTTP: this program has exchanges of its own. */
+#include "unit.h"
+
+#include "common/clock.h"
+#include "common/memory.h"
+#include "directory/index.h"
+#include "directory/replies.h"
+#include "directory/routes.h"
+
+#include <sodium.h>
+
+enum { EXPIRY_MS = 30000 };
+
+struct http_exchange {
+    struct http_request request;
+};
+
+struct http_request *http_request(struct http_exchange *exchange)
+{
+    return &exchange->request;
+}
+
+void http_answer(struct http_exchange *exchange, const struct http_reply *reply)
+{
+    (void)exchange;
+    (void)reply;
+    fail_msg("nothing here is answered later");
+}
+
+struct fixture {
+    char folder[UNIT_PATH_BYTES];
+    char path[UNIT_PATH_BYTES];
+    struct index *index;
+    struct index_reader *reader;
+    struct routes routes;
+};
+
+static int start(void **state)
+{
+    struct fixture *fixture = memory_new(1, sizeof *fixture);
+
+    unit_folder_make(fixture->folder);
+    unit_path(fixture->folder, "index.db", fixture->path);
+    *state = fixture;
+    if (sodium_init() < 0 || index_open(fixture->path, &fixture->index, NULL))
+        return -1;
+    fixture->routes.login.registry = registry_new(EXPIRY_MS);
+    return index_reader_open(fixture->path, &fixture->reader, NULL) ? -1 : 0;
+}
+
+static int stop(void **state)
+{
+    struct fixture *fixture = *state;
+
+    index_reader_close(fixture->reader);
+    index_close(fixture->index);
+    registry_free(fixture->routes.login.registry);
+    unit_folder_remove(fixture->folder);
+    free(fixture);
+    return 0;
+}
+
+/* The reply, which is due at once; the caller's. */
+static struct http_reply ask(struct fixture *fixture, struct http_request request)
+{
+    struct http_exchange exchange = {.request = request};
+    struct http_reply reply = {0};
+
+    assert_true(routes_handle(&fixture->routes, fixture->reader, &exchange, &reply));
+    return reply;
+}
+
+static void reply_done(struct http_reply *reply)
+{
+    buffer_done(&reply->body);
+    if (reply->stream)
+        reply->stream_free(reply->stream_context);
+}
+
+static struct http_reply get(struct fixture *fixture, const char *method, const char *target)
+{
+    char text[256];
+
+    snprintf(text, sizeof text, "%s", target);
+    return ask(fixture, (struct http_request){
+                            .method = method, .target = text, .target_length = strlen(text)});
+}
+
+static void methods_and_paths(void **state)
+{
+    static const struct {
+        const char *method, *target;
+        unsigned status;
+        const char *allow; /* NULL: none */
+        const char *body;  /* a part of it; NULL: streamed */
+    } rows[] = {
+        {"GET", "/", 200, NULL, "{\"mensaje\":"},
+        {"HEAD", "/", 200, NULL, "{\"mensaje\":"},
+        {"GET", "/?x=1", 200, NULL, "{\"mensaje\":"},
+        {"POST", "/", 405, "GET, HEAD", "{\"detail\":\"Method Not Allowed\"}"},
+        {"get", "/", 405, "GET, HEAD", "{\"detail\":\"Method Not Allowed\"}"},
+        {"POST", "/login", 422, NULL, "\"loc\":[\"query\",\"username\"]"},
+        {"GET", "/login", 405, "POST", "{\"detail\":\"Method Not Allowed\"}"},
+        {"HEAD", "/login", 405, "POST", "{\"detail\":\"Method Not Allowed\"}"},
+        {"GET", "/peers_activos", 200, NULL, "{\"peers\":[]}"},
+        {"HEAD", "/peers_activos", 200, NULL, "{\"peers\":[]}"},
+        {"OPTIONS", "/peers_activos", 405, "GET, HEAD", "{\"detail\":\"Method Not Allowed\"}"},
+        {"GET", "/peers_activos?limit=0", 400, NULL, TEXT_BAD_LIMIT},
+        {"GET", "/peers_activos?cursor=x", 400, NULL, TEXT_BAD_CURSOR},
+        {"GET", "/ver_archivos", 200, NULL, NULL},
+        {"DELETE", "/ver_archivos", 405, "GET, HEAD", "{\"detail\":\"Method Not Allowed\"}"},
+        {"GET", "/ver_archivos?limit=1%00", 400, NULL, TEXT_BAD_LIMIT},
+        {"GET", "/buscar_archivos", 422, NULL, "\"loc\":[\"query\",\"filename\"]"},
+        {"PUT", "/buscar_archivos", 405, "GET, HEAD", "{\"detail\":\"Method Not Allowed\"}"},
+        {"GET", "/buscar%5farchivos?filename=a+b", 404, NULL, "Archivo 'a b' no encontrado"},
+        {"GET", "/buscar_archivos?filename=", 404, NULL, "Archivo '' no encontrado"},
+        {"GET", "/buscar_archivos?filename=%2e%2e", 400, NULL, "inválido"},
+        {"GET", "/buscar_archivos?filename=%zz", 400, NULL, TEXT_BAD_ENCODING},
+        {"GET", "http://h:8000/peers_activos", 200, NULL, "{\"peers\":[]}"},
+        {"GET", "/nope", 404, NULL, "{\"detail\":\"Not Found\"}"},
+        {"POST", "/nope", 404, NULL, "{\"detail\":\"Not Found\"}"},
+        {"GET", "/peers_activos/", 404, NULL, "{\"detail\":\"Not Found\"}"},
+        {"GET", "/peers_activos%00", 404, NULL, "{\"detail\":\"Not Found\"}"},
+        {"GET", "/Login", 404, NULL, "{\"detail\":\"Not Found\"}"},
+        {"GET", "", 404, NULL, "{\"detail\":\"Not Found\"}"},
+        {"OPTIONS", "*", 404, NULL, "{\"detail\":\"Not Found\"}"},
+        {"GET", "/%4", 400, NULL, TEXT_BAD_ENCODING},
+    };
+
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct http_reply reply = get(*state, rows[i].method, rows[i].target);
+        check_row(i, reply.status == rows[i].status);
+        check_row(i, rows[i].allow ? reply.allow && strcmp(reply.allow, rows[i].allow) == 0
+                                   : !reply.allow);
+        check_row(i, rows[i].body ? strstr(reply.body.data, rows[i].body) != NULL : !!reply.stream);
+        reply_done(&reply);
+    }
+}
+
+static void what_could_not_be_read_whole(void **state)
+{
+    static const struct {
+        struct http_request request;
+        unsigned status;
+        const char *text;
+    } rows[] = {
+        {{.refused = ERROR_TOO_LARGE, .target_too_long = true}, 414, TEXT_TARGET_TOO_LONG},
+        {{.refused = ERROR_TOO_LARGE}, 413, TEXT_BODY_TOO_LARGE},
+        {{.refused = ERROR_BUSY}, 503, TEXT_BUSY},
+    };
+
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct http_reply reply = ask(*state, rows[i].request);
+        check_row(i, reply.status == rows[i].status);
+        check_row(i, strstr(reply.body.data, rows[i].text) != NULL);
+        reply_done(&reply);
+    }
+}
+
+static void ignore_added(void *context, const char *name)
+{
+    (void)context;
+    (void)name;
+}
+
+/* A peer that logged in at that time shares one file. */
+static void share(struct fixture *fixture, const char *peer, const char *list, int64_t seen_ms)
+{
+    struct registry *registry = fixture->routes.login.registry;
+    struct files_index *files = NULL;
+    struct registry_record record;
+    struct registry_login login;
+
+    assert_int_equal(files_index_parse(list, strlen(list), "h", &files, NULL), ERROR_NONE);
+    registry_log_in(registry, peer, files_index_digest(files), seen_ms, &login);
+    assert_true(registry_get(registry, login.id, &record));
+    assert_int_equal(index_begin(fixture->index, NULL), ERROR_NONE);
+    assert_int_equal(index_store_peer(fixture->index, &record, NULL), ERROR_NONE);
+    assert_int_equal(index_replace_files(fixture->index, login.id, files, ignore_added, NULL, NULL),
+                     ERROR_NONE);
+    assert_int_equal(index_commit(fixture->index, NULL), ERROR_NONE);
+    registry_set_index(registry, login.id, files_index_digest(files),
+                       files_index_usual_urls(files));
+    registry_record_done(&record);
+    files_index_free(files);
+}
+
+static void a_search_joins_files_and_liveness(void **state)
+{
+    static const struct {
+        const char *target, *body;
+    } rows[] = {
+        {"/buscar_archivos?filename=F",
+         "{\"archivo\":\"F\",\"disponible_en\":[{\"peer\":\"Alive\",\"url\":[\"h:1\"]}]}"},
+        {"/buscar_archivos?filename=G",
+         "{\"detail\":\"Archivo 'G' encontrado pero los peers no están activos\"}"},
+        {"/buscar_archivos?filename=f", "{\"detail\":\"Archivo 'f' no encontrado\"}"},
+    };
+    int64_t now_ms = clock_boot_ms();
+
+    share(*state, "Gone", "[{\"filename\":\"F\"},{\"filename\":\"G\"}]", now_ms - EXPIRY_MS);
+    share(*state, "Alive", "[{\"filename\":\"F\",\"url\":[\"h:1\"]}]", now_ms);
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct http_reply reply = get(*state, "GET", rows[i].target);
+        check_row(i, strcmp(reply.body.data, rows[i].body) == 0);
+        reply_done(&reply);
+    }
+}
+
+#define test(function) cmocka_unit_test_setup_teardown(function, start, stop)
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        test(methods_and_paths),
+        test(what_could_not_be_read_whole),
+        test(a_search_joins_files_and_liveness),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
