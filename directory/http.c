@@ -535,8 +535,9 @@ static enum error_code start_loop(struct http *http, struct loop *loop, struct e
         return error_set(error, ERROR_IO, "libmicrohttpd does not start");
     }
     loop->epoll = MHD_get_daemon_info(loop->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
-    if (pthread_create(&loop->thread, NULL, run_loop, loop) != 0)
-        return error_set_errno(error, errno, "cannot start a thread");
+    int failed = pthread_create(&loop->thread, NULL, run_loop, loop);
+    if (failed)
+        return error_set_errno(error, failed, "cannot start a thread");
     loop->running = true;
     return ERROR_NONE;
 }
