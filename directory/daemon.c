@@ -26,7 +26,7 @@ enum {
     THREADS_MAX = 16, /* more loops than that gain nothing: the network is not our work */
 };
 
-/* The registry's way to the database: at most one write is under way. */
+/* One of the registry's ways to the database: at most one write is under way. */
 struct write_behind {
     struct daemon *daemon;
     struct index_job job;
@@ -44,7 +44,8 @@ struct daemon {
     atomic_bool stopping;
     struct routes routes;
     struct http *http;
-    struct write_behind behind;
+    struct write_behind behind;  /* of the ticks */
+    struct write_behind parting; /* of the end, which must not wait for a tick's */
 };
 
 /* ---- users ---- */
@@ -134,19 +135,17 @@ static void on_written(struct index_job *job, enum error_code code, const struct
     atomic_store(&behind->busy, false);
 }
 
-static void write_behind(struct daemon *daemon)
+static void write_behind(struct write_behind *behind)
 {
-    struct write_behind *behind = &daemon->behind;
+    struct daemon *daemon = behind->daemon;
     int64_t now_ms = clock_boot_ms();
 
     if (atomic_load(&behind->busy))
         return;
     size_t count = registry_collect(daemon->registry, &behind->job.records);
     /* While somebody is active the clock goes on, so that a restart knows the time left. */
-    if (count == 0 && registry_active_count(daemon->registry, now_ms) == 0) {
-        index_job_done(&behind->job);
+    if (count == 0 && registry_active_count(daemon->registry, now_ms) == 0)
         return;
-    }
     behind->job.record_count = count;
     behind->job.written_ms = now_ms;
     behind->job.done = on_written;
@@ -174,6 +173,9 @@ static enum error_code start_index(struct daemon *daemon, struct error *error)
         return error_context(error, "database: %s", daemon->settings->database);
     sweep(daemon);
     daemon->writer = index_writer_start(daemon->index);
+    /* Before any login: it stores the clock of now, and with it the times that were stored before
+     * the outage would be as much older. */
+    write_behind(&daemon->behind);
     return ERROR_NONE;
 }
 
@@ -249,7 +251,7 @@ enum error_code daemon_start(const struct settings *settings, struct daemon **da
     struct daemon *made = memory_new(1, sizeof *made);
 
     made->settings = settings;
-    made->behind.daemon = made;
+    made->behind.daemon = made->parting.daemon = made;
     enum error_code code = start_users(made, error);
     if (!code)
         code = start_index(made, error);
@@ -284,7 +286,7 @@ void daemon_run(struct daemon *daemon)
             continue;
         next_ms = clock_boot_ms() + TICK_MS;
         sweep(daemon);
-        write_behind(daemon);
+        write_behind(&daemon->behind);
     }
     log_line(LOG_INFO, "directory", "stopping");
 }
@@ -297,7 +299,7 @@ void daemon_stop(struct daemon *daemon)
     thread_pool_stop(daemon->worker);
     if (daemon->writer) {
         sweep(daemon); /* or the last moments' expired would come back for a while */
-        write_behind(daemon);
+        write_behind(&daemon->parting);
         index_writer_stop(daemon->writer, COMMIT_MS);
     }
     http_stop(daemon->http);

@@ -341,6 +341,19 @@ def test_a_restart_forgets_nobody(net, how):
     wait_until(lambda: directory.peers() == ["Peer1"], 8, "the others to expire")
 
 
+def test_an_outage_does_not_count_even_when_the_next_start_is_cut_short(net):
+    directory = net.directory(expiry=4 * PATIENCE)
+    directory.login("Peer1")
+    time.sleep(1.5)  # a tick writes it behind
+    directory.kill()
+    time.sleep(4 * PATIENCE + 1)
+    directory.start()
+    directory.login("Peer2")
+    directory.kill()  # before the first tick
+    directory.start()
+    assert directory.peers() == ["Peer1", "Peer2"]
+
+
 def test_a_peer_is_remembered_from_its_first_login_on(directory):
     directory.login("Peer1")
     directory.kill()
