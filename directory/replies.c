@@ -117,12 +117,16 @@ void reply_search_begin(struct http_reply *reply, struct json_writer *json, cons
 /* Differs: the reference's entries end with "url"; ours do when nothing is known. */
 static void write_content(struct json_writer *json, const struct file_content *content)
 {
-    char text[CONTENT_ID_DIGITS + 1];
+    char text[1 + CONTENT_ID_DIGITS + 1 + 1] = "\""; /* quoted: digits need no escapes */
 
     if (content->size_bytes != FILE_SIZE_UNKNOWN)
         json_write_integer(json, "size", content->size_bytes);
-    if (content->id)
-        json_write_string(json, "content", content_id_format(content->id, text));
+    if (!content->id)
+        return;
+    content_id_format(content->id, text + 1);
+    text[1 + CONTENT_ID_DIGITS] = '"';
+    text[1 + CONTENT_ID_DIGITS + 1] = '\0';
+    json_write_raw(json, "content", text);
 }
 
 void reply_search_add(struct json_writer *json, const char *peer, const char *urls,
