@@ -1,5 +1,6 @@
 #include "peer/downloads/transfer.h"
 
+#include "common/clock.h"
 #include "peer/network/chunk.h"
 #include "proto/peer.pb-c.h"
 
@@ -11,6 +12,7 @@
 struct progress {
     int64_t bytes;
     int64_t total_bytes;
+    int64_t data_ms; /* when the last byte came, on the boot clock */
 };
 
 static enum error_code write_data(const struct transfer *transfer,
@@ -39,6 +41,21 @@ static enum error_code wrong_size(const struct progress *progress, struct error 
                      progress->bytes, progress->total_bytes);
 }
 
+/* Messages without a byte are no sign of life: a source could send them for ever. */
+static enum error_code check_data_comes(const struct transfer *transfer, struct progress *progress,
+                                        size_t bytes, struct error *error)
+{
+    int64_t now_ms = clock_boot_ms();
+    char source[ADDRESS_TEXT_BYTES];
+
+    if (bytes > 0)
+        progress->data_ms = now_ms;
+    if (now_ms - progress->data_ms <= transfer->stall_ms)
+        return ERROR_NONE;
+    return error_set(error, ERROR_TIMEOUT, "%s no envía datos",
+                     address_format(transfer->address, source));
+}
+
 static enum error_code take_chunk(const struct transfer *transfer,
                                   const struct rpc_response *response, struct progress *progress,
                                   bool *local, struct error *error)
@@ -46,6 +63,8 @@ static enum error_code take_chunk(const struct transfer *transfer,
     struct chunk chunk;
 
     enum error_code code = chunk_parse(response->spans, response->span_count, &chunk, error);
+    if (code == ERROR_NONE)
+        code = check_data_comes(transfer, progress, chunk.data.bytes, error);
     if (code != ERROR_NONE)
         return code;
     if (chunk.total_bytes > 0)
@@ -65,7 +84,7 @@ static enum error_code take_chunk(const struct transfer *transfer,
 static enum error_code receive_all(const struct transfer *transfer, struct rpc_client_call *call,
                                    bool *local, struct error *error)
 {
-    struct progress progress = {0};
+    struct progress progress = {.data_ms = clock_boot_ms()};
 
     for (;;) {
         struct rpc_response response;

@@ -18,7 +18,7 @@ struct transfer {
     const struct file_name *name;
     struct share_incoming *incoming; /* empty */
     struct interrupt *interrupt;
-    int64_t stall_ms; /* no message for so long: ERROR_TIMEOUT */
+    int64_t stall_ms; /* no byte for so long: ERROR_TIMEOUT */
     /* After each message; total_bytes 0: unknown. On the calling thread. */
     void (*progress)(void *context, int64_t bytes, int64_t total_bytes);
     void *context;
