@@ -30,6 +30,10 @@
 /* A search that 100,000 peers answer has about 10 MB. */
 #define DIRECTORY_REPLY_MAX_BYTES ((size_t)16 << 20)
 
+/* More are not looked at: a download that has failed at so many sources is better told than tried
+ * on for minutes, and a reply to the commands holds them. */
+#define DIRECTORY_SOURCES_MAX 1000
+
 struct directory_client;
 
 struct directory_client_options {

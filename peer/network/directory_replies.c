@@ -84,7 +84,8 @@ enum error_code directory_parse_search(const char *text, size_t length,
     if (!json_is_array(list))
         return corrupt(error);
     sources->items = memory_new(json_count(list), sizeof *sources->items);
-    for (const struct json *item = json_first(list); item; item = json_next(item)) {
+    for (const struct json *item = json_first(list); item && sources->count < DIRECTORY_SOURCES_MAX;
+         item = json_next(item)) {
         const char *peer = json_string(json_find(item, "peer"));
         if (!peer || !*peer)
             continue;
