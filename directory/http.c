@@ -16,6 +16,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -141,6 +142,8 @@ static struct MHD_Response *make_response(struct http_reply *reply)
     MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "application/json");
     if (reply->allow)
         MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, reply->allow);
+    if (reply->close)
+        MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
     return response;
 }
 
@@ -262,6 +265,37 @@ static void refuse(struct http_exchange *exchange, enum error_code code)
     drop_body(exchange);
 }
 
+struct framing {
+    unsigned lengths;
+    unsigned encodings;
+    bool unknown_encoding;
+};
+
+static enum MHD_Result note_framing(void *context, enum MHD_ValueKind kind, const char *name,
+                                    const char *value)
+{
+    struct framing *framing = context;
+
+    (void)kind;
+    if (strcasecmp(name, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0)
+        framing->lengths++;
+    if (strcasecmp(name, MHD_HTTP_HEADER_TRANSFER_ENCODING) == 0) {
+        framing->encodings++;
+        framing->unknown_encoding |= !value || strcasecmp(value, "chunked") != 0;
+    }
+    return MHD_YES;
+}
+
+/* Whether the end of the body is a matter of opinion (RFC 9112 6.3): a proxy before us could take
+ * for another request what we take for the body, or the other way round. */
+static bool is_ambiguous(struct http_exchange *exchange)
+{
+    struct framing framing = {0};
+
+    MHD_get_connection_values(exchange->connection, MHD_HEADER_KIND, note_framing, &framing);
+    return framing.lengths + framing.encodings > 1 || framing.unknown_encoding;
+}
+
 /* Looks at the head. Returns true when the request is refused without reading its body. */
 static bool begin_request(struct http_exchange *exchange, const char *method)
 {
@@ -275,6 +309,10 @@ static bool begin_request(struct http_exchange *exchange, const char *method)
     request->target_length = exchange->target.length;
     request->target_too_long = exchange->target.failed;
     set_phase(exchange, PHASE_BODY);
+    if (is_ambiguous(exchange)) {
+        refuse(exchange, ERROR_INVALID);
+        return true;
+    }
     if (request->target_too_long || bytes > HTTP_BODY_MAX_BYTES)
         refuse(exchange, ERROR_TOO_LARGE);
     /* Who asks first (RFC 9110 10.1.1) is told at once. Others are read to the end before they are

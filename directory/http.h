@@ -56,7 +56,8 @@ struct http_request {
     size_t body_length;
     char client_host[HTTP_HOST_BYTES]; /* an address, without brackets */
     /* The request could not be read whole and must be answered with this: ERROR_TOO_LARGE (the
-     * target or the body) or ERROR_BUSY (HTTP_BODIES_MAX_BYTES). */
+     * target or the body), ERROR_BUSY (HTTP_BODIES_MAX_BYTES) or ERROR_INVALID (where the body ends
+     * is ambiguous: the reply must close the connection). */
     enum error_code refused;
     bool target_too_long;
 };
@@ -70,6 +71,7 @@ struct http_reply {
     unsigned status;
     struct buffer body; /* taken by the reply; JSON */
     const char *allow;  /* static text of an Allow header, or NULL */
+    bool close;         /* the connection, after it */
     /* Instead of a body: */
     http_stream_fn *stream; /* NULL: none */
     void *stream_context;

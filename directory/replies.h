@@ -22,6 +22,7 @@
 #define TEXT_WRONG_METHOD      "Method Not Allowed"
 #define TEXT_TARGET_TOO_LONG   "La URL es demasiado larga"
 #define TEXT_BODY_TOO_LARGE    "El cuerpo de la petición es demasiado grande"
+#define TEXT_AMBIGUOUS_LENGTH  "La longitud del cuerpo de la petición es ambigua"
 #define TEXT_BUSY              "El directorio está ocupado; intente de nuevo más tarde"
 #define TEXT_STOPPING          "El directorio se está deteniendo"
 #define TEXT_BAD_ENCODING      "Codificación por ciento inválida"

@@ -90,6 +90,11 @@ bool routes_handle(void *context, void *thread, struct http_exchange *exchange,
         reply_detail(reply, 414, TEXT_TARGET_TOO_LONG);
         return true;
     }
+    if (request->refused == ERROR_INVALID) {
+        reply_detail(reply, 400, TEXT_AMBIGUOUS_LENGTH);
+        reply->close = true;
+        return true;
+    }
     if (request->refused) {
         reply_failure(reply, request->refused, NULL);
         return true;

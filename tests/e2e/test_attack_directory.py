@@ -1,0 +1,29 @@
+"""What a hostile client or an odd start can do to the directory, beyond the faults of the other files."""
+
+import pytest
+
+from test_directory_faults import dial
+
+HEAD = b"POST /login?username=Peer1&password=sd1234 HTTP/1.1\r\nHost: h\r\n"
+NEXT = b"GET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n"
+
+
+@pytest.mark.parametrize("headers, body", [
+    (b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", b"0\r\n\r\n"),
+    (b"Transfer-Encoding: chunked\r\nContent-Length: 0\r\n", b"0\r\n\r\n"),
+    (b"Content-Length: 0\r\nContent-Length: 40\r\n", b""),
+    (b"Content-Length: 0\r\nContent-Length: 0\r\n", b""),
+    (b"Transfer-Encoding: gzip\r\n", b""),
+    (b"Transfer-Encoding: gzip, chunked\r\n", b"0\r\n\r\n"),
+    (b"Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n", b"0\r\n\r\n"),
+], ids=["both", "both-turned", "two-lengths", "the-same-twice", "gzip", "gzip-chunked", "two-encodings"])
+@pytest.mark.parametrize("method", [b"POST", b"GET"])
+def test_a_length_that_can_be_read_in_two_ways(directory, method, headers, body):
+    """RFC 9112 6.3: what follows could be a request to us and a body to a proxy before us."""
+    with dial(directory) as connection:
+        connection.sendall(HEAD.replace(b"POST", method) + headers + b"\r\n" + body + NEXT)
+        data = connection.makefile("rb").read()  # to the end: the connection is closed
+    assert data.startswith(b"HTTP/1.1 400 ")
+    assert data.count(b"HTTP/1.1 ") == 1
+    assert b'{"detail":"' in data
+    assert directory.peers() == []
