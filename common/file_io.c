@@ -104,3 +104,10 @@ enum error_code file_make_folder(const char *path, mode_t mode, struct error *er
         return error_set(error, ERROR_INVALID, "%s: not a folder", path);
     return ERROR_NONE;
 }
+
+void file_occupy_standard(void)
+{
+    for (int file = STDIN_FILENO; file <= STDERR_FILENO; file++)
+        if (fcntl(file, F_GETFD) < 0)
+            (void)open("/dev/null", file == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}

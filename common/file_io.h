@@ -18,5 +18,10 @@ MUST_CHECK enum error_code file_read(const char *path, size_t max_bytes, char **
 MUST_CHECK enum error_code file_replace(const char *path, const char *text, size_t length,
                                         mode_t mode, struct error *error);
 
+/* First thing in a program: puts /dev/null, the wrong way round so that reading and writing fail,
+ * where standard input, output or error is closed. Else the next file or socket that is opened
+ * would be there, and log lines and results would go into it. */
+void file_occupy_standard(void);
+
 /* Makes the folder and its parents where missing. */
 MUST_CHECK enum error_code file_make_folder(const char *path, mode_t mode, struct error *error);

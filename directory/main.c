@@ -1,3 +1,4 @@
+#include "common/file_io.h"
 #include "common/log.h"
 #include "common/signals.h"
 #include "directory/daemon.h"
@@ -73,6 +74,7 @@ int main(int argc, char **argv)
     enum settings_action action;
     struct error error;
 
+    file_occupy_standard();
     umask(077);
     if (argc > 1 && strcmp(argv[1], "user") == 0)
         return user_command(argc - 2, argv + 2);

@@ -1,3 +1,4 @@
+#include "common/file_io.h"
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/signals.h"
@@ -140,6 +141,7 @@ int main(int argc, char **argv)
     };
     char text[128];
 
+    file_occupy_standard();
     if (argc < 2) {
         fputs(PROGRAM ": no command\n", stderr);
         return show_help(stderr, EXIT_USAGE);

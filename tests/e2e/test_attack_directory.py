@@ -1,7 +1,12 @@
 """What a hostile client or an odd start can do to the directory, beyond the faults of the other files."""
 
+import os
+import subprocess
+
 import pytest
 
+import harness
+from harness import wait_until
 from test_directory_faults import dial
 
 HEAD = b"POST /login?username=Peer1&password=sd1234 HTTP/1.1\r\nHost: h\r\n"
@@ -27,3 +32,24 @@ def test_a_length_that_can_be_read_in_two_ways(directory, method, headers, body)
     assert data.count(b"HTTP/1.1 ") == 1
     assert b'{"detail":"' in data
     assert directory.peers() == []
+
+
+def test_started_without_standard_files(net):
+    """Log lines never go into the file that took a closed descriptor's number."""
+    directory = net.directory()
+    directory.terminate()
+    process = subprocess.Popen(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *directory._argv()],
+                               env=harness.environment(), cwd=directory.folder)
+    try:
+        wait_until(lambda: reached(directory), what="the directory")
+        assert {os.readlink(f"/proc/{process.pid}/fd/{i}") for i in range(3)} == {"/dev/null"}
+    finally:
+        process.terminate()
+        assert process.wait(10 * harness.PATIENCE) == 0
+
+
+def reached(directory):
+    try:
+        return directory.get("/").status == 200
+    except OSError:
+        return False

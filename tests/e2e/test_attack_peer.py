@@ -2,12 +2,15 @@
 
 import http.server
 import json
+import os
+import subprocess
 import threading
 import time
 
 import pytest
 
 import harness
+from harness import wait_until
 from test_peer_downloads import BrokenPeer
 
 
@@ -26,6 +29,37 @@ def test_empty_messages_are_no_data(net):
     assert "no envía datos" in result.stderr
     assert time.monotonic() - started < 20 * harness.PATIENCE
     assert peer.names() == []
+
+
+def closed_standard_files(pid):
+    """What the first three descriptors are; gRPC's own event has one before main can act."""
+    links = [os.readlink(f"/proc/{pid}/fd/{number}") for number in range(3)]
+    return [link for link in links if link != "anon_inode:[eventfd]"]
+
+
+def test_started_without_standard_files(net):
+    """Log lines and results never go into the file that took a closed descriptor's number."""
+    peer = net.peer(files={"a.bin": "x"})
+    peer.terminate()
+    process = subprocess.Popen(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *peer.argv],
+                               env=harness.environment(), cwd=peer.folder)
+    try:
+        wait_until(lambda: peer.command("status").returncode == 0, what="the daemon")
+        assert set(closed_standard_files(process.pid)) == {"/dev/null"}
+    finally:
+        process.terminate()
+        assert process.wait(10 * harness.PATIENCE) == 0
+
+
+def test_results_to_a_closed_standard_output(net):
+    source = net.peer("Peer2", files={"a.bin": "x" * 100})
+    peer = net.peer()
+    argv = [str(harness.PEER_PROGRAM), "get", "--config", str(peer.config_path), "a.bin",
+            "--from", source.address, "--output", "-"]
+    result = subprocess.run(["sh", "-c", 'exec "$@" >&-', "sh", *argv], env=harness.environment(),
+                            stderr=subprocess.PIPE, text=True, timeout=30 * harness.PATIENCE)
+    assert result.returncode == 1
+    assert "No se puede escribir en la salida" in result.stderr
 
 
 @pytest.fixture
