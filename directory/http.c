@@ -512,7 +512,12 @@ static void run_once(struct loop *loop, int64_t limit_ms)
         eventfd_read(loop->wake, &ignored);
     loop->now_ms = clock_boot_ms();
     resume_answered(loop);
+    size_t before = loop->exchange_count;
     MHD_run(loop->daemon);
+    /* At its limit libmicrohttpd stops watching the listener, and takes it up again only in the run
+     * after the one in which a connection has ended: nothing would wake us for that one. */
+    if (loop->exchange_count < before)
+        MHD_run(loop->daemon);
     sweep(loop);
 }
 

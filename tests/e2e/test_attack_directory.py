@@ -1,7 +1,10 @@
 """What a hostile client or an odd start can do to the directory, beyond the faults of the other files."""
 
 import os
+import signal
+import socket
 import subprocess
+import time
 
 import pytest
 
@@ -53,3 +56,25 @@ def reached(directory):
         return directory.get("/").status == 200
     except OSError:
         return False
+
+
+def test_more_connections_than_the_limit(net):
+    """When all of them are gone at once, the next is served: the listener is not forgotten."""
+    directory = net.directory()
+    directory.terminate()
+    process = subprocess.Popen(["sh", "-c", 'ulimit -n 300; exec "$@"', "sh", *directory._argv()],
+                               env=harness.environment(), cwd=directory.folder,
+                               stderr=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: reached(directory), what="the directory")
+        many = [socket.create_connection(("127.0.0.1", directory.port)) for _ in range(400)]
+        wait_until(lambda: len(os.listdir(f"/proc/{process.pid}/fd")) > 180, what="the limit")
+        process.send_signal(signal.SIGSTOP)  # so that it sees all of them go in one round
+        for connection in many:
+            connection.close()
+        process.send_signal(signal.SIGCONT)
+        time.sleep(2)  # what was in the queue has gone by itself
+        assert directory.request("GET", "/", timeout=5).status == 200
+    finally:
+        process.terminate()
+        assert process.wait(10 * harness.PATIENCE) == 0
