@@ -214,6 +214,7 @@ static enum error_code start_control(struct daemon *daemon, struct error *error)
     const struct settings *settings = daemon->settings;
     auto_free char *address = memory_format("unix:%s", settings->control_socket);
     struct control_service_options service = {.share = daemon->share,
+                                              .catalogue = daemon->catalogue,
                                               .downloads = daemon->downloads,
                                               .finder = &daemon->finder,
                                               .describe = describe,

@@ -8,7 +8,7 @@
  * | catalogue      | 1        | what is known of the content  | catalogue_stop          |
  * |                |          | of the shared files           |                         |
  * | hashing        | cores,   | reading and hashing, with     | catalogue_stop          |
- * |                | only for | idle priority                 |                         |
+ * |                | only for | the least priority            |                         |
  * |                | new      |                               |                         |
  * |                | files    |                               |                         |
  * | heartbeat      | 1        | an HTTP connection            | heartbeat_stop          |

@@ -11,9 +11,9 @@
  *                          └─ new, or another one ─▶ queue ─▶ hashing ─▶ stored ─┘
  *
  * One thread of its own looks and records; the hashing is done by threads that are there only
- * while there is something to hash, with idle priority for processor and disk. Small files come
- * first. The database is only a cache: one that is damaged or of somebody else is moved aside, and
- * where none can be written the ids live in memory.
+ * while there is something to hash, with the least priority for processor and disk. Small files
+ * come first. The database is only a cache: one that is damaged or of somebody else is moved aside,
+ * and where none can be written the ids live in memory.
  *
  * Any thread may call. Texts of errors that others may see are Spanish.
  */

@@ -1,9 +1,9 @@
 /*
- * Hashing files on several threads with idle priority for processor and disk, several also within
- * one file: pieces are independent. Of the files that are there, the one with the least left comes
- * first.
+ * Hashing files on several threads with the least priority for processor and disk, several also
+ * within one file: pieces are independent. Of the files that are there, the one with the least left
+ * comes first.
  *
- * The threads never take part in anything that others wait for: with idle priority on a busy
+ * The threads never take part in anything that others wait for: with the least priority on a busy
  * machine they may hold a lock for long. All functions are for one thread, the owner's.
  */
 #pragma once

@@ -51,6 +51,14 @@ static enum error_code search_run(struct operation *operation, struct error *err
                         &search->sources, error);
 }
 
+/* As text, owned by the caller; "" when it is not known. */
+static char *content_text(bool has_content, const struct content_id *content)
+{
+    char text[CONTENT_ID_DIGITS + 1] = "";
+
+    return memory_copy_string(has_content ? content_id_format(content, text) : text);
+}
+
 static P2p__Control__Source *source_message(const struct directory_source *source)
 {
     P2p__Control__Source *message = memory_new(1, sizeof *message);
@@ -59,6 +67,9 @@ static P2p__Control__Source *source_message(const struct directory_source *sourc
 
     p2p__control__source__init(message);
     message->peer = source->peer;
+    message->has_size = source->size_bytes >= 0;
+    message->size_bytes = message->has_size ? source->size_bytes : 0;
+    message->content = content_text(source->has_content, &source->content);
     message->addresses = memory_new(count + 1, sizeof *message->addresses);
     message->n_addresses = count;
     for (size_t i = 0; i < count; i++) {
@@ -73,6 +84,7 @@ static void source_message_free(P2p__Control__Source *message)
     for (size_t i = 0; i < message->n_addresses; i++)
         free(message->addresses[i]);
     free(message->addresses);
+    free(message->content);
     free(message);
 }
 
@@ -142,18 +154,22 @@ static enum error_code list_begin(struct operation *operation, const ProtobufCMe
     return parse_address(request->address, &list->address, error);
 }
 
-static enum error_code list_own(struct share *share, struct peer_files *files, struct error *error)
+static enum error_code list_own(const struct control_service_options *options,
+                                struct peer_files *files, struct error *error)
 {
     struct share_list list = {0};
 
-    enum error_code code = share_list_files(share, &list, error);
+    enum error_code code = share_list_files(options->share, &list, error);
     if (code != ERROR_NONE)
         return code;
+    catalogue_fill_list(options->catalogue, &list);
     files->items = memory_new(list.count + 1, sizeof *files->items);
     files->count = list.count;
     for (size_t i = 0; i < list.count; i++) {
         files->items[i].name = memory_copy_string(list.files[i].name.text);
         files->items[i].size_bytes = list.files[i].size_bytes;
+        files->items[i].has_content = list.files[i].has_content;
+        files->items[i].content = list.files[i].content;
     }
     share_list_done(&list);
     return ERROR_NONE;
@@ -165,7 +181,7 @@ static enum error_code list_run(struct operation *operation, struct error *error
 
     if (list->remote)
         return peer_list_files(&list->address, operation->interrupt, &list->files, error);
-    return list_own(operation->service->options.share, &list->files, error);
+    return list_own(&operation->service->options, &list->files, error);
 }
 
 static enum error_code list_reply(struct operation *operation, struct rpc_reply *reply, bool *last,
@@ -184,6 +200,7 @@ static enum error_code list_reply(struct operation *operation, struct rpc_reply 
         p2p__control__listed_file__init(&files[i]);
         files[i].name = file->name;
         files[i].size_bytes = file->size_bytes;
+        files[i].content = content_text(file->has_content, &file->content);
         pointers[i] = &files[i];
     }
     message.failure = control_failure(&failure, &operation->outcome);
@@ -191,7 +208,10 @@ static enum error_code list_reply(struct operation *operation, struct rpc_reply 
     message.n_files = count;
     list->sent += count;
     *last = list->sent == list->files.count;
-    return rpc_reply_pack(reply, &message.base, error);
+    enum error_code code = rpc_reply_pack(reply, &message.base, error);
+    for (size_t i = 0; i < count; i++)
+        free(files[i].content);
+    return code;
 }
 
 static void list_done(struct operation *operation)

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "common/error.h"
+#include "peer/catalogue/catalogue.h"
 #include "peer/downloads/downloads.h"
 #include "peer/rpc/server.h"
 #include "peer/share/share.h"
@@ -29,6 +30,7 @@ struct control_status {
 
 struct control_service_options {
     struct share *share; /* all borrowed until control_service_free */
+    struct catalogue *catalogue;
     struct downloads *downloads;
     const struct source_finder *finder;
     /* Any thread, must not block. */

@@ -10,9 +10,67 @@
 #include <inttypes.h>
 #include <string.h>
 
+#define CONTENT_SHOWN_DIGITS 12
+
 #define JSON_MAX_BYTES ((size_t)256 * 1024 * 1024) /* a list of some million names */
 
+static void content_json(struct json_writer *json, const char *content)
+{
+    if (content[0])
+        json_write_string(json, "content", content);
+    else
+        json_write_null(json, "content");
+}
+
 /* ---- search ---- */
+
+/* How many contents go by this name, as far as they are known. */
+static size_t count_contents(const P2p__Control__SearchReply *reply)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < reply->n_sources; i++) {
+        bool is_new = reply->sources[i]->content[0] != '\0';
+        for (size_t k = 0; k < i && is_new; k++)
+            is_new = strcmp(reply->sources[k]->content, reply->sources[i]->content) != 0;
+        count += is_new;
+    }
+    return count;
+}
+
+/* Sources of the same content stand together, in the order of each one's first; those without an id
+ * are last. Who is placed swaps into its place, the rest moves down: the order within stays. */
+static void group_sources(P2p__Control__SearchReply *reply)
+{
+    size_t placed = 0;
+
+    while (placed < reply->n_sources) {
+        size_t lead = placed;
+        while (lead < reply->n_sources && !reply->sources[lead]->content[0])
+            lead++;
+        if (lead == reply->n_sources)
+            return;
+        const char *content = reply->sources[lead]->content;
+        for (size_t i = lead; i < reply->n_sources; i++) {
+            P2p__Control__Source *source = reply->sources[i];
+            if (strcmp(source->content, content) != 0)
+                continue;
+            memmove(&reply->sources[placed + 1], &reply->sources[placed],
+                    (i - placed) * sizeof *reply->sources);
+            reply->sources[placed++] = source;
+        }
+    }
+}
+
+static void warn_of_contents(const P2p__Control__SearchReply *reply)
+{
+    char clean[CLEAN_BYTES];
+    size_t count = count_contents(reply);
+
+    if (count > 1)
+        fprintf(stderr, "Atención: hay %zu contenidos distintos con el nombre %s\n", count,
+                command_clean(reply->name, clean));
+}
 
 static void search_json(const P2p__Control__SearchReply *reply, struct buffer *out)
 {
@@ -29,6 +87,11 @@ static void search_json(const P2p__Control__SearchReply *reply, struct buffer *o
         for (size_t a = 0; a < reply->sources[i]->n_addresses; a++)
             json_write_string(&json, NULL, reply->sources[i]->addresses[a]);
         json_end_array(&json);
+        if (reply->sources[i]->has_size)
+            json_write_integer(&json, "size_bytes", reply->sources[i]->size_bytes);
+        else
+            json_write_null(&json, "size_bytes");
+        content_json(&json, reply->sources[i]->content);
         json_end_object(&json);
     }
     json_end_array(&json);
@@ -38,6 +101,7 @@ static void search_json(const P2p__Control__SearchReply *reply, struct buffer *o
 static void search_print(const P2p__Control__SearchReply *reply)
 {
     char clean[CLEAN_BYTES];
+    char size[UNITS_TEXT_BYTES];
     size_t widest = 0;
 
     for (size_t i = 0; i < reply->n_sources; i++) {
@@ -50,7 +114,13 @@ static void search_print(const P2p__Control__SearchReply *reply)
         printf("%s%*s", clean, (int)(widest - text_columns(clean)), "");
         for (size_t a = 0; a < source->n_addresses; a++)
             printf("  %s", source->addresses[a]);
-        puts(source->n_addresses > 0 ? "" : "  (sin dirección conocida)");
+        if (source->n_addresses == 0)
+            fputs("  (sin dirección conocida)", stdout);
+        if (source->has_size)
+            printf("  %s", units_bytes(source->size_bytes, size));
+        if (source->content[0])
+            printf("  %.*s", CONTENT_SHOWN_DIGITS, source->content);
+        putchar('\n');
     }
 }
 
@@ -63,6 +133,8 @@ enum exit_status command_search(struct command_context *context)
     buffer_init(&out, JSON_MAX_BYTES);
     if (control_search(context->client, context->arguments.words[0], &reply, &error) != ERROR_NONE)
         return command_fail(context, &error, "Error al buscar archivo");
+    group_sources(reply);
+    warn_of_contents(reply);
     if (context->arguments.json) {
         search_json(reply, &out);
         return command_print(&out);
@@ -96,9 +168,11 @@ static enum error_code take_files(void *context, ProtobufCMessage **message, boo
             json_begin_object(&listing->json, NULL);
             command_json_text(&listing->json, "name", file->name);
             json_write_integer(&listing->json, "size_bytes", file->size_bytes);
+            content_json(&listing->json, file->content);
             json_end_object(&listing->json);
         } else {
-            printf("%10s  %s\n", units_bytes(file->size_bytes, size),
+            printf("%10s  %-*.*s  %s\n", units_bytes(file->size_bytes, size), CONTENT_SHOWN_DIGITS,
+                   CONTENT_SHOWN_DIGITS, file->content[0] ? file->content : "-",
                    command_clean(file->name, clean));
         }
     }

@@ -33,6 +33,7 @@ class ReferenceDirectory:
         self.lock = threading.Lock()
         self.seen = {}  # peer -> time of the last login, in login order
         self.entries = []  # {"peer", "filename", "url"}: only grows
+        self.keys_told = set()  # of all entries that came
         self.logins = []  # what came: {"username", "in_query", "files", "status", "bytes", "time"}
         directory = self
 
@@ -77,6 +78,7 @@ class ReferenceDirectory:
             return 400, {"detail": "Formato inválido en files_index"}
         with self.lock:
             for file in files:
+                self.keys_told.update(file)
                 entry = {"peer": username, "filename": file["filename"], "url": file["url"]}
                 if entry not in self.entries:
                     self.entries.append(entry)

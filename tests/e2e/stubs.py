@@ -26,6 +26,7 @@ def _generate():
 _generate()
 peer = importlib.import_module("reference_peer_pb2")
 peer_rpc = importlib.import_module("reference_peer_pb2_grpc")
+content = importlib.import_module("content_peer_pb2")
 health = importlib.import_module("standard_health_pb2")
 health_rpc = importlib.import_module("standard_health_pb2_grpc")
 reflection = importlib.import_module("standard_reflection_pb2")
