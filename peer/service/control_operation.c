@@ -66,7 +66,7 @@ enum error_code operation_message(void *state, const struct rpc_request *request
 {
     struct operation *operation = state;
 
-    if (!request->message)
+    if (!request)
         return error_set(error, ERROR_INVALID, "Falta la petición");
     enum error_code code = operation->kind->begin(operation, request->message, &operation->outcome);
     if (code == ERROR_NONE) {

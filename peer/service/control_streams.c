@@ -66,7 +66,7 @@ enum error_code control_get_message(void *state, const struct rpc_request *reque
     struct download_request wanted;
     auto_free struct address *addresses = memory_new(SOURCE_ADDRESSES, sizeof *addresses);
 
-    if (!request->message)
+    if (!request)
         return error_set(error, ERROR_INVALID, "Falta la petición");
     const P2p__Control__GetRequest *message = (const P2p__Control__GetRequest *)request->message;
     get->stream = message->stream;
@@ -204,7 +204,7 @@ enum error_code control_follow_message(void *state, const struct rpc_request *re
                                        struct error *error)
 {
     (void)state;
-    if (!request->message)
+    if (!request)
         return error_set(error, ERROR_INVALID, "Falta la petición");
     return ERROR_NONE;
 }

@@ -8,6 +8,7 @@ import select
 import subprocess
 import time
 
+import grpc
 import pytest
 
 import harness
@@ -250,3 +251,13 @@ def test_a_bar_on_a_terminal(net):
         os.close(master)
     assert re.search(rb"\d+ ?%", seen), seen
     assert re.search(rb"[KMG]i?B/s", seen), seen
+
+
+@pytest.mark.parametrize("method", ["Search", "List", "Put", "Get", "Follow", "Status"])
+def test_a_control_call_without_a_request_is_refused(peer, method):
+    with grpc.insecure_channel("unix:" + peer.settings["control_socket"]) as channel:
+        call = channel.stream_unary("/p2p.control.Control/" + method)
+        with pytest.raises(grpc.RpcError) as refusal:
+            call(iter([]), timeout=10)
+    assert refusal.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert peer.command("status").returncode == DONE
