@@ -119,7 +119,7 @@ static CURLcode transfer(struct directory_client *client)
         return CURLE_FAILED_INIT;
     while (!is_stopped(client) && curl_multi_perform(client->multi, &running) == CURLM_OK &&
            running > 0)
-        curl_multi_poll(client->multi, &stop, client->stop ? 1 : 0, 1000, NULL);
+        curl_multi_poll(client->multi, &stop, stop.fd >= 0 ? 1 : 0, 1000, NULL);
     CURLMsg *message = running > 0 ? NULL : curl_multi_info_read(client->multi, &left);
     if (message && message->msg == CURLMSG_DONE)
         result = message->data.result;

@@ -229,7 +229,8 @@ enum error_code heartbeat_start(const struct heartbeat_options *options,
     made->client = directory_client_new(&(struct directory_client_options){
         .login_url = options->login_url, .search_url = "", .stop = made->stop});
     heartbeat_rules_init(&made->rules);
-    int reason = made->wake < 0 ? EMFILE : pthread_create(&made->thread, NULL, run, made);
+    bool can_wait = made->wake >= 0 && stop_event_descriptor(made->stop) >= 0;
+    int reason = can_wait ? pthread_create(&made->thread, NULL, run, made) : EMFILE;
     if (reason != 0) {
         free_heartbeat(made);
         return error_set_errno(error, reason, "cannot start the heartbeat");

@@ -172,7 +172,8 @@ enum error_code watch_start(struct share *share, void (*changed)(void *context),
     arm(made);
     read_content(share, &made->content);
     made->due_ms = clock_boot_ms() + rescan_ms(made, 0);
-    reason = pthread_create(&made->thread, NULL, run, made);
+    reason = stop_event_descriptor(made->stop) < 0 ? EMFILE
+                                                   : pthread_create(&made->thread, NULL, run, made);
     if (reason != 0) {
         if (made->events >= 0)
             close(made->events);

@@ -5,6 +5,7 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <sys/resource.h>
 
 static void waits_until_the_time_is_over(void **state)
 {
@@ -48,11 +49,34 @@ static void raising_wakes_everybody(void **state)
     stop_event_free(event);
 }
 
+static void works_without_a_descriptor(void **state)
+{
+    struct rlimit before;
+    pthread_t thread;
+    void *result = NULL;
+
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    struct rlimit none = {.rlim_cur = 0, .rlim_max = before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    struct stop_event *event = stop_event_new();
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+
+    assert_int_equal(stop_event_descriptor(event), -1);
+    assert_false(stop_event_wait_ms(event, 30));
+    assert_int_equal(pthread_create(&thread, NULL, wait_long, event), 0);
+    stop_event_raise(event);
+    pthread_join(thread, &result);
+    assert_ptr_equal(result, event);
+    stop_event_free(event);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(waits_until_the_time_is_over),
         cmocka_unit_test(raising_wakes_everybody),
+        cmocka_unit_test(works_without_a_descriptor),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
