@@ -2,6 +2,7 @@
 
 #include "common/clock.h"
 #include "common/memory.h"
+#include "common/text.h"
 #include "peer/downloads/failures.h"
 #include "peer/downloads/transfer.h"
 
@@ -132,10 +133,11 @@ static void describe_source(const char *peer, const struct address *address,
                             char who[DOWNLOAD_SOURCE_BYTES])
 {
     char text[ADDRESS_TEXT_BYTES];
+    char name[DOWNLOAD_SOURCE_BYTES - ADDRESS_TEXT_BYTES - sizeof " ()"];
 
     address_format(address, text);
     if (peer[0])
-        snprintf(who, DOWNLOAD_SOURCE_BYTES, "%.200s (%s)", peer, text);
+        snprintf(who, DOWNLOAD_SOURCE_BYTES, "%s (%s)", text_clean(peer, name, sizeof name), text);
     else
         snprintf(who, DOWNLOAD_SOURCE_BYTES, "%s", text);
 }
@@ -201,7 +203,7 @@ static enum error_code collect_sources(const struct run *run, struct directory_s
     if (code != ERROR_NONE)
         return code;
     if (job->peer[0] && !sources_keep_peer(sources, job->peer))
-        return error_set(error, ERROR_NOT_FOUND, "El peer '%.200s' no comparte '%.255s'", job->peer,
+        return error_set(error, ERROR_NOT_FOUND, "El peer '%s' no comparte '%s'", job->peer,
                          job->draft.name.text);
     if (sources->count == 0)
         return error_set(error, ERROR_NOT_FOUND, "Archivo '%s' no encontrado",
