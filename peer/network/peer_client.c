@@ -45,31 +45,6 @@ static void session_close(struct session *session)
     rpc_channel_close(session->channel);
 }
 
-/* The one response of a call, and its status. */
-static enum error_code receive_only(struct rpc_client_call *call,
-                                    const ProtobufCMessageDescriptor *descriptor,
-                                    ProtobufCMessage **message, struct error *error)
-{
-    struct rpc_response response;
-    bool end = false;
-
-    enum error_code code = rpc_client_receive(call, &response, &end, error);
-    if (code == ERROR_NONE && end)
-        return error_set(error, ERROR_CORRUPT, "el otro peer no contestó nada");
-    if (code == ERROR_NONE)
-        code = rpc_response_unpack(&response, descriptor, message, error);
-    if (code != ERROR_NONE)
-        return code;
-    code = rpc_client_receive(call, &response, &end, error);
-    if (code == ERROR_NONE && !end)
-        code = error_set(error, ERROR_CORRUPT, "el otro peer contestó de más");
-    if (code != ERROR_NONE) {
-        protobuf_c_message_free_unpacked(*message, NULL);
-        *message = NULL;
-    }
-    return code;
-}
-
 /* A good name as it is; of any other what can be shown. */
 static char *take_name(const ProtobufCBinaryData *bytes)
 {
@@ -120,7 +95,8 @@ enum error_code peer_list_files(const struct address *address, struct interrupt 
     if (code == ERROR_NONE)
         code = rpc_client_send_end(session.call, error);
     if (code == ERROR_NONE)
-        code = receive_only(session.call, &peer__list_files_response__descriptor, &message, error);
+        code = rpc_client_receive_only(session.call, &peer__list_files_response__descriptor,
+                                       &message, error);
     if (code == ERROR_NONE) {
         take_list((const Peer__ListFilesResponse *)message, files);
         protobuf_c_message_free_unpacked(message, NULL);
@@ -337,7 +313,8 @@ enum error_code peer_upload_file(const struct peer_upload *upload,
     if (code == ERROR_NONE)
         code = send_file(&session, upload, &answered, error);
     if (code == ERROR_NONE)
-        code = receive_only(session.call, &peer__upload_response__descriptor, &message, error);
+        code = rpc_client_receive_only(session.call, &peer__upload_response__descriptor, &message,
+                                       error);
     if (code == ERROR_NONE) {
         const Peer__UploadResponse *response = (const Peer__UploadResponse *)message;
         result->ok = response->ok;

@@ -499,27 +499,22 @@ void rpc_client_free(struct rpc_client_call *call)
     free(call);
 }
 
-static enum error_code unary_exchange(struct rpc_client_call *call, const ProtobufCMessage *request,
-                                      const ProtobufCMessageDescriptor *response_descriptor,
-                                      ProtobufCMessage **response, struct error *error)
+enum error_code rpc_client_receive_only(struct rpc_client_call *call,
+                                        const ProtobufCMessageDescriptor *descriptor,
+                                        ProtobufCMessage **response, struct error *error)
 {
     struct rpc_response received;
-    enum error_code code;
-    bool ended = false;
+    bool end = false;
+    enum error_code code = rpc_client_receive(call, &received, &end, error);
 
-    code = rpc_client_send(call, request, NULL, 0, &ended, error);
-    if (!code && !ended)
-        code = rpc_client_send_end(call, error);
-    if (!code)
-        code = rpc_client_receive(call, &received, &ended, error);
-    if (!code && ended)
+    if (!code && end)
         code = error_set(error, ERROR_CORRUPT, "%s no envió respuesta", call->channel->target);
     if (!code)
-        code = rpc_response_unpack(&received, response_descriptor, response, error);
+        code = rpc_response_unpack(&received, descriptor, response, error);
     if (code)
         return code;
-    code = rpc_client_receive(call, &received, &ended, error);
-    if (!code && !ended)
+    code = rpc_client_receive(call, &received, &end, error);
+    if (!code && !end)
         code = error_set(error, ERROR_CORRUPT, "%s envió dos respuestas", call->channel->target);
     if (code) {
         protobuf_c_message_free_unpacked(*response, NULL);
@@ -535,13 +530,18 @@ enum error_code rpc_client_unary(struct rpc_channel *channel, const char *method
                                  struct error *error)
 {
     struct rpc_client_call *call;
+    bool ended = false;
     enum error_code code = rpc_client_start(channel, method, timeout_ms, &call, error);
 
     if (code)
         return code;
     call->deadline = step_deadline(call);
     call->limited = true;
-    code = unary_exchange(call, request, response_descriptor, response, error);
+    code = rpc_client_send(call, request, NULL, 0, &ended, error);
+    if (!code && !ended)
+        code = rpc_client_send_end(call, error);
+    if (!code)
+        code = rpc_client_receive_only(call, response_descriptor, response, error);
     rpc_client_free(call);
     return code;
 }

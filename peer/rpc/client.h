@@ -63,6 +63,13 @@ MUST_CHECK enum error_code rpc_response_unpack(const struct rpc_response *respon
                                                const ProtobufCMessageDescriptor *descriptor,
                                                ProtobufCMessage **message, struct error *error);
 
+/* For calls with one response: it and the end of the call. *response is owned by the caller
+ * (protobuf_c_message_free_unpacked). ERROR_CORRUPT also when there is none, or another one. */
+MUST_CHECK enum error_code rpc_client_receive_only(struct rpc_client_call *call,
+                                                   const ProtobufCMessageDescriptor *descriptor,
+                                                   ProtobufCMessage **response,
+                                                   struct error *error);
+
 /* Any thread: what waits returns ERROR_CANCELLED soon, as does all that follows. */
 void rpc_client_cancel(struct rpc_client_call *call);
 

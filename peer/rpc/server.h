@@ -101,9 +101,6 @@ void rpc_server_free(struct rpc_server *server); /* stops first if that was not 
  * next RPC_WAIT is then answered at once). Any thread, from open() until close() begins. */
 void rpc_call_wake(struct rpc_call *call);
 
-/* Whether the client has gone or cancelled. Any thread, likewise. */
-bool rpc_call_cancelled(const struct rpc_call *call);
-
 /* Address of the client as text, such as "172.28.0.3:51234". Borrowed, as long as the call. */
 const char *rpc_call_peer(const struct rpc_call *call);
 

@@ -458,11 +458,6 @@ void rpc_call_wake(struct rpc_call *call)
         assert(!"an empty batch always starts");
 }
 
-bool rpc_call_cancelled(const struct rpc_call *call)
-{
-    return atomic_load(&call->cancelled);
-}
-
 const char *rpc_call_peer(const struct rpc_call *call)
 {
     return call->peer;
