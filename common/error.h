@@ -4,7 +4,7 @@
  * A function that can fail for a reason from outside returns an enum error_code and takes, last, a
  * struct error that the caller owns (or NULL). The text is made once, where the fact is known; on
  * the way up a few words of context may be put before it. Codes become HTTP statuses, gRPC
- * statuses and exit statuses at one place each (directory/replies, peer/rpc, peer/commands).
+ * statuses and exit statuses at one place each (directory/replies, peer/rpc, peer/terminal).
  *
  * Any thread may use its own struct error; nothing here is shared.
  */

@@ -17,12 +17,10 @@
 #include "peer/share/watch.h"
 #include "peer/version.h"
 
-#include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 
 #define MODULE "peer"
 
@@ -228,8 +226,6 @@ static enum error_code start_control(struct daemon *daemon, struct error *error)
                                          .service_count = 1,
                                          .workers = CONTROL_WORKERS};
     code = rpc_server_start(&options, &daemon->control_server, error);
-    if (!code && chmod(settings->control_socket, 0600) < 0)
-        code = error_set_errno(error, errno, "%s", settings->control_socket);
     return code ? error_context(error, "%s: control_socket", settings->source) : ERROR_NONE;
 }
 

@@ -12,17 +12,17 @@
  * |                | new      |                               |                         |
  * |                | files    |                               |                         |
  * | heartbeat      | 1        | an HTTP connection            | heartbeat_stop          |
- * | rpc workers    | cores, 2 | the calls of other peers      | rpc_server_free         |
- * |                | or more  |                               |                         |
+ * | rpc workers    | cores    | the calls of other peers      | rpc_server_stop         |
+ * |                | and 2    |                               |                         |
  * | committers     | 2        | received files on their way   | peer_service_free       |
  * |                |          | to the disk                   |                         |
- * | downloads      | 4 or     | a job each, with its call     | downloads_stop          |
- * |                | fewer    |                               |                         |
- * | control        | 2        | the calls of commands         | rpc_server_free         |
+ * | downloads      | 4        | a job each, with its call     | downloads_stop          |
+ * | control        | 2        | the calls of commands         | rpc_server_stop         |
  * | workers        |          |                               |                         |
- * | control pool   | a few    | what commands wait for        | control_service_stop    |
+ * | control pool   | 4        | what commands wait for        | control_service_stop    |
  *
- * gRPC core keeps some threads of its own; it ends them when its last server and channel go.
+ * gRPC core keeps some threads of its own until the process ends (peer/rpc/lifecycle.h), and libcurl
+ * has one for as long as it looks a name up.
  */
 #pragma once
 

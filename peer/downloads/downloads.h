@@ -10,8 +10,8 @@
  *      │          │           ├─────▶ FAILED
  *      └──────────┴───────────┴─────▶ CANCELLED
  *
- * Any thread may call anything here; nothing blocks but start, stop and downloads_read (disk).
- * Texts are Spanish: users see them.
+ * Any thread may call anything here; nothing blocks but start, stop, and for the disk
+ * downloads_read and downloads_release. Texts are Spanish: users see them.
  */
 #pragma once
 
