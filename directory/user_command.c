@@ -54,25 +54,35 @@ static enum error_code lock_users(const char *path, int *lock_file, struct error
     return ERROR_NONE;
 }
 
+/* A line from the terminal, not shown. Ctrl-C ends the line instead of the program, which would
+ * leave the terminal silent. False: Ctrl-C, or the end of the input. */
+static bool read_silently(const struct termios *before, char *line, size_t size)
+{
+    enum { CTRL_C = 3 };
+    struct termios silent = *before;
+
+    silent.c_lflag &= ~(tcflag_t)(ECHO | ISIG);
+    silent.c_cc[VEOL] = CTRL_C;
+    tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
+    ssize_t got = read(STDIN_FILENO, line, size - 1);
+    tcsetattr(STDIN_FILENO, TCSAFLUSH, before);
+    fputc('\n', stderr);
+    line[got > 0 ? got : 0] = '\0';
+    return got > 0 && line[got - 1] != CTRL_C;
+}
+
 static enum error_code read_line(const char *prompt, char line[PASSWORD_LINE_BYTES],
                                  struct error *error)
 {
     struct termios before;
-    bool terminal = isatty(STDIN_FILENO) && tcgetattr(STDIN_FILENO, &before) == 0;
 
-    if (terminal) {
-        struct termios silent = before;
-        silent.c_lflag &= ~(tcflag_t)ECHO;
+    if (isatty(STDIN_FILENO) && tcgetattr(STDIN_FILENO, &before) == 0) {
         fputs(prompt, stderr);
-        tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
-    }
-    char *got = fgets(line, PASSWORD_LINE_BYTES, stdin);
-    if (terminal) {
-        tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
-        fputc('\n', stderr);
-    }
-    if (!got)
+        if (!read_silently(&before, line, PASSWORD_LINE_BYTES))
+            return error_set(error, ERROR_CANCELLED, "no password was given");
+    } else if (!fgets(line, PASSWORD_LINE_BYTES, stdin)) {
         return error_set(error, ERROR_INVALID, "no password on standard input");
+    }
     line[strcspn(line, "\r\n")] = '\0';
     return ERROR_NONE;
 }
