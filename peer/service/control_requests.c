@@ -15,8 +15,6 @@
 #define LIST_PART_FILES 1000 /* of one reply: at most about 300 KiB */
 #define PUT_PROGRESS_MS 100
 #define ADDRESSES_SHOWN 64 /* of one source; a peer has one or two */
-/* Sources of one reply, well within a message: 15,000 or more, of which somebody chooses one. */
-#define SOURCES_BYTES ((size_t)1024 * 1024)
 
 P2p__Control__Failure *control_failure(P2p__Control__Failure *failure, struct error *error)
 {
@@ -100,10 +98,8 @@ static enum error_code search_reply(struct operation *operation, struct rpc_repl
     message.failure = control_failure(&failure, &operation->outcome);
     message.name = search->name.text;
     message.sources = memory_new(search->sources.count + 1, sizeof *message.sources);
-    for (size_t i = 0, bytes = 0; i < search->sources.count && bytes < SOURCES_BYTES; i++) {
-        message.sources[message.n_sources] = source_message(&search->sources.items[i]);
-        bytes += protobuf_c_message_get_packed_size(&message.sources[message.n_sources++]->base);
-    }
+    for (size_t i = 0; i < search->sources.count; i++)
+        message.sources[message.n_sources++] = source_message(&search->sources.items[i]);
     enum error_code code = rpc_reply_pack(reply, &message.base, error);
     for (size_t i = 0; i < message.n_sources; i++)
         source_message_free(message.sources[i]);

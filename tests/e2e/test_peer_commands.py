@@ -53,18 +53,6 @@ def test_search(pair):
     assert "Peer2" in found and other.address in found
 
 
-def test_a_search_that_a_whole_city_answers(net):
-    """More sources than a message holds: those that fit are shown, instead of an error."""
-    directory = net.reference_directory()
-    peer = net.peer("Peer1", directory)
-    found = [{"peer": f"Somebody{i}", "url": [f"[2001:db8:1234:5678:9abc:def0:1234:{i:x}]:8001"]}
-             for i in range(40000)]
-    directory.search = lambda name: (200, {"archivo": name, "disponible_en": found})
-    result = peer.command("search", "hit")
-    assert (result.returncode, result.stderr) == (DONE, "")
-    assert len(result.stdout.splitlines()) > 10000
-
-
 def test_search_in_vain(pair):
     _, peer, _ = pair
     result = peer.command("search", "nothing")
