@@ -50,7 +50,6 @@ static enum error_code code_of_errno(int errno_value)
     case EINVAL:
     case ENAMETOOLONG:
     case ELOOP:
-    case EXDEV: /* openat2 with RESOLVE_BENEATH: the path leaves the folder */
         return ERROR_INVALID;
     case ETIMEDOUT:
         return ERROR_TIMEOUT;

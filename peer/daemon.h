@@ -21,8 +21,8 @@
  * | workers        |          |                               |                         |
  * | control pool   | 4        | what commands wait for        | control_service_stop    |
  *
- * gRPC core keeps some threads of its own until the process ends (peer/rpc/lifecycle.h), and libcurl
- * has one for as long as it looks a name up.
+ * gRPC core keeps some threads of its own until the process ends (peer/rpc/lifecycle.h), and
+ * libcurl has one for as long as it looks a name up.
  */
 #pragma once
 

@@ -18,8 +18,8 @@
 #include <time.h>
 
 #define STEP_MS 20000
-#define STOP_MS 5000 /* two seconds is the promise; a busy machine under a sanitizer takes longer \
-                      */
+/* Two seconds is the promise; a busy machine under a sanitizer takes longer. */
+#define STOP_MS   5000
 #define BIG_BYTES ((size_t)256 * 1024)
 
 #define ECHO    "/test.Engine/Echo"
