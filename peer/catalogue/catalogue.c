@@ -156,6 +156,7 @@ static void feed(struct catalogue *catalogue, size_t pieces_ahead)
     struct hashing_load load;
     struct waiting *next = NULL;
 
+    catalogue->fed_ms = now_ms;
     do {
         take_hashed(catalogue);
         hashing_read_load(catalogue->hashing, &load);
@@ -210,10 +211,10 @@ static void wait_for_event(struct catalogue *catalogue, bool at_work)
     };
     int64_t due_ms = tell_due_ms(catalogue, at_work);
     int64_t now_ms = clock_boot_ms();
-    int64_t waiting_ms = catalogue_waiting_due_ms(catalogue);
+    int64_t waiting_ms = catalogue_waiting_due_ms(catalogue, catalogue->fed_ms);
     eventfd_t count;
 
-    if (waiting_ms > now_ms && waiting_ms < due_ms) /* what is due waits for a thread */
+    if (waiting_ms < due_ms)
         due_ms = waiting_ms;
     if (catalogue->retry_ms != 0 && catalogue->retry_ms < due_ms)
         due_ms = catalogue->retry_ms;

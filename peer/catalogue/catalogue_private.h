@@ -41,6 +41,7 @@ struct catalogue {
     /* From here on: the catalogue's thread alone. */
     struct hashing *hashing;
     struct waiting_list waiting;
+    int64_t fed_ms;    /* for which time the waiting list was last asked */
     int64_t news_ms;   /* since when there is something to tell; 0: nothing */
     int64_t told_ms;   /* when it was last told */
     int64_t retry_ms;  /* when to scan again by ourselves; 0: not */
@@ -54,8 +55,9 @@ void catalogue_scan(struct catalogue *catalogue);
 /* The next file to hash that is due, of at most so many bytes; NULL: none. It counts as taken. */
 struct waiting *catalogue_next_waiting(struct catalogue *catalogue, int64_t now_ms,
                                        int64_t max_bytes);
-/* When the first of those that wait is due; INT64_MAX: none waits. */
-int64_t catalogue_waiting_due_ms(const struct catalogue *catalogue);
+/* When the first of those is due that were not yet at asked_ms; INT64_MAX: none. The others wait
+ * for a hashing thread, which tells when it is free. */
+int64_t catalogue_waiting_due_ms(const struct catalogue *catalogue, int64_t asked_ms);
 
 /* Any thread. */
 void catalogue_put_known(struct catalogue *catalogue, const struct known_file *file);

@@ -185,12 +185,15 @@ struct waiting *catalogue_next_waiting(struct catalogue *catalogue, int64_t now_
     return NULL;
 }
 
-int64_t catalogue_waiting_due_ms(const struct catalogue *catalogue)
+int64_t catalogue_waiting_due_ms(const struct catalogue *catalogue, int64_t asked_ms)
 {
+    const struct waiting_list *waiting = &catalogue->waiting;
     int64_t due_ms = INT64_MAX;
 
-    for (size_t i = catalogue->waiting.first; i < catalogue->waiting.count; i++)
-        if (!catalogue->waiting.items[i].taken && catalogue->waiting.items[i].due_ms < due_ms)
-            due_ms = catalogue->waiting.items[i].due_ms;
+    for (size_t i = waiting->first; i < waiting->count; i++) {
+        const struct waiting *item = &waiting->items[i];
+        if (!item->taken && item->due_ms > asked_ms && item->due_ms < due_ms)
+            due_ms = item->due_ms;
+    }
     return due_ms;
 }

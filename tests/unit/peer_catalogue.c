@@ -420,6 +420,19 @@ static void stopping_is_quick_in_a_huge_file(void **state)
     assert_true(clock_boot_ms() - begin_ms < 1500);
 }
 
+/* The list is asked for one moment, and the next wait begins later: what became due in between has
+ * not been offered to anybody and must end the wait at once. */
+static void what_becomes_due_after_the_list_was_asked_is_not_forgotten(void **state)
+{
+    struct waiting items[] = {{.due_ms = 50, .taken = true}, {.due_ms = 90}, {.due_ms = 101}};
+    struct catalogue catalogue = {.waiting = {.items = items, .count = ARRAY_LENGTH(items)}};
+
+    (void)state;
+    assert_int_equal(catalogue_waiting_due_ms(&catalogue, 89), 90);
+    assert_int_equal(catalogue_waiting_due_ms(&catalogue, 100), 101);
+    assert_true(catalogue_waiting_due_ms(&catalogue, 101) == INT64_MAX);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -438,6 +451,7 @@ int main(void)
         TEST(without_a_database_ids_live_in_memory),
         TEST(a_kill_loses_nothing),
         TEST(stopping_is_quick_in_a_huge_file),
+        cmocka_unit_test(what_becomes_due_after_the_list_was_asked_is_not_forgotten),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
