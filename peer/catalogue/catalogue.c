@@ -25,6 +25,9 @@
 /* After a file has changed while it was hashed. */
 #define RETRY_MS 1000
 
+/* After a file could not be opened, or no thread could take it: no descriptors, a disk's fault. */
+#define RETRY_FAILED_MS 30000
+
 static void wake(struct catalogue *catalogue)
 {
     eventfd_write(catalogue->wake, 1);
@@ -82,6 +85,14 @@ static bool is_known(struct catalogue *catalogue, const struct share_identity *i
     return catalogue_find_id(catalogue, identity, &id);
 }
 
+static void scan_again_in(struct catalogue *catalogue, int64_t delay_ms)
+{
+    int64_t retry_ms = clock_boot_ms() + delay_ms;
+
+    if (catalogue->retry_ms == 0 || retry_ms < catalogue->retry_ms)
+        catalogue->retry_ms = retry_ms;
+}
+
 static void begin(struct catalogue *catalogue, const struct share_file *file)
 {
     struct share_identity identity;
@@ -90,17 +101,25 @@ static void begin(struct catalogue *catalogue, const struct share_file *file)
 
     if (is_known(catalogue, &file->identity) || hashing_has(catalogue->hashing, &file->identity))
         return; /* another name of a file that had its turn, or one that we have learned */
-    if (share_open_file(catalogue->share, &file->name, &descriptor, &identity, NULL))
-        return;
-    if (!share_identity_equal(&identity, &file->identity)) {
-        catalogue->retry_ms = clock_boot_ms() + RETRY_MS;
+    enum error_code code =
+        share_open_file(catalogue->share, &file->name, &descriptor, &identity, NULL);
+    if (code == ERROR_NOT_FOUND || code == ERROR_DENIED)
+        return; /* gone, or not ours to read: only a change of the folder changes that */
+    if (!code && !share_identity_equal(&identity, &file->identity)) {
+        scan_again_in(catalogue, RETRY_MS);
         return;
     }
-    if (hashing_job_new(file, descriptor, &job, NULL))
+    if (!code)
+        code = hashing_job_new(file, descriptor, &job, NULL);
+    if (code) {
+        scan_again_in(catalogue, RETRY_FAILED_MS);
         return;
+    }
     (void)take_descriptor(&descriptor);
-    if (hashing_add(catalogue->hashing, job, NULL))
+    if (hashing_add(catalogue->hashing, job, NULL)) {
         hashing_job_free(job);
+        scan_again_in(catalogue, RETRY_FAILED_MS);
+    }
 }
 
 static void record(struct catalogue *catalogue, const struct hashing_job *job)
@@ -133,7 +152,7 @@ static void note_failure(struct catalogue *catalogue, const struct hashing_job *
     log_line(LOG_DEBUG, MODULE, "'%s' could not be hashed: %s", job->name.text,
              error_code_name(job->failure));
     if (job->failure == ERROR_CHANGED)
-        catalogue->retry_ms = clock_boot_ms() + RETRY_MS;
+        scan_again_in(catalogue, RETRY_MS);
 }
 
 static void take_hashed(struct catalogue *catalogue)
