@@ -1,5 +1,6 @@
 /* The login that a peer writes (peer/network/directory_requests) is what the directory reads
- * (directory/query, directory/files_index): same user, same password, same files. The input is the
+ * (directory/query, directory/files_index): same user, same password, same files
+ * with their sizes and content ids. The input is the
  * user, the password and names of files, apart by 0x1f. */
 #include "fuzz.h"
 
@@ -14,12 +15,30 @@
 
 enum { USERNAME, PASSWORD, FILES_INDEX, FIELDS };
 
-static bool listed(const struct files_index *index, const char *name)
+/* Made of the name alone, so that a name that is there twice has the same content twice. */
+static void make_content(struct share_file *file)
 {
-    for (size_t i = 0; i < files_index_count(index); i++)
-        if (strcmp(files_index_name(index, i), name) == 0)
-            return true;
-    return false;
+    size_t length = strlen(file->name.text);
+
+    file->size_bytes = (int64_t)length << (file->name.text[0] & 0x1f);
+    file->has_content = length % 2 == 0;
+    for (size_t i = 0; i < HASH_BYTES; i++)
+        file->content.bytes[i] = (uint8_t)file->name.text[i % length];
+}
+
+static void check_listed(const struct files_index *index, const struct share_file *file,
+                         bool names_only)
+{
+    size_t item = 0;
+
+    while (item < files_index_count(index) &&
+           strcmp(files_index_name(index, item), file->name.text) != 0)
+        item++;
+    fuzz_check(item < files_index_count(index));
+    struct file_content content = files_index_content(index, item);
+    fuzz_check(content.size_bytes == (names_only ? FILE_SIZE_UNKNOWN : file->size_bytes));
+    fuzz_check(!content.id == (names_only || !file->has_content));
+    fuzz_check(!content.id || content_id_equal(content.id, &file->content));
 }
 
 /* One request with the files from number `first` on; returns the first that is left. */
@@ -42,7 +61,7 @@ static size_t check_request(const struct directory_login *login, size_t first, s
     fuzz_check(files_index_parse(fields[FILES_INDEX].value, fields[FILES_INDEX].length, "10.0.0.1",
                                  &index, NULL) == ERROR_NONE);
     for (size_t i = first; i < next; i++)
-        fuzz_check(listed(index, login->files->files[i].name.text));
+        check_listed(index, &login->files->files[i], login->names_only);
     fuzz_check(files_index_count(index) <= next - first);
     fuzz_check(strcmp(files_index_usual_urls(index), next > first ? "[\"" ADVERTISE "\"]" : "[]") ==
                0);
@@ -65,11 +84,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     while (size > 0 && list.count < FILES_MAX) {
         part = fuzz_part(&data, &size, &length);
         if (file_name_parse(part, length, &files[list.count].name, NULL) == ERROR_NONE)
-            list.count++;
+            make_content(&files[list.count++]);
     }
-    const struct directory_login login = {
+    struct directory_login login = {
         .username = username, .password = password, .advertise = ADVERTISE, .files = &list};
     check_request(&login, 0, SIZE_MAX);
+    login.names_only = list.count % 2 == 0;
     for (size_t next = 0; next < list.count;)
         next = check_request(&login, next, 600);
     return 0;

@@ -10,6 +10,7 @@ static void check_source(const struct directory_source *source)
     fuzz_check(source->peer && source->peer[0]);
     fuzz_check(text_is_utf8(source->peer, strlen(source->peer)));
     fuzz_check(source->address_count <= DIRECTORY_ADDRESSES_MAX);
+    fuzz_check(source->size_bytes >= -1 && source->size_bytes <= INT64_C(1) << 53);
     for (size_t i = 0; i < source->address_count; i++) {
         char text[ADDRESS_TEXT_BYTES];
         struct address again;
@@ -29,6 +30,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         fuzz_check(error.code == ERROR_CORRUPT && sources.count == 0);
         return 0;
     }
+    fuzz_check(sources.count <= DIRECTORY_SOURCES_MAX);
     for (size_t i = 0; i < sources.count; i++)
         check_source(&sources.items[i]);
     directory_sources_done(&sources);
