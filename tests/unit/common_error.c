@@ -30,7 +30,6 @@ static void errno_becomes_a_code(void **state)
         {EDQUOT, ERROR_NO_SPACE},
         {EFBIG, ERROR_TOO_LARGE},
         {ELOOP, ERROR_INVALID},
-        {EXDEV, ERROR_INVALID},
         {ETIMEDOUT, ERROR_TIMEOUT},
         {ECONNREFUSED, ERROR_UNREACHABLE},
         {EADDRINUSE, ERROR_BUSY},
