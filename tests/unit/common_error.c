@@ -22,18 +22,12 @@ static void errno_becomes_a_code(void **state)
         int value;
         enum error_code code;
     } rows[] = {
-        {ENOENT, ERROR_NOT_FOUND},
-        {EEXIST, ERROR_EXISTS},
-        {EACCES, ERROR_DENIED},
-        {EPERM, ERROR_DENIED},
-        {ENOSPC, ERROR_NO_SPACE},
-        {EDQUOT, ERROR_NO_SPACE},
-        {EFBIG, ERROR_TOO_LARGE},
-        {ELOOP, ERROR_INVALID},
-        {ETIMEDOUT, ERROR_TIMEOUT},
-        {ECONNREFUSED, ERROR_UNREACHABLE},
-        {EADDRINUSE, ERROR_BUSY},
-        {EIO, ERROR_IO},
+        {ENOENT, ERROR_NOT_FOUND},  {EEXIST, ERROR_EXISTS},
+        {EACCES, ERROR_DENIED},     {EPERM, ERROR_DENIED},
+        {ENOSPC, ERROR_NO_SPACE},   {EDQUOT, ERROR_NO_SPACE},
+        {EFBIG, ERROR_TOO_LARGE},   {ELOOP, ERROR_INVALID},
+        {ETIMEDOUT, ERROR_TIMEOUT}, {ECONNREFUSED, ERROR_UNREACHABLE},
+        {EADDRINUSE, ERROR_BUSY},   {EIO, ERROR_IO},
         {ENOMEM, ERROR_IO},
     };
 
