@@ -34,7 +34,7 @@ static void append(struct user_list *list, char *name, char *hash)
 static enum error_code parse_line(const char *line, size_t length, struct user_list *list,
                                   struct error *error)
 {
-    while (length > 0 && strchr(" \t\r", line[length - 1]))
+    while (length > 0 && memchr(" \t\r", line[length - 1], 3))
         length--;
     if (length == 0 || line[0] == '#')
         return ERROR_NONE;
@@ -42,8 +42,9 @@ static enum error_code parse_line(const char *line, size_t length, struct user_l
     if (!colon)
         return error_set(error, ERROR_INVALID, "not NAME:HASH");
     size_t name_length = (size_t)(colon - line);
-    if (user_name_check(line, name_length, error))
-        return error->code;
+    enum error_code code = user_name_check(line, name_length, error);
+    if (code)
+        return code;
     auto_free char *hash = memory_copy(colon + 1, length - name_length - 1);
     if (strlen(hash) != length - name_length - 1 || !password_hash_is_good(hash))
         return error_set(error, ERROR_INVALID, "the hash is not an Argon2id hash");

@@ -101,6 +101,20 @@ static void a_line_of_nul_bytes(void **state)
     assert_int_equal(user_list_parse("users", text, sizeof text - 1, &list, NULL), ERROR_INVALID);
 }
 
+/* White space at the end of a line does not count; a NUL byte is none. */
+static void a_nul_byte_after_a_good_hash(void **state)
+{
+    struct user_list list;
+    auto_buffer text;
+
+    (void)state;
+    buffer_init(&text, 1 << 10);
+    buffer_append_string(&text, "a:");
+    buffer_append_string(&text, hash_one);
+    buffer_append_char(&text, '\0');
+    assert_int_equal(user_list_parse("users", text.data, text.length, &list, NULL), ERROR_INVALID);
+}
+
 static void set_remove_and_format(void **state)
 {
     struct user_list list = {0};
@@ -259,6 +273,7 @@ int main(void)
         cmocka_unit_test(good_files),
         cmocka_unit_test(bad_files_name_the_line),
         cmocka_unit_test(a_line_of_nul_bytes),
+        cmocka_unit_test(a_nul_byte_after_a_good_hash),
         cmocka_unit_test(set_remove_and_format),
         cmocka_unit_test(names),
         cmocka_unit_test(quick_only_after_the_first_success),
