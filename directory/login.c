@@ -52,7 +52,7 @@ static enum error_code take_json_body(struct login *login, const struct http_req
     for (size_t i = 0; i < FIELD_COUNT; i++) {
         const struct json *item = json_find(login->body, login->fields[i].name);
         const char *text = json_string(item);
-        bool given = item && strcmp(json_type_name(item), "null") != 0;
+        bool given = item && !json_is_null(item);
         if (login->fields[i].value || !given)
             continue;
         if (i == FILES_INDEX && !text) {

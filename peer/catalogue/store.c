@@ -31,7 +31,7 @@ static const char schema[] =
     "COMMIT;";
 _Static_assert(APPLICATION_ID == 1345474627 && SCHEMA_VERSION == 1, "what the schema sets");
 
-enum statement { FIND, ADD, MOVE, REMOVE, SEEN, FORGET, STATEMENT_COUNT };
+enum statement { FIND, ADD, MOVE, SEEN, FORGET, STATEMENT_COUNT };
 
 static const char *const statement_sql[STATEMENT_COUNT] = {
     [FIND] = "SELECT number, name, content, changed_ns=?5, device=?2 FROM files WHERE inode=?1"
@@ -43,7 +43,6 @@ static const char *const statement_sql[STATEMENT_COUNT] = {
             "INTEGER), ?7, ?8)",
     [MOVE] = "UPDATE OR REPLACE files SET device=?2, changed_ns=?5, name=?6 WHERE number=?9"
              " AND inode=?1 AND size=?3 AND modified_ns=?4",
-    [REMOVE] = "DELETE FROM files WHERE number=?1",
     [SEEN] = "UPDATE files SET seen_s=?2 WHERE number=?1",
     [FORGET] = "DELETE FROM files WHERE seen_s<?1",
 };
@@ -294,20 +293,6 @@ enum error_code store_move(struct store *store, int64_t number, const struct sto
         bind_identity(statement, file->identity);
         sqlite3_bind_text(statement, 6, file->name->text, -1, SQLITE_STATIC);
         sqlite3_bind_int64(statement, 9, number);
-        code = run(store, statement, error);
-    }
-    pthread_mutex_unlock(&store->lock);
-    return code;
-}
-
-enum error_code store_remove(struct store *store, int64_t number, struct error *error)
-{
-    sqlite3_stmt *statement;
-
-    pthread_mutex_lock(&store->lock);
-    enum error_code code = get_statement(store, REMOVE, &statement, error);
-    if (!code) {
-        sqlite3_bind_int64(statement, 1, number);
         code = run(store, statement, error);
     }
     pthread_mutex_unlock(&store->lock);

@@ -54,7 +54,6 @@ MUST_CHECK enum error_code store_add(struct store *store, const struct store_fil
 /* The same content has another name and state. */
 MUST_CHECK enum error_code store_move(struct store *store, int64_t number,
                                       const struct store_file *file, struct error *error);
-MUST_CHECK enum error_code store_remove(struct store *store, int64_t number, struct error *error);
 
 /* ERROR_CHANGED: there is no such row, or it has fewer hashes. */
 MUST_CHECK enum error_code store_read_hashes(struct store *store, int64_t number, size_t first,
