@@ -471,6 +471,11 @@ enum error_code rpc_client_start(struct rpc_channel *channel, const char *method
     return ERROR_NONE;
 }
 
+void rpc_client_set_step_timeout(struct rpc_client_call *call, int64_t step_timeout_ms)
+{
+    call->step_timeout_ms = step_timeout_ms;
+}
+
 void rpc_client_cancel(struct rpc_client_call *call)
 {
     atomic_store(&call->cancelled, true);

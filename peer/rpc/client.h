@@ -34,6 +34,9 @@ MUST_CHECK enum error_code rpc_client_start(struct rpc_channel *channel, const c
                                             int64_t step_timeout_ms, struct rpc_client_call **call,
                                             struct error *error);
 
+/* From the next step on: for the part of a call in which the other side may take its time. */
+void rpc_client_set_step_timeout(struct rpc_client_call *call, int64_t step_timeout_ms);
+
 /* Sends one message; with payload as in rpc_reply_pack_payload (NULL for none). Returns when the
  * transport has taken it. When the server has ended the call meanwhile, its status is the error;
  * ERROR_NONE with *ended set: it ended with OK or with an answer (receive it), and takes no more.

@@ -101,6 +101,11 @@ void rpc_server_free(struct rpc_server *server); /* stops first if that was not 
  * next RPC_WAIT is then answered at once). Any thread, from open() until close() begins. */
 void rpc_call_wake(struct rpc_call *call);
 
+/* Breaks the call off with this status, out of whatever it waits for: a message of the client, the
+ * client's reading, RPC_WAIT. close() comes soon, on a worker, and next() no more. Any thread, from
+ * open() until close() begins. */
+void rpc_call_abort(struct rpc_call *call, enum error_code code, const char *text);
+
 /* Address of the client as text, such as "172.28.0.3:51234". Borrowed, as long as the call. */
 const char *rpc_call_peer(const struct rpc_call *call);
 

@@ -458,6 +458,11 @@ void rpc_call_wake(struct rpc_call *call)
         assert(!"an empty batch always starts");
 }
 
+void rpc_call_abort(struct rpc_call *call, enum error_code code, const char *text)
+{
+    (void)grpc_call_cancel_with_status(call->core, rpc_status_of(code), text, NULL);
+}
+
 const char *rpc_call_peer(const struct rpc_call *call)
 {
     return call->peer;

@@ -39,8 +39,9 @@ struct world {
     atomic_int opened, closed;
     atomic_int sent; /* replies of Flood */
     _Atomic(struct rpc_call *) waiting;
-    atomic_bool wake_early; /* Wait wakes itself before it waits */
-    char peer[128];         /* of the last Talk */
+    _Atomic(struct rpc_call *) last; /* that was opened */
+    atomic_bool wake_early;          /* Wait wakes itself before it waits */
+    char peer[128];                  /* of the last Talk */
 };
 
 static int64_t now_ms(void)
@@ -111,6 +112,7 @@ static void *stream_open(void *service, struct rpc_call *call)
 
     stream->world = service;
     stream->call = call;
+    atomic_store(&stream->world->last, call);
     atomic_fetch_add(&stream->world->opened, 1);
     return stream;
 }
@@ -668,6 +670,56 @@ static void leaves_a_wait_when_the_client_goes(void **state)
     }
 }
 
+/* ---- breaking off ---- */
+
+static void assert_broken_off(struct world *world, struct rpc_client_call *call)
+{
+    struct rpc_response response;
+    struct error error = {.code = ERROR_NONE};
+    bool end = false;
+
+    rpc_call_abort(atomic_load(&world->last), ERROR_TIMEOUT, "nadie lee");
+    while (!rpc_client_receive(call, &response, &end, &error))
+        assert_false(end);
+    assert_int_equal(error.code, ERROR_TIMEOUT);
+    assert_string_equal(error.text, "nadie lee");
+    rpc_client_free(call);
+    wait_until_closed(world, atomic_load(&world->opened));
+}
+
+static void breaks_off_what_waits(void **state)
+{
+    struct world *world = *state;
+    struct rpc_client_call *call = ask(world, WAITING, "");
+
+    (void)wait_for_waiting(world);
+    assert_broken_off(world, call);
+}
+
+static void breaks_off_a_client_that_sends_no_more(void **state)
+{
+    struct world *world = *state;
+    struct rpc_client_call *call = start_call(world, COUNT);
+    bool ended;
+
+    assert_int_equal(send_text(call, "x", &ended, NULL), ERROR_NONE);
+    for (int64_t limit = now_ms() + STEP_MS; !atomic_load(&world->last) && now_ms() < limit;)
+        usleep(1000);
+    assert_broken_off(world, call);
+}
+
+static void breaks_off_a_client_that_does_not_read(void **state)
+{
+    struct world *world = *state;
+    struct rpc_client_call *call = ask(world, FLOOD, "400");
+
+    for (int sent = -1; sent != atomic_load(&world->sent) || sent == 0;) {
+        sent = atomic_load(&world->sent);
+        usleep(300000);
+    }
+    assert_broken_off(world, call);
+}
+
 /* Waking and cancelling at the same moment, over and over. The lock is what a service has: no wake
  * after close has begun. */
 struct waker {
@@ -1012,6 +1064,9 @@ int main(void)
         ON_TCP(wakes_from_another_thread),
         ON_TCP(remembers_an_early_wake),
         ON_TCP(leaves_a_wait_when_the_client_goes),
+        ON_TCP(breaks_off_what_waits),
+        ON_TCP(breaks_off_a_client_that_sends_no_more),
+        ON_TCP(breaks_off_a_client_that_does_not_read),
         ON_TCP(survives_wakes_against_cancels),
         ON_TCP(cancels_from_another_thread),
         ON_TCP(gives_up_after_the_step),
