@@ -11,7 +11,8 @@
  * |                | only for | the least priority            |                         |
  * |                | new      |                               |                         |
  * |                | files    |                               |                         |
- * | heartbeat      | 1        | an HTTP connection            | heartbeat_stop          |
+ * | heartbeat      | 1 for a  | an HTTP connection            | heartbeats_stop         |
+ * |                | directory|                               |                         |
  * | rpc workers    | cores    | the calls of other peers      | rpc_server_stop         |
  * |                | and 2    |                               |                         |
  * | committers     | 2        | received files on their way   | peer_service_free       |
