@@ -11,13 +11,16 @@
  * |                | only for | the least priority            |                         |
  * |                | new      |                               |                         |
  * |                | files    |                               |                         |
- * | heartbeat      | 1 for a  | an HTTP connection            | heartbeats_stop         |
- * |                | directory|                               |                         |
+ * | heartbeat      | 1        | an HTTP connection            | heartbeat_stop          |
+ * | acceptor       | 1        | the listening sockets, and    | rpc_server_stop         |
+ * |                |          | connections that are silent   |                         |
  * | rpc workers    | cores    | the calls of other peers      | rpc_server_stop         |
  * |                | and 2    |                               |                         |
  * | committers     | 2        | received files on their way   | peer_service_free       |
  * |                |          | to the disk                   |                         |
  * | downloads      | 4        | a job each, with its call     | downloads_stop          |
+ * | control        | 1        | the control socket            | rpc_server_stop         |
+ * | acceptor       |          |                               |                         |
  * | control        | 2        | the calls of commands         | rpc_server_stop         |
  * | workers        |          |                               |                         |
  * | control pool   | 4        | what commands wait for        | control_service_stop    |

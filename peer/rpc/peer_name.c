@@ -1,35 +1,26 @@
 #include "peer/rpc/peer_name.h"
 
-#include <stdbool.h>
-#include <string.h>
-#include <strings.h>
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdio.h>
 
-static const char *skip_prefix(const char *text, const char *prefix)
+const char *peer_name_format(const struct sockaddr_storage *address, char out[PEER_NAME_BYTES])
 {
-    size_t length = strlen(prefix);
+    const struct sockaddr_in *four = (const void *)address;
+    const struct sockaddr_in6 *six = (const void *)address;
+    char host[INET6_ADDRSTRLEN] = "";
 
-    return strncmp(text, prefix, length) == 0 ? text + length : text;
-}
-
-static char bracket(const char *text)
-{
-    if (strncasecmp(text, "%5B", 3) == 0)
-        return '[';
-    return strncasecmp(text, "%5D", 3) == 0 ? ']' : '\0';
-}
-
-const char *peer_name_format(const char *core_name, char out[PEER_NAME_BYTES])
-{
-    const char *text = core_name ? core_name : "";
-    size_t length = 0;
-
-    text = skip_prefix(skip_prefix(text, "ipv4:"), "ipv6:");
-    while (*text && length + 1 < PEER_NAME_BYTES) {
-        char special = bracket(text);
-
-        out[length++] = special ? special : *text;
-        text += special ? 3 : 1;
+    if (address->ss_family == AF_INET) {
+        inet_ntop(AF_INET, &four->sin_addr, host, sizeof host);
+        snprintf(out, PEER_NAME_BYTES, "%s:%u", host, ntohs(four->sin_port));
+    } else if (address->ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&six->sin6_addr)) {
+        inet_ntop(AF_INET, &six->sin6_addr.s6_addr[12], host, sizeof host);
+        snprintf(out, PEER_NAME_BYTES, "%s:%u", host, ntohs(six->sin6_port));
+    } else if (address->ss_family == AF_INET6) {
+        inet_ntop(AF_INET6, &six->sin6_addr, host, sizeof host);
+        snprintf(out, PEER_NAME_BYTES, "[%s]:%u", host, ntohs(six->sin6_port));
+    } else {
+        snprintf(out, PEER_NAME_BYTES, "unix:");
     }
-    out[length] = '\0';
     return out;
 }

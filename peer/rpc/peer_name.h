@@ -1,12 +1,12 @@
 /*
- * The core's names of connections as people write addresses. Pure.
+ * Addresses of connections as people write them. Pure.
  */
 #pragma once
 
-#include <stddef.h>
+#include <sys/socket.h>
 
-#define PEER_NAME_BYTES 128 /* a Unix socket's path has at most 107 */
+#define PEER_NAME_BYTES 64 /* an IPv6 address has at most 45 */
 
-/* "ipv4:172.28.0.3:51234" is "172.28.0.3:51234", "ipv6:%5B::1%5D:80" is "[::1]:80", "unix:/path"
- * stays. NULL is "". Returns out. */
-const char *peer_name_format(const char *core_name, char out[PEER_NAME_BYTES]);
+/* "172.28.0.3:51234", "[::1]:80"; an IPv4 address that came in by IPv6 is one of IPv4. A Unix
+ * socket's other side is "unix:": it has no name. Returns out. */
+const char *peer_name_format(const struct sockaddr_storage *address, char out[PEER_NAME_BYTES]);

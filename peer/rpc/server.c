@@ -1,18 +1,20 @@
 #include "peer/rpc/server.h"
 
-#include "common/address.h"
 #include "common/clock.h"
 #include "common/memory.h"
 #include "common/thread_order.h"
+#include "peer/rpc/acceptor.h"
 #include "peer/rpc/lifecycle.h"
 #include "peer/rpc/listener.h"
 #include "peer/rpc/server_call.h"
 #include "peer/rpc/tuning.h"
 
 #include <errno.h>
+#include <grpc/grpc_posix.h>
 #include <grpc/grpc_security.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -26,9 +28,10 @@
 struct rpc_server {
     struct call_engine engine;
     struct operation shutdown;
+    struct acceptor *acceptor;
+    grpc_server_credentials *credentials;
     pthread_t *workers;
     unsigned worker_count;
-    uint16_t port;
     bool stopped;
 };
 
@@ -73,34 +76,52 @@ static void engine_init(struct call_engine *engine, const struct rpc_server_opti
     pthread_condattr_destroy(&attributes);
 }
 
-static void core_init(struct call_engine *engine)
+static void core_init(struct rpc_server *server)
 {
+    struct call_engine *engine = &server->engine;
     struct tuning tuning;
 
     tuning_for_server(&tuning);
     engine->core = grpc_server_create(&tuning.args, NULL);
     engine->queue = grpc_completion_queue_create_for_next(NULL);
     grpc_server_register_completion_queue(engine->core, engine->queue, NULL);
+    server->credentials = grpc_insecure_server_credentials_create();
 }
 
-static enum error_code listen_at(struct rpc_server *server, const char *address,
-                                 struct error *error)
+/* On the acceptor's thread. */
+static void hand_over(void *context, int descriptor)
 {
-    grpc_server_credentials *credentials;
-    enum error_code code = listener_check(address, error);
-    int port;
+    struct rpc_server *server = context;
 
-    if (code)
-        return code;
-    credentials = grpc_insecure_server_credentials_create();
-    port = grpc_server_add_http2_port(server->engine.core, address, credentials);
-    grpc_server_credentials_release(credentials);
-    if (port <= 0)
-        return listener_explain(address, error);
-    if (listener_is_unix(address))
-        return listener_protect(address, error);
-    server->port = (uint16_t)port;
-    return ERROR_NONE;
+    grpc_server_add_channel_from_fd(server->engine.core, descriptor, server->credentials);
+}
+
+static struct connection_limits default_limits(bool local)
+{
+    struct rlimit limit = {.rlim_cur = 0};
+
+    (void)getrlimit(RLIMIT_NOFILE, &limit);
+    return connection_limits_of(limit.rlim_cur, local);
+}
+
+static enum error_code listen_at(struct rpc_server *server,
+                                 const struct rpc_server_options *options, struct error *error)
+{
+    struct acceptor_options acceptor = {.address = options->address,
+                                        .limits =
+                                            default_limits(listener_is_unix(options->address)),
+                                        .hand_over = hand_over,
+                                        .context = server};
+    enum error_code code;
+
+    if (options->max_connections) {
+        acceptor.limits.total = options->max_connections;
+        acceptor.limits.host = options->max_host_connections;
+    }
+    code = acceptor_open(&acceptor, &server->acceptor, error);
+    if (!code)
+        server->engine.connections = acceptor_connections(server->acceptor);
+    return code;
 }
 
 static unsigned default_workers(void)
@@ -132,12 +153,14 @@ enum error_code rpc_server_start(const struct rpc_server_options *options,
     rpc_lifecycle_acquire();
     server->shutdown.kind = OPERATION_SHUTDOWN;
     engine_init(&server->engine, options);
-    core_init(&server->engine);
-    code = listen_at(server, options->address, error);
+    core_init(server);
+    code = listen_at(server, options, error);
     if (!code)
         code =
             start_workers(server, options->workers ? options->workers : default_workers(), error);
     grpc_server_start(server->engine.core); /* also on an error: it can be shut down only then */
+    if (!code)
+        code = acceptor_start(server->acceptor, error);
     if (code) {
         rpc_server_free(server);
         return code;
@@ -150,7 +173,13 @@ enum error_code rpc_server_start(const struct rpc_server_options *options,
 
 uint16_t rpc_server_port(const struct rpc_server *server)
 {
-    return server->port;
+    return acceptor_port(server->acceptor);
+}
+
+void rpc_server_connections(const struct rpc_server *server, size_t *count, size_t *most)
+{
+    *count = connections_count(server->engine.connections);
+    *most = connections_limits(server->engine.connections).total;
 }
 
 /* ---- stop ---- */
@@ -203,6 +232,8 @@ void rpc_server_stop(struct rpc_server *server, int64_t grace_ms)
     if (server->stopped)
         return;
     server->stopped = true;
+    if (server->acceptor)
+        acceptor_stop(server->acceptor);
     thread_order_before(&server->shutdown);
     grpc_server_shutdown_and_notify(engine->core, engine->queue, &server->shutdown);
     if (server->worker_count > 0) {
@@ -224,6 +255,8 @@ void rpc_server_free(struct rpc_server *server)
     rpc_server_stop(server, 0);
     grpc_server_destroy(server->engine.core);
     grpc_completion_queue_destroy(server->engine.queue);
+    grpc_server_credentials_release(server->credentials);
+    acceptor_free(server->acceptor);
     rpc_lifecycle_release();
     pthread_cond_destroy(&server->engine.changed);
     pthread_mutex_destroy(&server->engine.lock);

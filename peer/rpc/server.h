@@ -83,6 +83,9 @@ struct rpc_server_options {
     const struct rpc_service *services;
     size_t service_count;
     unsigned workers; /* threads; 0: as many as the machine has cores, and a few */
+    /* Most connections at once, altogether and of one host; more are closed at once. 0: what
+     * RLIMIT_NOFILE allows, see rpc/connections.h. */
+    size_t max_connections, max_host_connections;
 };
 
 /* Listens and serves at once. Options are borrowed for the call only, the tables for ever.
@@ -92,6 +95,9 @@ MUST_CHECK enum error_code rpc_server_start(const struct rpc_server_options *opt
 
 /* The port that was taken; 0 for a Unix socket. */
 uint16_t rpc_server_port(const struct rpc_server *server);
+
+/* How many connections there are, and how many there may be. Any thread. */
+void rpc_server_connections(const struct rpc_server *server, size_t *count, size_t *most);
 
 /* Refuses new calls, gives the running ones grace_ms, cancels what is left, joins the workers. */
 void rpc_server_stop(struct rpc_server *server, int64_t grace_ms);

@@ -1,13 +1,15 @@
 #include "peer/rpc/server_call.h"
 
 #include "common/memory.h"
+#include "common/text.h"
 #include "common/thread_order.h"
 #include "peer/rpc/codec.h"
-#include "peer/rpc/peer_name.h"
+#include "peer/rpc/connections.h"
 #include "peer/rpc/status.h"
 
 #include <assert.h>
 #include <grpc/support/alloc.h>
+#include <limits.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -313,12 +315,23 @@ static bool find_method(struct rpc_call *call)
     return false;
 }
 
+/* The core knows a connection by its descriptor, "fd:12". That stays open as long as the call is
+ * there, so it is no other connection's. */
+static void find_peer(struct rpc_call *call)
+{
+    static const char prefix[] = "fd:";
+    char *core_name = grpc_call_get_peer(call->core);
+    long long descriptor;
+
+    if (core_name && strncmp(core_name, prefix, sizeof prefix - 1) == 0 &&
+        text_to_integer(core_name + sizeof prefix - 1, 0, INT_MAX, &descriptor))
+        connections_name(call->engine->connections, (int)descriptor, call->peer);
+    gpr_free(core_name);
+}
+
 static void call_open(struct rpc_call *call)
 {
-    char *peer = grpc_call_get_peer(call->core);
-
-    peer_name_format(peer, call->peer);
-    gpr_free(peer);
+    find_peer(call);
     call->reply.limit_bytes =
         call->method->max_reply_bytes ? call->method->max_reply_bytes : RPC_MAX_MESSAGE_BYTES;
     if (!call->method->call)

@@ -32,7 +32,8 @@ struct operation {
 struct call_engine {
     grpc_server *core;
     grpc_completion_queue *queue;
-    struct rpc_service *services; /* the array is owned by the server */
+    struct connections *connections; /* the acceptor's; to know who calls */
+    struct rpc_service *services;    /* the array is owned by the server */
     size_t service_count;
 
     pthread_mutex_t lock;

@@ -31,9 +31,6 @@
 /* We are not strict with the pings of others. */
 #define PING_INTERVAL_MIN_MS 5000
 
-/* A connection has to speak HTTP/2 within this; the core would give it two minutes. */
-#define HANDSHAKE_TIMEOUT_MS 15000
-
 /* After a failed connection the channel may be tried again this soon. */
 #define RECONNECT_MS 250
 
@@ -60,12 +57,10 @@ static const struct setting both[] = {
 
 static const struct setting server_only[] = {
     {GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, RPC_MAX_MESSAGE_BYTES + RPC_MESSAGE_SLACK_BYTES},
-    {GRPC_ARG_ALLOW_REUSEPORT, 0}, /* a second daemon on the port must fail, not share it */
     {GRPC_ARG_MAX_CONCURRENT_STREAMS, STREAMS_MAX},
     {GRPC_ARG_KEEPALIVE_TIME_MS, KEEPALIVE_MS},
     {GRPC_ARG_KEEPALIVE_TIMEOUT_MS, KEEPALIVE_TIMEOUT_MS},
     {GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, PING_INTERVAL_MIN_MS},
-    {GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, HANDSHAKE_TIMEOUT_MS},
 };
 
 static const struct setting client_only[] = {
