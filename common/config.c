@@ -127,8 +127,18 @@ static enum error_code set_strings_json(const struct config_key *key, void *sett
     struct config_strings strings = {0};
     enum error_code code = ERROR_NONE;
 
+    if (key->or_one && json_string(value)) {
+        code = check_text(key, json_string(value), error);
+        if (code)
+            return code;
+        add_string(&strings, json_string(value), strlen(json_string(value)));
+        free_strings(field(settings, key));
+        *(struct config_strings *)field(settings, key) = strings;
+        return ERROR_NONE;
+    }
     if (!json_is_array(value))
-        return wrong_type("list of strings", value, error);
+        return wrong_type(key->or_one ? "string or a list of strings" : "list of strings", value,
+                          error);
     for (const struct json *item = json_first(value); item && !code; item = json_next(item)) {
         const char *text = json_string(item);
         code = text ? check_text(key, text, error) : wrong_type("list of strings", item, error);

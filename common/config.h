@@ -38,6 +38,7 @@ struct config_key {
     const char *preset;     /* default as text, NULL for none */
     bool required;          /* config_check refuses settings without it */
     int64_t min, max;       /* CONFIG_INTEGER only */
+    bool or_one;            /* CONFIG_STRINGS in JSON: a string alone is a list of one */
     const char *value_name; /* in the help: "FILE" */
     const char *help;
     /* Further check of a text value; NULL for none. The error text needs no key. */

@@ -7,7 +7,8 @@
 #include "peer/catalogue/catalogue.h"
 #include "peer/daemon_lock.h"
 #include "peer/downloads/downloads.h"
-#include "peer/network/heartbeat.h"
+#include "peer/network/directories.h"
+#include "peer/network/heartbeats.h"
 #include "peer/rpc/server.h"
 #include "peer/service/control_service.h"
 #include "peer/service/health_service.h"
@@ -48,7 +49,8 @@ struct daemon {
     struct health_service *health;
     struct reflection_service *reflection;
     struct rpc_server *server;
-    _Atomic(struct heartbeat *) heartbeat; /* NULL without auth_enabled, and before it is made */
+    struct directories *directories;
+    _Atomic(struct heartbeats *) heartbeats; /* NULL without auth_enabled, and before it is made */
     struct watch *watch;
     struct address *fallbacks;
     struct source_finder finder;
@@ -81,10 +83,10 @@ static enum error_code open_share(struct daemon *daemon, struct error *error)
 static void ids_known(void *context)
 {
     struct daemon *daemon = context;
-    struct heartbeat *heartbeat = atomic_load(&daemon->heartbeat);
+    struct heartbeats *heartbeats = atomic_load(&daemon->heartbeats);
 
-    if (heartbeat)
-        heartbeat_share_changed(heartbeat);
+    if (heartbeats)
+        heartbeats_share_changed(heartbeats);
 }
 
 static enum error_code start_catalogue(struct daemon *daemon, struct error *error)
@@ -124,23 +126,24 @@ static enum error_code start_server(struct daemon *daemon, struct error *error)
     return ERROR_NONE;
 }
 
-static enum error_code start_heartbeat(struct daemon *daemon, struct error *error)
+static enum error_code start_heartbeats(struct daemon *daemon, struct error *error)
 {
     const struct settings *settings = daemon->settings;
 
+    daemon->directories = directories_new(&settings->api_url, &settings->api_search_url);
     if (!settings->auth_enabled) {
         log_line(LOG_INFO, MODULE, "auth_enabled is false: serving without logging in");
         return ERROR_NONE;
     }
-    struct heartbeat_options options = {.login_url = settings->api_url,
+    struct heartbeat_options options = {.directories = daemon->directories,
                                         .username = settings->peer_name,
                                         .password = settings->password,
                                         .advertise = daemon->advertise,
                                         .share = daemon->share,
                                         .catalogue = daemon->catalogue};
-    struct heartbeat *heartbeat = NULL;
-    enum error_code code = heartbeat_start(&options, &heartbeat, error);
-    atomic_store(&daemon->heartbeat, heartbeat);
+    struct heartbeats *heartbeats = NULL;
+    enum error_code code = heartbeats_start(&options, &heartbeats, error);
+    atomic_store(&daemon->heartbeats, heartbeats);
     return code;
 }
 
@@ -167,28 +170,40 @@ static enum error_code start_downloads(struct daemon *daemon, struct error *erro
 {
     const struct settings *settings = daemon->settings;
 
-    daemon->finder = (struct source_finder){.own_name = settings->peer_name,
-                                            .login_url = settings->api_url,
-                                            .search_url = settings->api_search_url};
+    daemon->finder =
+        (struct source_finder){.own_name = settings->peer_name, .directories = daemon->directories};
     daemon->fallbacks = settings_grpc_addresses(settings, &daemon->finder.fallback_count);
     daemon->finder.fallbacks = daemon->fallbacks;
     struct downloads_options options = {.share = daemon->share, .finder = &daemon->finder};
     return downloads_start(&options, &daemon->downloads, error);
 }
 
-static void describe_directory(struct daemon *daemon, struct control_status *status)
+static void describe_directory(struct heartbeats *heartbeats, size_t number,
+                               struct control_directory *directory)
 {
     struct heartbeat_status heartbeat = {.success_ms = -1};
 
-    status->directory_enabled = daemon->heartbeat != NULL;
-    if (daemon->heartbeat)
-        heartbeat_read_status(daemon->heartbeat, &heartbeat);
-    status->directory_connected = heartbeat.connected;
-    status->directory_age_ms =
-        heartbeat.success_ms < 0 ? -1 : clock_boot_ms() - heartbeat.success_ms;
+    if (heartbeats)
+        heartbeats_read_status(heartbeats, number, &heartbeat);
+    directory->connected = heartbeat.connected;
+    directory->age_ms = heartbeat.success_ms < 0 ? -1 : clock_boot_ms() - heartbeat.success_ms;
     if (heartbeat.failure.code)
-        snprintf(status->directory_error, sizeof status->directory_error, "%s",
-                 heartbeat.failure.text);
+        snprintf(directory->error, sizeof directory->error, "%s", heartbeat.failure.text);
+}
+
+static void describe_directories(const struct daemon *daemon, struct control_status *status)
+{
+    struct heartbeats *heartbeats = atomic_load(&daemon->heartbeats);
+
+    status->directory_enabled = heartbeats != NULL;
+    status->directory_count = directories_count(daemon->directories);
+    for (size_t i = 0; i < status->directory_count; i++) {
+        struct control_directory *directory = &status->directories[i];
+        snprintf(directory->url, sizeof directory->url, "%s",
+                 directories_login_url(daemon->directories, i));
+        text_cut(directory->url, sizeof directory->url - 1);
+        describe_directory(heartbeats, i, directory);
+    }
 }
 
 /* On any thread. */
@@ -202,10 +217,8 @@ static void describe(void *context, struct control_status *status)
     snprintf(status->version, sizeof status->version, "%s", P2P_VERSION);
     snprintf(status->peer_name, sizeof status->peer_name, "%s", settings->peer_name);
     snprintf(status->address, sizeof status->address, "%s", daemon->advertise);
-    snprintf(status->directory_url, sizeof status->directory_url, "%s", settings->api_url);
-    text_cut(status->directory_url, sizeof status->directory_url - 1);
     rpc_server_connections(daemon->server, &status->connections, &status->connections_max);
-    describe_directory(daemon, status);
+    describe_directories(daemon, status);
 }
 
 static enum error_code start_control(struct daemon *daemon, struct error *error)
@@ -234,8 +247,8 @@ enum error_code daemon_start(const struct settings *settings, struct daemon **da
                              struct error *error)
 {
     static enum error_code (*const steps[])(struct daemon *, struct error *) = {
-        open_share,      start_catalogue, make_services,   start_server,
-        start_heartbeat, start_watch,     start_downloads, start_control};
+        open_share,       start_catalogue, make_services,   start_server,
+        start_heartbeats, start_watch,     start_downloads, start_control};
     struct daemon *made = memory_new(1, sizeof *made);
     enum error_code code;
 
@@ -271,7 +284,7 @@ void daemon_stop(struct daemon *daemon)
     free(daemon->fallbacks);
     watch_stop(daemon->watch);
     catalogue_stop(daemon->catalogue); /* it tells the heartbeat; the server asks it to the end */
-    heartbeat_stop(daemon->heartbeat);
+    heartbeats_stop(daemon->heartbeats);
     if (daemon->health)
         health_service_stop(daemon->health);
     if (daemon->server)
@@ -281,6 +294,7 @@ void daemon_stop(struct daemon *daemon)
     health_service_free(daemon->health);
     peer_service_free(daemon->service);
     catalogue_free(daemon->catalogue);
+    directories_free(daemon->directories);
     share_close(daemon->share);
     daemon_lock_release(&daemon->lock);
     free(daemon);

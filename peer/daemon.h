@@ -11,7 +11,8 @@
  * |                | only for | the least priority            |                         |
  * |                | new      |                               |                         |
  * |                | files    |                               |                         |
- * | heartbeat      | 1        | an HTTP connection            | heartbeat_stop          |
+ * | heartbeat      | 1 for a  | an HTTP connection            | heartbeats_stop         |
+ * |                | directory|                               |                         |
  * | acceptor       | 1        | the listening sockets, and    | rpc_server_stop         |
  * |                |          | connections that are silent   |                         |
  * | rpc workers    | cores    | the calls of other peers      | rpc_server_stop         |

@@ -83,14 +83,16 @@ static const struct config_key keys[] = {
     {.name = "port", .type = CONFIG_INTEGER, .offset = AT(port), .required = true, .max = 65535},
     {.name = "directory", .type = CONFIG_STRING, .offset = AT(directory), .required = true},
     {.name = "api_url",
-     .type = CONFIG_STRING,
+     .type = CONFIG_STRINGS,
      .offset = AT(api_url),
      .required = true,
+     .or_one = true,
      .check = check_url},
     {.name = "api_search_url",
-     .type = CONFIG_STRING,
+     .type = CONFIG_STRINGS,
      .offset = AT(api_search_url),
      .required = true,
+     .or_one = true,
      .check = check_url},
     {.name = "password", .type = CONFIG_STRING, .offset = AT(password)},
     {.name = "auth_enabled", .type = CONFIG_BOOLEAN, .offset = AT(auth_enabled), .preset = "true"},
@@ -186,6 +188,13 @@ static enum error_code check_whole(const struct settings *settings, const char *
         return error_set(error, ERROR_INVALID,
                          "%s: control_socket: '%s' has %zu bytes, a socket's path has at most %zu",
                          source, settings->control_socket, length, limit);
+    if (settings->api_url.count > SETTINGS_DIRECTORIES_MAX)
+        return error_set(error, ERROR_INVALID, "%s: api_url: more than %d directories", source,
+                         SETTINGS_DIRECTORIES_MAX);
+    if (settings->api_url.count != settings->api_search_url.count)
+        return error_set(error, ERROR_INVALID,
+                         "%s: api_search_url: %zu of them, but api_url has %zu: one for each",
+                         source, settings->api_search_url.count, settings->api_url.count);
     return ERROR_NONE;
 }
 

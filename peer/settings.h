@@ -18,14 +18,16 @@
 #define SETTINGS_VARIABLE     "PEER_CONFIG"
 #define SETTINGS_DEFAULT_PATH "/app/configs/default.json"
 
+#define SETTINGS_DIRECTORIES_MAX 8 /* each costs a thread and a connection */
+
 struct settings {
     char *peer_name;
     char *ip; /* on which we listen */
     int64_t port;
-    char *directory; /* the shared folder */
-    char *api_url;
-    char *api_search_url;
-    char *password; /* NULL only without auth_enabled */
+    char *directory;                      /* the shared folder */
+    struct config_strings api_url;        /* the directories' logins, at least one */
+    struct config_strings api_search_url; /* their searches, as many, in the same order */
+    char *password;                       /* NULL only without auth_enabled */
     bool auth_enabled;
     struct config_strings peer_urls; /* of the reference; not used */
     struct config_strings grpc_urls; /* each is an address */

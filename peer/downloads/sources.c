@@ -58,14 +58,15 @@ enum error_code sources_find(const struct source_finder *finder, const struct fi
                              struct interrupt *interrupt, struct directory_sources *sources,
                              struct error *error)
 {
-    struct directory_client_options options = {.login_url = finder->login_url,
-                                               .search_url = finder->search_url,
-                                               .stop = interrupt_event(interrupt)};
-    struct directory_client *client = directory_client_new(&options);
+    struct directories_query query = {.name = name, .stop = interrupt_event(interrupt)};
+    bool answered;
 
-    enum error_code code = directory_search(client, name, sources, error);
+    *sources = (struct directory_sources){0};
+    if (!finder->directories)
+        return error_set(error, ERROR_UNREACHABLE, "No hay directorio");
+    enum error_code code =
+        directories_search(finder->directories, &query, sources, &answered, error);
     if (code == ERROR_NONE)
         sources_complete(finder, sources);
-    directory_client_free(client);
     return code;
 }

@@ -6,7 +6,7 @@
 #include "common/address.h"
 #include "common/error.h"
 #include "common/file_name.h"
-#include "peer/network/directory_client.h"
+#include "peer/network/directories.h"
 #include "peer/network/interrupt.h"
 
 #include <stdbool.h>
@@ -16,8 +16,7 @@
  * given this. */
 struct source_finder {
     const char *own_name;            /* our peer name: we are our own last resort */
-    const char *login_url;           /* api_url */
-    const char *search_url;          /* api_search_url */
+    struct directories *directories; /* NULL: there are none */
     const struct address *fallbacks; /* grpc_urls */
     size_t fallback_count;
 };

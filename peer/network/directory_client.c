@@ -15,9 +15,6 @@
 /* The reference's server resets a connection whose request line passes 64 KiB. */
 #define REFERENCE_URL_MAX_BYTES 60000
 
-/* A directory that is back must be noticed soon, not after a minute of the system's retries. */
-#define CONNECT_TIMEOUT_MS 3000
-
 /* Once in each direction: to the reference's way and, when ours took its place, back. */
 #define MODE_CHANGES_MAX 2
 
@@ -27,6 +24,8 @@ struct directory_client {
     struct stop_event *stop;
     char *login_url;
     char *search_url;
+    long connect_ms;
+    long timeout_ms;
     bool query_mode; /* the directory takes no body: the reference's */
     struct buffer reply;
     char reason[CURL_ERROR_SIZE];
@@ -62,7 +61,7 @@ static void set_options(struct directory_client *client)
     curl_easy_setopt(easy, CURLOPT_PROXY, "");
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* a stop waits for no name server */
-    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT_MS);
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, client->connect_ms);
     curl_easy_setopt(easy, CURLOPT_USERAGENT, "p2p-peer");
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_reply);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, &client->reply);
@@ -84,6 +83,8 @@ struct directory_client *directory_client_new(const struct directory_client_opti
     client->stop = options->stop;
     client->login_url = memory_copy_string(options->login_url);
     client->search_url = memory_copy_string(options->search_url);
+    client->connect_ms = (long)(options->connect_ms ? options->connect_ms : DIRECTORY_CONNECT_MS);
+    client->timeout_ms = (long)(options->timeout_ms ? options->timeout_ms : DIRECTORY_TIMEOUT_MS);
     buffer_init(&client->reply, DIRECTORY_REPLY_MAX_BYTES);
     set_options(client);
     return client;
@@ -149,7 +150,7 @@ static enum error_code transfer_error(const struct directory_client *client, CUR
 static enum error_code exchange(struct directory_client *client, const struct request *request,
                                 long *status, struct error *error)
 {
-    long timeout_ms = DIRECTORY_TIMEOUT_MS + (long)(request->body_bytes >> 20) * 1000;
+    long timeout_ms = client->timeout_ms + (long)(request->body_bytes >> 20) * 1000;
     struct curl_slist *headers = curl_slist_append(NULL, "Expect:"); /* saves a round trip */
 
     buffer_clear(&client->reply);

@@ -25,6 +25,8 @@
 #include <stdint.h>
 
 #define DIRECTORY_TIMEOUT_MS 10000 /* and a second more for each MiB of an index */
+/* A directory that is back must be noticed soon, not after a minute of the system's retries. */
+#define DIRECTORY_CONNECT_MS 3000
 #define DIRECTORY_EXPIRY_MS  30000 /* the contract's default */
 
 /* A search that 100,000 peers answer has about 10 MB. */
@@ -40,6 +42,8 @@ struct directory_client_options {
     const char *login_url;   /* api_url; copied */
     const char *search_url;  /* api_search_url; copied */
     struct stop_event *stop; /* borrowed; may be NULL */
+    int64_t connect_ms;      /* 0: DIRECTORY_CONNECT_MS */
+    int64_t timeout_ms;      /* of a whole request; 0: DIRECTORY_TIMEOUT_MS */
 };
 
 struct directory_client *directory_client_new(const struct directory_client_options *options);

@@ -25,6 +25,8 @@ struct heartbeat {
     char *username;
     char *password;
     char *advertise;
+    struct directories *directories; /* may be NULL */
+    size_t number;
     struct share *share;
     struct catalogue *catalogue; /* may be NULL */
     struct stop_event *stop;
@@ -106,7 +108,8 @@ static void tell(const struct heartbeat *heartbeat, enum heartbeat_news news,
                  heartbeat->advertise);
         break;
     case HEARTBEAT_IS_BACK:
-        log_line(LOG_INFO, MODULE, "the directory is back, '%s' is listed again", name);
+        log_line(LOG_INFO, MODULE, "the directory %s is back, '%s' is listed again",
+                 heartbeat->login_url, name);
         break;
     case HEARTBEAT_IS_AWAY:
         log_line(LOG_WARNING, MODULE, "the directory %s does not take us, trying on: %s",
@@ -114,11 +117,12 @@ static void tell(const struct heartbeat *heartbeat, enum heartbeat_news news,
         break;
     case HEARTBEAT_IS_REFUSED:
         log_line(LOG_ERROR, MODULE,
-                 "the directory refuses user '%s' (peer_name) with this password: %s", name,
-                 error->text);
+                 "the directory %s refuses user '%s' (peer_name) with this password: %s",
+                 heartbeat->login_url, name, error->text);
         break;
     case HEARTBEAT_INDEX_REFUSED:
-        log_line(LOG_ERROR, MODULE, "the directory refuses the list of our files: %s", error->text);
+        log_line(LOG_ERROR, MODULE, "the directory %s refuses the list of our files: %s",
+                 heartbeat->login_url, error->text);
         break;
     }
 }
@@ -157,6 +161,8 @@ static void log_in(struct heartbeat *heartbeat)
     share_list_done(&list);
     if (code == ERROR_CANCELLED)
         return;
+    if (heartbeat->directories)
+        directories_note(heartbeat->directories, heartbeat->number, code);
     set_status(heartbeat, code, &error);
     tell(heartbeat,
          code ? heartbeat_rules_failure(&heartbeat->rules, &attempt, code)
@@ -220,6 +226,8 @@ enum error_code heartbeat_start(const struct heartbeat_options *options,
     made->username = memory_copy_string(options->username);
     made->password = memory_copy_string(options->password);
     made->advertise = memory_copy_string(options->advertise);
+    made->directories = options->directories;
+    made->number = options->number;
     made->share = options->share;
     made->catalogue = options->catalogue;
     made->stop = stop_event_new();

@@ -9,6 +9,7 @@
 
 #include "common/error.h"
 #include "peer/catalogue/catalogue.h"
+#include "peer/network/directories.h"
 #include "peer/share/share.h"
 
 #include <stdbool.h>
@@ -20,7 +21,10 @@ struct heartbeat_options {
     const char *login_url; /* all strings are copied */
     const char *username;
     const char *password;
-    const char *advertise;       /* "host:port" of our gRPC server */
+    const char *advertise; /* "host:port" of our gRPC server */
+    struct directories
+        *directories;            /* told of each login (directories_note), as number `number`; */
+    size_t number;               /* borrowed until heartbeat_stop; may be NULL */
     struct share *share;         /* borrowed until heartbeat_stop */
     struct catalogue *catalogue; /* likewise; NULL: files go without ids */
 };

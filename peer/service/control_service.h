@@ -9,23 +9,29 @@
 #include "peer/catalogue/catalogue.h"
 #include "peer/downloads/downloads.h"
 #include "peer/rpc/server.h"
+#include "peer/settings.h"
 #include "peer/share/share.h"
 
 #include <stdbool.h>
 #include <stdint.h>
+
+struct control_directory {
+    char url[512];
+    bool connected;               /* the last login worked */
+    int64_t age_ms;               /* since the last good login; -1: never */
+    char error[ERROR_TEXT_BYTES]; /* why the last login failed, "" if it did not */
+};
 
 /* What only the daemon as a whole knows; the callback fills it. */
 struct control_status {
     char version[32];
     char peer_name[256];
     char address[ADDRESS_TEXT_BYTES]; /* what the directory is told */
-    char directory_url[512];
-    bool directory_enabled;                 /* auth_enabled */
-    bool directory_connected;               /* the last login worked */
-    int64_t directory_age_ms;               /* since the last good login; -1: never */
-    char directory_error[ERROR_TEXT_BYTES]; /* why the last login failed, "" if it did not */
-    int64_t uploads_running;                /* streams that we are sending or taking in now */
-    size_t connections, connections_max;    /* of other peers: how many there are and may be */
+    bool directory_enabled;           /* auth_enabled */
+    struct control_directory directories[SETTINGS_DIRECTORIES_MAX];
+    size_t directory_count;
+    int64_t uploads_running;             /* streams that we are sending or taking in now */
+    size_t connections, connections_max; /* of other peers: how many there are and may be */
     int64_t uptime_ms;
 };
 

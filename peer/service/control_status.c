@@ -53,14 +53,31 @@ static void fill_daemon(P2p__Control__StatusReply *message, struct control_statu
     message->peer_name = status->peer_name;
     message->address = status->address;
     message->uptime_ms = status->uptime_ms;
-    message->directory_url = status->directory_url;
     message->directory_enabled = status->directory_enabled;
-    message->directory_connected = status->directory_connected;
-    message->directory_age_ms = status->directory_age_ms;
-    message->directory_error = status->directory_error;
     message->uploads_running = status->uploads_running;
     message->connections = (int64_t)status->connections;
     message->connections_max = (int64_t)status->connections_max;
+}
+
+struct directories {
+    P2p__Control__Directory items[SETTINGS_DIRECTORIES_MAX];
+    P2p__Control__Directory *pointers[SETTINGS_DIRECTORIES_MAX];
+};
+
+static void fill_directories(struct directories *directories, P2p__Control__StatusReply *message,
+                             struct control_status *status)
+{
+    for (size_t i = 0; i < status->directory_count; i++) {
+        P2p__Control__Directory *item = &directories->items[i];
+        p2p__control__directory__init(item);
+        item->url = status->directories[i].url;
+        item->connected = status->directories[i].connected;
+        item->age_ms = status->directories[i].age_ms;
+        item->error = status->directories[i].error;
+        directories->pointers[i] = item;
+    }
+    message->directories = directories->pointers;
+    message->n_directories = status->directory_count;
 }
 
 /* The jobs that are not over. The messages point into what the caller keeps. */
@@ -105,14 +122,16 @@ enum error_code control_status_call(void *context, const ProtobufCMessage *reque
     struct control_service *service = context;
     P2p__Control__StatusReply message = P2P__CONTROL__STATUS_REPLY__INIT;
     P2p__Control__Failure failure;
-    struct control_status status = {.directory_age_ms = -1};
+    auto_free struct control_status *status = memory_new(1, sizeof *status);
+    struct directories directories;
     struct downloads_counts counts = {0};
     struct error share_error = {0};
     struct jobs jobs;
 
     (void)request;
-    service->options.describe(service->options.context, &status);
-    fill_daemon(&message, &status);
+    service->options.describe(service->options.context, status);
+    fill_daemon(&message, status);
+    fill_directories(&directories, &message, status);
     auto_free char *folder = memory_copy_string(share_path(service->options.share));
     message.folder = folder;
     count_share(service, &message, &share_error);

@@ -228,18 +228,36 @@ static void job_json(struct json_writer *json, const P2p__Control__Job *job)
     json_end_object(json);
 }
 
-static void directory_json(struct json_writer *json, const P2p__Control__StatusReply *reply)
+static void directory_json(struct json_writer *json, const char *key,
+                           const P2p__Control__Directory *directory, bool enabled)
 {
-    json_begin_object(json, "directory");
-    json_write_string(json, "url", reply->directory_url);
-    json_write_boolean(json, "enabled", reply->directory_enabled);
-    json_write_boolean(json, "connected", reply->directory_connected);
-    if (reply->directory_age_ms >= 0)
-        json_write_integer(json, "last_login_ms_ago", reply->directory_age_ms);
+    json_begin_object(json, key);
+    json_write_string(json, "url", directory->url);
+    json_write_boolean(json, "enabled", enabled);
+    json_write_boolean(json, "connected", directory->connected);
+    if (directory->age_ms >= 0)
+        json_write_integer(json, "last_login_ms_ago", directory->age_ms);
     else
         json_write_null(json, "last_login_ms_ago");
-    command_json_text(json, "error", reply->directory_error);
+    command_json_text(json, "error", directory->error);
     json_end_object(json);
+}
+
+/* The first that is connected (else the first) by itself too: to most it is the only one. */
+static void directories_json(struct json_writer *json, const P2p__Control__StatusReply *reply)
+{
+    size_t chosen = 0;
+
+    while (chosen < reply->n_directories && !reply->directories[chosen]->connected)
+        chosen++;
+    if (reply->n_directories > 0)
+        directory_json(json, "directory",
+                       reply->directories[chosen < reply->n_directories ? chosen : 0],
+                       reply->directory_enabled);
+    json_begin_array(json, "directories");
+    for (size_t i = 0; i < reply->n_directories; i++)
+        directory_json(json, NULL, reply->directories[i], reply->directory_enabled);
+    json_end_array(json);
 }
 
 static void status_json(const P2p__Control__StatusReply *reply, struct buffer *out)
@@ -257,7 +275,7 @@ static void status_json(const P2p__Control__StatusReply *reply, struct buffer *o
     json_write_integer(&json, "files", reply->shared_files);
     json_write_integer(&json, "bytes", reply->shared_bytes);
     json_end_object(&json);
-    directory_json(&json, reply);
+    directories_json(&json, reply);
     json_begin_object(&json, "connections");
     json_write_integer(&json, "open", reply->connections);
     json_write_integer(&json, "max", reply->connections_max);
@@ -276,24 +294,24 @@ static void status_json(const P2p__Control__StatusReply *reply, struct buffer *o
     json_end_object(&json);
 }
 
-static void print_directory(const P2p__Control__StatusReply *reply)
+static void print_directory(const P2p__Control__Directory *directory, bool enabled)
 {
     char clean[CLEAN_BYTES];
     char age[UNITS_TEXT_BYTES];
 
-    printf("Directorio    %s\n", command_clean(reply->directory_url, clean));
-    if (!reply->directory_enabled)
+    printf("Directorio    %s\n", command_clean(directory->url, clean));
+    if (!enabled)
         puts("              sin autenticación: no se anuncia");
-    else if (reply->directory_connected)
+    else if (directory->connected)
         printf("              conectado, última autenticación hace %s\n",
-               units_duration(reply->directory_age_ms / 1000, age));
-    else if (reply->directory_age_ms >= 0)
+               units_duration(directory->age_ms / 1000, age));
+    else if (directory->age_ms >= 0)
         printf("              sin conexión, última autenticación hace %s\n",
-               units_duration(reply->directory_age_ms / 1000, age));
+               units_duration(directory->age_ms / 1000, age));
     else
         puts("              sin conexión todavía");
-    if (reply->directory_error[0])
-        printf("              %s\n", command_clean(reply->directory_error, clean));
+    if (directory->error[0])
+        printf("              %s\n", command_clean(directory->error, clean));
 }
 
 static void print_job(const P2p__Control__Job *job)
@@ -329,7 +347,8 @@ static void status_print(const P2p__Control__StatusReply *reply)
     else
         printf("Carpeta       %s: %" PRId64 " archivos, %s\n", reply->folder, reply->shared_files,
                units_bytes(reply->shared_bytes, text));
-    print_directory(reply);
+    for (size_t i = 0; i < reply->n_directories; i++)
+        print_directory(reply->directories[i], reply->directory_enabled);
     printf("Conexiones    %" PRId64 " abiertas, %" PRId64 " como máximo\n", reply->connections,
            reply->connections_max);
     printf("Subidas       %" PRId64 " en curso\n", reply->uploads_running);

@@ -131,9 +131,7 @@ struct world {
     struct address address; /* of the other peer */
 };
 
-static const struct source_finder finder = {.own_name = "Peer1",
-                                            .login_url = "http://127.0.0.1:1/login",
-                                            .search_url = "http://127.0.0.1:1/buscar_archivos"};
+static const struct source_finder finder = {.own_name = "Peer1"};
 
 static int start(void **state)
 {

@@ -35,7 +35,7 @@ static void takes_a_reference_file(void **state)
     assert_int_equal(parse(REFERENCE, &settings, NULL), ERROR_NONE);
     assert_string_equal(settings.peer_name, "Peer1");
     assert_string_equal(settings.directory, "/data");
-    assert_string_equal(settings.api_url, "http://172.28.0.2:8000/login");
+    assert_string_equal(settings.api_url.items[0], "http://172.28.0.2:8000/login");
     assert_string_equal(settings.password, "sd1234");
     assert_true(settings.auth_enabled);
     assert_int_equal(settings.log_level, LOG_INFO);
@@ -67,6 +67,15 @@ static void names_file_and_key(void **state)
         {WITH(",\"ip\":\"a b\""), "peer.json: ip: "},
         {WITH(",\"api_url\":\"ftp://h/login\""), "peer.json: api_url: "},
         {WITH(",\"api_search_url\":\"h:8000\""), "peer.json: api_search_url: "},
+        {WITH(",\"api_url\":{}"), "peer.json: api_url: must be a string or a list of strings"},
+        {WITH(",\"api_url\":[]"), "peer.json: api_url: missing"},
+        {WITH(",\"api_url\":[\"http://h/login\",1]"), "peer.json: api_url: must be a list"},
+        {WITH(",\"api_url\":[\"http://h/login\",\"h\"]"), "peer.json: api_url: 'h' is not"},
+        {WITH(",\"api_url\":[\"http://h/login\",\"http://i/login\"]"),
+         "peer.json: api_search_url: 1 of them, but api_url has 2: one for each"},
+        {WITH(",\"api_url\":[\"http://1\",\"http://2\",\"http://3\",\"http://4\",\"http://5\","
+              "\"http://6\",\"http://7\",\"http://8\",\"http://9\"]"),
+         "peer.json: api_url: more than 8"},
         {WITH(",\"auth_enabled\":\"yes\""), "peer.json: auth_enabled: must be a boolean"},
         {WITH(",\"grpc_urls\":[\"nonsense\"]"), "peer.json: grpc_urls: "},
         {WITH(",\"grpc_urls\":\"a:1\""), "peer.json: grpc_urls: must be a list"},

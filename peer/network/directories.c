@@ -1,0 +1,180 @@
+#include "peer/network/directories.h"
+
+#include "common/log.h"
+#include "common/memory.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct one {
+    char *login_url; /* these do not change */
+    char *search_url;
+    bool failed;       /* guarded by the lock, as what follows */
+    uint64_t answered; /* grows over all: who answered a search last has the greatest */
+};
+
+struct directories {
+    struct one *items; /* constant, but for the guarded fields */
+    size_t count;
+    pthread_mutex_t lock;
+    uint64_t answers;
+};
+
+static bool is_known(const struct directories *directories, const char *login_url)
+{
+    for (size_t i = 0; i < directories->count; i++)
+        if (strcmp(directories->items[i].login_url, login_url) == 0)
+            return true;
+    return false;
+}
+
+struct directories *directories_new(const struct config_strings *login_urls,
+                                    const struct config_strings *search_urls)
+{
+    struct directories *directories = memory_new(1, sizeof *directories);
+
+    directories->items = memory_new(login_urls->count, sizeof *directories->items);
+    pthread_mutex_init(&directories->lock, NULL);
+    for (size_t i = 0; i < login_urls->count; i++) {
+        if (is_known(directories, login_urls->items[i])) {
+            log_line(LOG_WARNING, "directories", "api_url: %s is there twice, one counts",
+                     login_urls->items[i]);
+            continue;
+        }
+        struct one *one = &directories->items[directories->count++];
+        one->login_url = memory_copy_string(login_urls->items[i]);
+        one->search_url = memory_copy_string(search_urls->items[i]);
+    }
+    return directories;
+}
+
+void directories_free(struct directories *directories)
+{
+    if (!directories)
+        return;
+    for (size_t i = 0; i < directories->count; i++) {
+        free(directories->items[i].login_url);
+        free(directories->items[i].search_url);
+    }
+    free(directories->items);
+    pthread_mutex_destroy(&directories->lock);
+    free(directories);
+}
+
+size_t directories_count(const struct directories *directories)
+{
+    return directories->count;
+}
+
+const char *directories_login_url(const struct directories *directories, size_t number)
+{
+    return directories->items[number].login_url;
+}
+
+/* Whether a directory is there, whatever it thinks of us. */
+static bool is_answer(enum error_code code)
+{
+    return code == ERROR_NONE || code == ERROR_NOT_FOUND || code == ERROR_INVALID ||
+           code == ERROR_DENIED || code == ERROR_TOO_LARGE;
+}
+
+void directories_note(struct directories *directories, size_t number, enum error_code code)
+{
+    pthread_mutex_lock(&directories->lock);
+    directories->items[number].failed = !is_answer(code);
+    pthread_mutex_unlock(&directories->lock);
+}
+
+static void note_search(struct directories *directories, size_t number, enum error_code code)
+{
+    directories_note(directories, number, code);
+    pthread_mutex_lock(&directories->lock);
+    if (code == ERROR_NONE)
+        directories->items[number].answered = ++directories->answers;
+    pthread_mutex_unlock(&directories->lock);
+}
+
+/* The next one to ask: of those not asked yet the one in health that answered last. False: all have
+ * been asked. */
+static bool choose(struct directories *directories, const bool *asked, size_t *number, bool *failed)
+{
+    const struct one *best = NULL;
+
+    pthread_mutex_lock(&directories->lock);
+    for (size_t i = 0; i < directories->count; i++) {
+        const struct one *one = &directories->items[i];
+        if (asked[i])
+            continue;
+        if (!best || (best->failed && !one->failed) ||
+            (best->failed == one->failed && one->answered > best->answered))
+            best = one;
+    }
+    if (best)
+        *failed = best->failed;
+    pthread_mutex_unlock(&directories->lock);
+    if (best)
+        *number = (size_t)(best - directories->items);
+    return best != NULL;
+}
+
+static enum error_code ask(const struct directories *directories, size_t number,
+                           const struct directories_query *query, bool failed,
+                           struct directory_sources *sources, struct error *error)
+{
+    struct directory_client_options options = {
+        .login_url = directories->items[number].login_url,
+        .search_url = directories->items[number].search_url,
+        .stop = query->stop,
+    };
+
+    if (failed) {
+        options.connect_ms = DIRECTORIES_FAILED_CONNECT_MS;
+        options.timeout_ms = DIRECTORIES_FAILED_TIMEOUT_MS;
+    }
+    if (query->quick_ms > 0)
+        options.connect_ms = options.timeout_ms = query->quick_ms;
+    struct directory_client *client = directory_client_new(&options);
+    enum error_code code = directory_search(client, query->name, sources, error);
+    directory_client_free(client);
+    return code;
+}
+
+enum error_code directories_search(struct directories *directories,
+                                   const struct directories_query *query,
+                                   struct directory_sources *sources, bool *answered,
+                                   struct error *error)
+{
+    auto_free bool *asked = memory_new(directories->count, sizeof *asked);
+    struct error first = {0};
+    size_t number;
+    bool failed;
+
+    *answered = false;
+    *sources = (struct directory_sources){0};
+    while (choose(directories, asked, &number, &failed)) {
+        struct error reason = {0};
+        if (failed && (*answered || query->quick_ms > 0))
+            break;
+        asked[number] = true;
+        enum error_code code = ask(directories, number, query, failed, sources, &reason);
+        if (code != ERROR_CANCELLED)
+            note_search(directories, number, code);
+        if (is_answer(code) && !*answered)
+            first = reason; /* goes before the failures of others */
+        *answered = *answered || is_answer(code);
+        if (code == ERROR_NONE || code == ERROR_CANCELLED) {
+            first = reason;
+            break;
+        }
+        if (!first.code)
+            first = reason;
+        if (query->quick_ms > 0)
+            break;
+    }
+    if (!*answered && !first.code)
+        error_set(&first, ERROR_UNREACHABLE, "El directorio no responde");
+    if (error && first.code)
+        *error = first;
+    return first.code;
+}
