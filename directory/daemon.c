@@ -7,6 +7,7 @@
 #include "common/thread_pool.h"
 #include "directory/http.h"
 #include "directory/index.h"
+#include "directory/index_reader.h"
 #include "directory/index_writer.h"
 #include "directory/registry.h"
 #include "directory/routes.h"

@@ -1,6 +1,6 @@
 /*
- * The database: files of each peer, and what survives a restart of the registry. The only module
- * that knows SQLite. It decides nothing and starts no thread.
+ * The database: files of each peer, and what survives a restart of the registry. It decides nothing
+ * and starts no thread. Searches and lists: directory/index_reader.h.
  *
  * Schema (user_version 2, application_id "P2PD"):
  *   peers  id, name, token, seen_ms, sequence: as in registry.h. urls, digest: of the stored list.
@@ -20,19 +20,14 @@
  * Once it is open its failures are ERROR_CORRUPT, ERROR_NO_SPACE, ERROR_BUSY, ERROR_CANCELLED and
  * ERROR_IO: never a code that blames who asked.
  *
- * struct index is the one writing connection: one thread at a time (index_writer). Each struct
- * index_reader belongs to one thread and never waits for the writer. No read transaction outlives
- * a call, so the write-ahead log can always be folded back.
+ * struct index is the one writing connection: one thread at a time (index_writer).
  */
 #pragma once
 
 #include "common/error.h"
-#include "common/file_name.h"
 #include "directory/files_index.h"
 #include "directory/registry.h"
 
-#include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 struct index;
@@ -72,35 +67,3 @@ MUST_CHECK enum error_code index_replace_files(struct index *index, int64_t peer
 /* Any thread: what is long on the writing connection, now and from now on, fails with
  * ERROR_CANCELLED. */
 void index_interrupt(struct index *index);
-
-struct index_reader;
-
-MUST_CHECK enum error_code index_reader_open(const char *path, struct index_reader **reader,
-                                             struct error *error);
-void index_reader_close(struct index_reader *reader);
-
-/* One stored file. Strings and id are borrowed until the function returns; urls NULL: the usual
- * ones. */
-struct index_file {
-    int64_t peer_id;
-    const char *name;
-    const char *urls;
-    struct file_content content;
-};
-/* False stops. */
-typedef bool index_file_fn(void *context, const struct index_file *file);
-
-/* Everybody who shares the name, by rising id. */
-MUST_CHECK enum error_code index_search(struct index_reader *reader, const struct file_name *name,
-                                        index_file_fn *visit, void *context, struct error *error);
-
-/* A place in the order of index_list: by peer, then by name. All zero is the beginning. */
-struct index_place {
-    int64_t peer_id;
-    char name[FILE_NAME_MAX_BYTES + 1];
-};
-
-/* Up to max files after the place. */
-MUST_CHECK enum error_code index_list(struct index_reader *reader, const struct index_place *after,
-                                      size_t max, index_file_fn *visit, void *context,
-                                      struct error *error);

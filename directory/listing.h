@@ -11,7 +11,7 @@
 
 #include "common/error.h"
 #include "directory/http.h"
-#include "directory/index.h"
+#include "directory/index_reader.h"
 #include "directory/registry.h"
 
 #include <stddef.h>

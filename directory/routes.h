@@ -5,7 +5,7 @@
 #pragma once
 
 #include "directory/http.h"
-#include "directory/index.h"
+#include "directory/index_reader.h"
 #include "directory/login.h"
 
 /* What every request needs of the daemon; borrowed for as long as requests are served. */

@@ -1,5 +1,5 @@
 /*
- * The catalogue's database: the only user of SQLite in the peer.
+ * The catalogue's database.
  *
  *   files(number, inode, device, size, modified_ns, changed_ns, name, seen_s, content, hashes)
  *

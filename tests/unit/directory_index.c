@@ -3,6 +3,7 @@
 #include "common/buffer.h"
 #include "common/memory.h"
 #include "directory/index.h"
+#include "directory/index_reader.h"
 #include "directory/index_writer.h"
 #include "directory/listing.h"
 

@@ -1,0 +1,369 @@
+#include "common/database.h"
+
+#include "common/memory.h"
+
+#include <inttypes.h>
+#include <sqlite3.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    BUSY_MS = 1000,
+    WATCH_STEPS = 10000, /* of SQLite's machine between two looks at the flag */
+};
+
+struct database {
+    sqlite3 *handle;
+    const struct database_form *form;
+    const atomic_bool *cancelled; /* NULL: not watched */
+};
+
+struct database_statement {
+    sqlite3_stmt *handle;
+    struct database *database;
+    int result; /* of the last step */
+};
+
+/* ERROR_INVALID is not among them: it would say that the one who asked did something wrong. */
+static enum error_code code_of(const struct database_form *form, int result)
+{
+    switch (result & 0xff) {
+    case SQLITE_FULL:
+        return ERROR_NO_SPACE;
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        return ERROR_BUSY;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+        return ERROR_CORRUPT;
+    case SQLITE_INTERRUPT:
+        return ERROR_CANCELLED;
+    case SQLITE_PERM:
+    case SQLITE_READONLY:
+    case SQLITE_AUTH:
+        return form->denied;
+    default:
+        return ERROR_IO;
+    }
+}
+
+static enum error_code fail(const struct database *database, int result, struct error *error)
+{
+    return error_set(error, code_of(database->form, result), "%s: %s", database->form->name,
+                     database->handle ? sqlite3_errmsg(database->handle) : sqlite3_errstr(result));
+}
+
+enum error_code database_execute(struct database *database, const char *sql, struct error *error)
+{
+    int result = sqlite3_exec(database->handle, sql, NULL, NULL, NULL);
+
+    return result == SQLITE_OK ? ERROR_NONE : fail(database, result, error);
+}
+
+enum error_code database_get_number(struct database *database, const char *sql, int64_t *number,
+                                    struct error *error)
+{
+    struct database_statement *statement = NULL;
+    enum error_code code = database_prepare(database, sql, &statement, error);
+
+    if (code)
+        return code;
+    *number = database_next(statement) ? database_number(statement, 0) : 0;
+    code = database_finish(statement, error);
+    database_statement_free(statement);
+    return code;
+}
+
+int64_t database_last_row(const struct database *database)
+{
+    return sqlite3_last_insert_rowid(database->handle);
+}
+
+void database_rest(struct database *database)
+{
+    sqlite3_db_release_memory(database->handle);
+}
+
+/* ---- opening ---- */
+
+static enum error_code check_whole(struct database *database, struct error *error)
+{
+    struct database_statement *statement = NULL;
+    enum error_code code = database_prepare(database, "PRAGMA quick_check(1)", &statement, error);
+
+    if (code)
+        return code;
+    const char *text = database_next(statement) ? database_text(statement, 0) : NULL;
+    bool damaged = text && strcmp(text, "ok") != 0;
+    code = database_finish(statement, error);
+    database_statement_free(statement);
+    return damaged ? error_set(error, ERROR_CORRUPT, "%s: damaged (try sqlite3's .recover)",
+                               database->form->name)
+                   : code;
+}
+
+/* All or nothing: closing the connection undoes what was not committed. */
+static enum error_code change_schema(struct database *database, const char *sql, int version,
+                                     struct error *error)
+{
+    auto_free char *stamp =
+        memory_format("PRAGMA application_id=%" PRId32 "; PRAGMA user_version=%d;",
+                      database->form->application_id, version);
+    enum error_code code = database_execute(database, "BEGIN IMMEDIATE", error);
+
+    if (!code)
+        code = database_execute(database, sql, error);
+    if (!code)
+        code = database_execute(database, stamp, error);
+    if (!code)
+        code = database_execute(database, "COMMIT", error);
+    return code;
+}
+
+/* Of a file with something in it, before anything is written. */
+static enum error_code check_ours(struct database *database, int64_t application, int64_t version,
+                                  struct error *error)
+{
+    const struct database_form *form = database->form;
+
+    if (application != form->application_id)
+        return error_set(error, ERROR_INVALID, "%s: a SQLite file of another program, not a %s's",
+                         form->name, form->owner);
+    if (version < 1 || version > form->version)
+        return error_set(error, ERROR_INVALID,
+                         "%s: has version %" PRId64 ", this program knows 1 to %d", form->name,
+                         version, form->version);
+    return check_whole(database, error);
+}
+
+static enum error_code check_or_make(struct database *database, struct error *error)
+{
+    const struct database_form *form = database->form;
+    int64_t application = 0;
+    int64_t version = 0;
+    int64_t tables = 0;
+    enum error_code code =
+        database_get_number(database, "SELECT count(*) FROM sqlite_schema", &tables, error);
+
+    if (!code)
+        code = database_get_number(database, "PRAGMA application_id", &application, error);
+    if (!code)
+        code = database_get_number(database, "PRAGMA user_version", &version, error);
+    if (code)
+        return code;
+    bool empty = tables == 0 && application == 0 && version == 0;
+    if (!empty)
+        code = check_ours(database, application, version, error);
+    /* Before the pragmas, which would let it sort a long table in memory. */
+    for (int from = (int)version; !empty && !code && from < form->version; from++)
+        code = change_schema(database, form->upgrades[from - 1], from + 1, error);
+    if (!code)
+        code = database_execute(database, form->pragmas, error);
+    if (!code && empty)
+        code = change_schema(database, form->schema, form->version, error);
+    return code;
+}
+
+static enum error_code connect_to(struct database *database, const char *path, int flags,
+                                  struct error *error)
+{
+    int result = sqlite3_open_v2(path ? path : ":memory:", &database->handle,
+                                 SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | flags, NULL);
+
+    if (result != SQLITE_OK)
+        return fail(database, result, error);
+    sqlite3_busy_timeout(database->handle, BUSY_MS);
+    if (database->form->is_frugal)
+        sqlite3_db_config(database->handle, SQLITE_DBCONFIG_LOOKASIDE, NULL, 0, 0);
+    return ERROR_NONE;
+}
+
+enum error_code database_open(const struct database_form *form, const char *path,
+                              struct database **database, struct error *error)
+{
+    struct database *made = memory_new(1, sizeof *made);
+
+    made->form = form;
+    enum error_code code = connect_to(made, path, SQLITE_OPEN_CREATE, error);
+    if (!code)
+        code = check_or_make(made, error);
+    if (code) {
+        database_close(made);
+        return code;
+    }
+    *database = made;
+    return ERROR_NONE;
+}
+
+/* For reading and writing whatever it is for: readers share the log's index file. */
+enum error_code database_connect(const struct database_form *form, const char *path,
+                                 const char *pragmas, struct database **database,
+                                 struct error *error)
+{
+    struct database *made = memory_new(1, sizeof *made);
+
+    made->form = form;
+    enum error_code code = connect_to(made, path, 0, error);
+    if (!code)
+        code = database_execute(made, pragmas, error);
+    if (code) {
+        database_close(made);
+        return code;
+    }
+    *database = made;
+    return ERROR_NONE;
+}
+
+void database_close(struct database *database)
+{
+    if (!database)
+        return;
+    sqlite3_close(database->handle);
+    free(database);
+}
+
+/* ---- cancelling ---- */
+
+/* SQLite calls it between steps of its machine; anything but 0 interrupts. */
+static int is_cancelled(void *context)
+{
+    const atomic_bool *cancelled = context;
+
+    return atomic_load_explicit(cancelled, memory_order_relaxed);
+}
+
+static void watch(const struct database *database)
+{
+    if (database->cancelled)
+        sqlite3_progress_handler(database->handle, WATCH_STEPS, is_cancelled,
+                                 (void *)(uintptr_t)database->cancelled);
+}
+
+void database_watch(struct database *database, const atomic_bool *cancelled)
+{
+    database->cancelled = cancelled;
+    watch(database);
+}
+
+void database_roll_back(struct database_statement *rollback)
+{
+    const struct database *database = rollback->database;
+
+    if (sqlite3_get_autocommit(database->handle))
+        return;
+    sqlite3_progress_handler(database->handle, 0, NULL, NULL);
+    sqlite3_step(rollback->handle);
+    sqlite3_reset(rollback->handle);
+    watch(database);
+}
+
+/* ---- statements ---- */
+
+enum error_code database_prepare(struct database *database, const char *sql,
+                                 struct database_statement **statement, struct error *error)
+{
+    sqlite3_stmt *handle = NULL;
+    int result =
+        sqlite3_prepare_v3(database->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, &handle, NULL);
+
+    if (result != SQLITE_OK)
+        return fail(database, result, error);
+    *statement = memory_new(1, sizeof **statement);
+    **statement = (struct database_statement){.handle = handle, .database = database};
+    return ERROR_NONE;
+}
+
+void database_statement_free(struct database_statement *statement)
+{
+    if (!statement)
+        return;
+    sqlite3_finalize(statement->handle);
+    free(statement);
+}
+
+void database_bind_number(struct database_statement *statement, int place, int64_t number)
+{
+    sqlite3_bind_int64(statement->handle, place, number);
+}
+
+void database_bind_text(struct database_statement *statement, int place, const char *text)
+{
+    sqlite3_bind_text(statement->handle, place, text, -1, SQLITE_STATIC);
+}
+
+void database_bind_bytes(struct database_statement *statement, int place, const void *bytes,
+                         size_t length)
+{
+    sqlite3_bind_blob64(statement->handle, place, bytes, length, SQLITE_STATIC);
+}
+
+void database_bind_null(struct database_statement *statement, int place)
+{
+    sqlite3_bind_null(statement->handle, place);
+}
+
+bool database_next(struct database_statement *statement)
+{
+    statement->result = sqlite3_step(statement->handle);
+    return statement->result == SQLITE_ROW;
+}
+
+enum error_code database_finish(struct database_statement *statement, struct error *error)
+{
+    enum error_code code = ERROR_NONE;
+
+    if (statement->result != SQLITE_DONE && statement->result != SQLITE_ROW)
+        code = fail(statement->database, statement->result, error);
+    sqlite3_reset(statement->handle);
+    return code;
+}
+
+enum error_code database_run(struct database_statement *statement, struct error *error)
+{
+    database_next(statement);
+    return database_finish(statement, error);
+}
+
+bool database_is_number(const struct database_statement *statement, int column)
+{
+    return sqlite3_column_type(statement->handle, column) == SQLITE_INTEGER;
+}
+
+int64_t database_number(const struct database_statement *statement, int column)
+{
+    return sqlite3_column_int64(statement->handle, column);
+}
+
+const char *database_text(const struct database_statement *statement, int column)
+{
+    return (const char *)sqlite3_column_text(statement->handle, column);
+}
+
+const void *database_bytes(const struct database_statement *statement, int column, size_t *length)
+{
+    const void *bytes = sqlite3_column_blob(statement->handle, column);
+
+    *length = (size_t)sqlite3_column_bytes(statement->handle, column);
+    return bytes;
+}
+
+enum error_code database_read_part(struct database *database, const struct database_part *part,
+                                   void *out, struct error *error)
+{
+    sqlite3_blob *blob = NULL;
+    int result =
+        sqlite3_blob_open(database->handle, "main", part->table, part->column, part->row, 0, &blob);
+    enum error_code code = ERROR_NONE;
+
+    if (result == SQLITE_OK &&
+        part->first_bytes + part->length_bytes <= (size_t)sqlite3_blob_bytes(blob))
+        result = sqlite3_blob_read(blob, out, (int)part->length_bytes, (int)part->first_bytes);
+    else if (result == SQLITE_OK)
+        result = SQLITE_ERROR;
+    if ((result & 0xff) == SQLITE_ERROR)
+        code = error_set(error, ERROR_NOT_FOUND, "%s: not there", database->form->name);
+    else if (result != SQLITE_OK)
+        code = fail(database, result, error);
+    sqlite3_blob_close(blob);
+    return code;
+}

@@ -1,0 +1,49 @@
+/*
+ * Searching and listing the database's files (directory/index.h has the schema).
+ *
+ * Each struct index_reader is a connection of its own, belongs to one thread and never waits for
+ * the writer. No read transaction outlives a call, so the write-ahead log can always be folded
+ * back.
+ */
+#pragma once
+
+#include "common/error.h"
+#include "common/file_name.h"
+#include "directory/files_index.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct index_reader;
+
+/* Of a database that index_open has open. Errors are as in directory/index.h. */
+MUST_CHECK enum error_code index_reader_open(const char *path, struct index_reader **reader,
+                                             struct error *error);
+void index_reader_close(struct index_reader *reader);
+
+/* One stored file. Strings and id are borrowed until the function returns; urls NULL: the usual
+ * ones. */
+struct index_file {
+    int64_t peer_id;
+    const char *name;
+    const char *urls;
+    struct file_content content;
+};
+/* False stops. */
+typedef bool index_file_fn(void *context, const struct index_file *file);
+
+/* Everybody who shares the name, by rising id. */
+MUST_CHECK enum error_code index_search(struct index_reader *reader, const struct file_name *name,
+                                        index_file_fn *visit, void *context, struct error *error);
+
+/* A place in the order of index_list: by peer, then by name. All zero is the beginning. */
+struct index_place {
+    int64_t peer_id;
+    char name[FILE_NAME_MAX_BYTES + 1];
+};
+
+/* Up to max files after the place. */
+MUST_CHECK enum error_code index_list(struct index_reader *reader, const struct index_place *after,
+                                      size_t max, index_file_fn *visit, void *context,
+                                      struct error *error);

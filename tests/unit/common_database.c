@@ -1,0 +1,378 @@
+/* What a file becomes when it is opened, what stays as it was, and what failures are called. */
+#include "unit.h"
+
+#include "common/database.h"
+#include "common/memory.h"
+
+#include <fcntl.h>
+
+static const char to_2[] = "ALTER TABLE things ADD COLUMN colour TEXT;";
+static const char to_3[] = "CREATE INDEX things_by_colour ON things(colour);";
+static const char *const upgrades[] = {to_2, to_3};
+
+/* The same program's database, newer from one to the next. */
+static const struct database_form first = {
+    .name = "store",
+    .owner = "test",
+    .application_id = 0x54455354,
+    .version = 1,
+    .schema = "CREATE TABLE things(number INTEGER PRIMARY KEY, name TEXT, bytes BLOB);",
+    .pragmas = "PRAGMA journal_mode=WAL;",
+    .denied = ERROR_DENIED,
+};
+static const struct database_form third = {
+    .name = "store",
+    .owner = "test",
+    .application_id = 0x54455354,
+    .version = 3,
+    .schema = "CREATE TABLE things(number INTEGER PRIMARY KEY, name TEXT, bytes BLOB, colour TEXT);"
+              "CREATE INDEX things_by_colour ON things(colour);",
+    .upgrades = upgrades,
+    .pragmas = "PRAGMA journal_mode=WAL;",
+    .is_frugal = true,
+    .denied = ERROR_IO,
+};
+static const struct database_form others = {
+    .name = "store",
+    .owner = "neighbour",
+    .application_id = 0x4f544852,
+    .version = 1,
+    .schema = "CREATE TABLE others(number INTEGER PRIMARY KEY);",
+    .pragmas = "",
+    .denied = ERROR_IO,
+};
+
+struct fixture {
+    char folder[UNIT_PATH_BYTES];
+    char path[UNIT_PATH_BYTES];
+    struct database *database;
+};
+
+static void open_as(struct fixture *fixture, const struct database_form *form)
+{
+    database_close(fixture->database);
+    fixture->database = NULL;
+    assert_int_equal(database_open(form, fixture->path, &fixture->database, NULL), ERROR_NONE);
+}
+
+static int start(void **state)
+{
+    struct fixture *fixture = memory_new(1, sizeof *fixture);
+
+    unit_folder_make(fixture->folder);
+    unit_path(fixture->folder, "store.db", fixture->path);
+    *state = fixture;
+    open_as(fixture, &first);
+    return 0;
+}
+
+static int stop(void **state)
+{
+    struct fixture *fixture = *state;
+
+    database_close(fixture->database);
+    unit_folder_remove(fixture->folder);
+    free(fixture);
+    return 0;
+}
+
+static void execute(struct fixture *fixture, const char *sql)
+{
+    assert_int_equal(database_execute(fixture->database, sql, NULL), ERROR_NONE);
+}
+
+static int64_t number(struct fixture *fixture, const char *sql)
+{
+    int64_t got = -1;
+
+    assert_int_equal(database_get_number(fixture->database, sql, &got, NULL), ERROR_NONE);
+    return got;
+}
+
+/* ---- opening ---- */
+
+static void an_empty_file_gets_the_schema(void **state)
+{
+    struct fixture *fixture = *state;
+
+    assert_int_equal(number(fixture, "PRAGMA application_id"), 0x54455354);
+    assert_int_equal(number(fixture, "PRAGMA user_version"), 1);
+    execute(fixture, "INSERT INTO things VALUES(7, 'a', NULL)");
+    open_as(fixture, &first); /* and keeps what is in it */
+    assert_int_equal(number(fixture, "SELECT number FROM things"), 7);
+}
+
+static void without_a_path_it_is_in_memory(void **state)
+{
+    struct fixture *fixture = *state;
+    struct database *database = NULL;
+
+    (void)fixture;
+    assert_int_equal(database_open(&third, NULL, &database, NULL), ERROR_NONE);
+    assert_int_equal(database_execute(database, "INSERT INTO things(name) VALUES('a')", NULL),
+                     ERROR_NONE);
+    assert_int_equal(database_last_row(database), 1);
+    database_close(database);
+}
+
+static void an_older_one_is_brought_up_to_date_step_by_step(void **state)
+{
+    struct fixture *fixture = *state;
+
+    execute(fixture, "INSERT INTO things VALUES(7, 'a', NULL)");
+    for (int i = 0; i < 2; i++) { /* the second time nothing is left to do */
+        open_as(fixture, &third);
+        assert_int_equal(number(fixture, "PRAGMA user_version"), 3);
+        assert_int_equal(number(fixture, "SELECT number FROM things WHERE colour IS NULL"), 7);
+        assert_int_equal(
+            number(fixture, "SELECT count(*) FROM sqlite_schema WHERE name='things_by_colour'"), 1);
+    }
+}
+
+static void a_step_that_fails_leaves_the_one_before(void **state)
+{
+    struct fixture *fixture = *state;
+    struct database *none = NULL;
+
+    execute(fixture, "CREATE TABLE things_by_colour(x)"); /* the second step's name is taken */
+    assert_int_equal(database_open(&third, fixture->path, &none, NULL), ERROR_IO);
+    assert_null(none);
+    assert_int_equal(number(fixture, "PRAGMA user_version"), 2);
+    execute(fixture, "DROP TABLE things_by_colour");
+    open_as(fixture, &third);
+    assert_int_equal(number(fixture, "PRAGMA user_version"), 3);
+}
+
+static void what_is_not_ours_is_refused_unchanged(void **state)
+{
+    static const struct {
+        const struct database_form *form;
+        const char *before;
+        const char *expected;
+    } rows[] = {
+        {&others, "", "store: a SQLite file of another program, not a neighbour's"},
+        {&first, "PRAGMA user_version=2", "store: has version 2, this program knows 1 to 1"},
+        {&third, "PRAGMA user_version=0", "store: has version 0, this program knows 1 to 3"},
+        {&third, "PRAGMA user_version=-1", "store: has version -1, this program knows 1 to 3"},
+        {&third, "PRAGMA user_version=4", "store: has version 4, this program knows 1 to 3"},
+        {&first, "PRAGMA application_id=0",
+         "store: a SQLite file of another program, not a test's"},
+    };
+    struct fixture *fixture = *state;
+
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct database *none = NULL;
+        struct error error = {0};
+        execute(fixture, rows[i].before);
+        int64_t version = number(fixture, "PRAGMA user_version");
+        check_row(i, database_open(rows[i].form, fixture->path, &none, &error) == ERROR_INVALID);
+        check_row(i, !none);
+        check_row(i, strcmp(error.text, rows[i].expected) == 0);
+        check_row(i, number(fixture, "PRAGMA user_version") == version);
+        check_row(i, number(fixture, "SELECT count(*) FROM sqlite_schema") == 1);
+    }
+}
+
+static void damage_is_found_when_it_is_opened(void **state)
+{
+    static const char junk[4096] = "no page of a database";
+    struct fixture *fixture = *state;
+    struct database *none = NULL;
+
+    execute(fixture, "INSERT INTO things VALUES(7, 'a', NULL)");
+    database_close(fixture->database);
+    fixture->database = NULL;
+    auto_close int file = open(fixture->path, O_WRONLY | O_CLOEXEC);
+    assert_int_equal(pwrite(file, junk, sizeof junk, 4096), sizeof junk); /* the second page */
+    assert_int_equal(database_open(&first, fixture->path, &none, NULL), ERROR_CORRUPT);
+    assert_int_equal(pwrite(file, junk, sizeof junk, 0), sizeof junk);
+    assert_int_equal(database_open(&first, fixture->path, &none, NULL), ERROR_CORRUPT);
+    assert_null(none);
+}
+
+/* ---- what failures are called ---- */
+
+static void no_permission_is_what_the_form_says(void **state)
+{
+    static const struct database_form *const rows[] = {&first, &third};
+    struct fixture *fixture = *state;
+
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct database *reader = NULL;
+        struct error error = {0};
+        assert_int_equal(
+            database_connect(rows[i], fixture->path, "PRAGMA query_only=1", &reader, NULL),
+            ERROR_NONE);
+        check_row(i, database_execute(reader, "DELETE FROM things", &error) == rows[i]->denied);
+        check_row(i, strcmp(error.text, "store: attempt to write a readonly database") == 0);
+        database_close(reader);
+    }
+}
+
+static void connecting_makes_no_file(void **state)
+{
+    struct fixture *fixture = *state;
+    struct database *none = NULL;
+    char path[UNIT_PATH_BYTES];
+
+    unit_path(fixture->folder, "missing.db", path);
+    assert_int_equal(database_connect(&first, path, "", &none, NULL), ERROR_IO);
+    assert_null(none);
+    assert_int_equal(access(path, F_OK), -1);
+}
+
+static void a_full_file_has_no_space(void **state)
+{
+    struct fixture *fixture = *state;
+
+    execute(fixture, "PRAGMA max_page_count=4");
+    assert_int_equal(database_execute(fixture->database,
+                                      "INSERT INTO things VALUES(1, 'a', zeroblob(65536))", NULL),
+                     ERROR_NO_SPACE);
+}
+
+static void who_comes_second_is_told_that_it_is_busy(void **state)
+{
+    struct fixture *fixture = *state;
+    struct database *second = NULL;
+
+    assert_int_equal(database_connect(&first, fixture->path, "", &second, NULL), ERROR_NONE);
+    execute(fixture, "BEGIN IMMEDIATE");
+    assert_int_equal(database_execute(second, "BEGIN IMMEDIATE", NULL), ERROR_BUSY);
+    execute(fixture, "COMMIT");
+    database_close(second);
+}
+
+static void what_is_long_can_be_cancelled_but_not_the_rollback(void **state)
+{
+    static const char endless[] = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM n)"
+                                  " SELECT count(*) FROM n";
+    struct fixture *fixture = *state;
+    atomic_bool cancelled = false;
+    struct database_statement *rollback = NULL;
+    int64_t count;
+
+    assert_int_equal(database_prepare(fixture->database, "ROLLBACK", &rollback, NULL), ERROR_NONE);
+    database_watch(fixture->database, &cancelled);
+    execute(fixture, "BEGIN IMMEDIATE; INSERT INTO things(name) VALUES('a')");
+    atomic_store(&cancelled, true);
+    assert_int_equal(database_get_number(fixture->database, endless, &count, NULL),
+                     ERROR_CANCELLED);
+    database_roll_back(rollback);
+    database_roll_back(rollback); /* nothing is open any more */
+    assert_int_equal(number(fixture, "SELECT count(*) FROM things"), 0);
+    assert_int_equal(database_get_number(fixture->database, endless, &count, NULL),
+                     ERROR_CANCELLED);
+    database_statement_free(rollback);
+}
+
+/* ---- statements ---- */
+
+static void what_is_bound_comes_back(void **state)
+{
+    static const struct {
+        const char *text;
+        const void *bytes;
+        size_t length;
+    } rows[] = {
+        {"a", "\0\1\2", 3},
+        {"", "x", 1},
+        {NULL, NULL, 0},
+    };
+    struct fixture *fixture = *state;
+    struct database_statement *add = NULL;
+    struct database_statement *find = NULL;
+
+    assert_int_equal(
+        database_prepare(fixture->database, "INSERT INTO things VALUES(?1, ?2, ?3)", &add, NULL),
+        ERROR_NONE);
+    assert_int_equal(database_prepare(fixture->database,
+                                      "SELECT number, name, bytes FROM things WHERE number=?1",
+                                      &find, NULL),
+                     ERROR_NONE);
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        size_t length = 99;
+        database_bind_number(add, 1, (int64_t)i + 1);
+        database_bind_text(add, 2, rows[i].text);
+        database_bind_bytes(add, 3, rows[i].bytes, rows[i].length);
+        check_row(i, database_run(add, NULL) == ERROR_NONE);
+        database_bind_number(find, 1, (int64_t)i + 1);
+        check_row(i, database_next(find));
+        check_row(i, database_is_number(find, 0) && !database_is_number(find, 1));
+        check_row(i, database_number(find, 0) == (int64_t)i + 1);
+        const char *text = database_text(find, 1);
+        check_row(i, rows[i].text ? text && strcmp(text, rows[i].text) == 0 : !text);
+        const void *bytes = database_bytes(find, 2, &length);
+        check_row(i, length == rows[i].length);
+        check_row(i, length == 0 || memcmp(bytes, rows[i].bytes, length) == 0);
+        check_row(i, !database_next(find));
+        check_row(i, database_finish(find, NULL) == ERROR_NONE);
+    }
+    database_statement_free(add);
+    database_statement_free(find);
+}
+
+static void a_statement_that_failed_works_again(void **state)
+{
+    struct fixture *fixture = *state;
+    struct database_statement *add = NULL;
+    struct error error = {0};
+
+    assert_int_equal(
+        database_prepare(fixture->database, "INSERT INTO things(number) VALUES(?1)", &add, NULL),
+        ERROR_NONE);
+    database_bind_number(add, 1, 1);
+    assert_int_equal(database_run(add, NULL), ERROR_NONE);
+    assert_int_equal(database_run(add, &error), ERROR_IO);
+    assert_string_equal(error.text, "store: UNIQUE constraint failed: things.number");
+    database_bind_number(add, 1, 2);
+    assert_int_equal(database_run(add, NULL), ERROR_NONE);
+    database_statement_free(add);
+    assert_int_equal(number(fixture, "SELECT count(*) FROM things"), 2);
+    assert_int_equal(number(fixture, "SELECT number FROM things WHERE number=3"), 0);
+}
+
+static void a_part_of_a_value_is_read_or_not_there(void **state)
+{
+    static const struct {
+        int64_t row;
+        size_t first, length;
+        enum error_code code;
+    } rows[] = {
+        {1, 0, 6, ERROR_NONE},      {1, 2, 3, ERROR_NONE},      {1, 6, 0, ERROR_NONE},
+        {1, 0, 7, ERROR_NOT_FOUND}, {1, 7, 0, ERROR_NOT_FOUND}, {2, 0, 1, ERROR_NOT_FOUND},
+    };
+    struct fixture *fixture = *state;
+
+    execute(fixture, "INSERT INTO things VALUES(1, 'a', CAST('abcdef' AS BLOB))");
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        char out[8] = "";
+        struct database_part part = {"things", "bytes", rows[i].row, rows[i].first, rows[i].length};
+        check_row(i, database_read_part(fixture->database, &part, out, NULL) == rows[i].code);
+        check_row(i, rows[i].code || strncmp(out, &"abcdef"[rows[i].first], rows[i].length) == 0);
+    }
+}
+
+#define with_file(test) cmocka_unit_test_setup_teardown(test, start, stop)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        with_file(an_empty_file_gets_the_schema),
+        with_file(without_a_path_it_is_in_memory),
+        with_file(an_older_one_is_brought_up_to_date_step_by_step),
+        with_file(a_step_that_fails_leaves_the_one_before),
+        with_file(what_is_not_ours_is_refused_unchanged),
+        with_file(damage_is_found_when_it_is_opened),
+        with_file(no_permission_is_what_the_form_says),
+        with_file(connecting_makes_no_file),
+        with_file(a_full_file_has_no_space),
+        with_file(who_comes_second_is_told_that_it_is_busy),
+        with_file(what_is_long_can_be_cancelled_but_not_the_rollback),
+        with_file(what_is_bound_comes_back),
+        with_file(a_statement_that_failed_works_again),
+        with_file(a_part_of_a_value_is_read_or_not_there),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
