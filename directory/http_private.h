@@ -1,0 +1,103 @@
+/*
+ * What the parts of the HTTP module share: http (loops and connections), http_request (from a
+ * request's first byte to its handler) and http_reply (from its answer to the last byte). No other
+ * file includes this one.
+ */
+#pragma once
+
+#include "directory/http.h"
+
+#include <microhttpd.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum http_phase {
+    PHASE_HEAD, /* waiting for a request, or for the rest of its head */
+    PHASE_BODY,
+    PHASE_HANDLED, /* a handler has it, or its reply is on its way */
+};
+
+struct http_loop;
+
+/* One connection and its current request. All fields are the loop thread's, but while a handler has
+ * kept the exchange: then request is the keeper's and reply is filled by http_answer. */
+struct http_exchange {
+    struct http_loop *loop;
+    struct MHD_Connection *connection;
+    struct http_exchange *previous, *next; /* the loop's list of all */
+    struct http_exchange *next_answered;   /* guarded by the loop's lock */
+    enum http_phase phase;
+    int64_t phase_since_ms;
+    int descriptor;
+    bool kept, resumed, sending;
+    bool first_call_done;
+
+    struct http_request request;
+    struct buffer target;
+    struct buffer body;
+    size_t charged_bytes; /* of the body, to http->body_bytes */
+    size_t discarded_bytes;
+    struct http_reply reply;
+};
+
+struct http_loop {
+    struct http *http;
+    struct MHD_Daemon *daemon;
+    pthread_t thread;
+    bool running;
+    void *context; /* what thread_begin made */
+    int epoll;
+    int wake;
+    int64_t now_ms;
+    int64_t swept_ms;
+    struct http_exchange *exchanges;
+    size_t exchange_count;
+    size_t kept_count;
+    size_t sending_count;
+    pthread_mutex_t lock;
+    struct http_exchange *answered; /* guarded by lock */
+};
+
+struct http {
+    struct http_settings settings;
+    struct address address;
+    int listener;
+    atomic_size_t body_bytes;
+    atomic_bool stopping;
+    struct http_loop *loops;
+    unsigned loop_count;
+};
+
+/* The deadlines count from here. */
+static inline void http_set_phase(struct http_exchange *exchange, enum http_phase phase)
+{
+    exchange->phase = phase;
+    exchange->phase_since_ms = exchange->loop->now_ms;
+}
+
+/* ---- http_request.c: libmicrohttpd's callbacks ---- */
+
+/* MHD_OPTION_URI_LOG_CALLBACK, called with the target before it is taken apart. What it returns is
+ * given to every later call of the same request. */
+void *http_take_target(void *context, const char *target, struct MHD_Connection *connection);
+/* MHD_OPTION_UNESCAPE_CALLBACK. We decode ourselves: libmicrohttpd lets broken encoding through. */
+size_t http_leave_encoded(void *context, struct MHD_Connection *connection, char *text);
+/* Called with the head, with each part of the body, with its end, and after a resume. */
+enum MHD_Result http_on_request(void *context, struct MHD_Connection *connection, const char *url,
+                                const char *method, const char *version, const char *data,
+                                size_t *data_length, void **request_context);
+/* MHD_OPTION_NOTIFY_COMPLETED. */
+void http_on_completed(void *context, struct MHD_Connection *connection, void **request_context,
+                       enum MHD_RequestTerminationCode reason);
+
+/* Makes the exchange ready for the connection's next request. */
+void http_clear_request(struct http_exchange *exchange);
+
+/* ---- http_reply.c ---- */
+
+/* Queues exchange->reply, whose contents it takes. MHD_NO: no memory; the connection is closed. */
+enum MHD_Result http_send_reply(struct http_exchange *exchange);
+/* A client that is gone when its answer comes leaves it unsent. */
+void http_drop_reply(struct http_reply *reply);
+/* Takes up what http_answer has answered since the last time. */
+void http_resume_answered(struct http_loop *loop);
