@@ -20,7 +20,7 @@
 struct daemon;
 
 /* Reads the users, opens the database, listens. The settings are borrowed. *daemon is the caller's.
- * Errors are one line that names file or key. signals_block and sodium_init come first. */
+ * Errors are one line that names file or key. signals_block and secrets_init come first. */
 MUST_CHECK enum error_code daemon_start(const struct settings *settings, struct daemon **daemon,
                                         struct error *error);
 

@@ -4,8 +4,8 @@
 #include "common/file_name.h"
 #include "common/json_writer.h"
 #include "common/memory.h"
+#include "directory/secrets.h"
 
-#include <sodium.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -172,39 +172,40 @@ static void sort_unique(struct files_index *index)
 
 /* Nothing for what is unknown, so that a list without sizes and ids has the digest that it had
  * before there were any. No name begins with a control character. */
-static void digest_content(crypto_generichash_state *state, const struct file_content *content)
+static void digest_content(struct secrets_digest *digest, const struct file_content *content)
 {
     unsigned char size[1 + 8] = {1};
 
     if (content->size_bytes != FILE_SIZE_UNKNOWN) {
         for (size_t i = 0; i < 8; i++)
             size[1 + i] = (unsigned char)((uint64_t)content->size_bytes >> (8 * (7 - i)));
-        crypto_generichash_update(state, size, sizeof size);
+        secrets_digest_add(digest, size, sizeof size);
     }
     if (content->id) {
-        crypto_generichash_update(state, (const unsigned char *)"\2", 1);
-        crypto_generichash_update(state, content->id->bytes, sizeof content->id->bytes);
+        secrets_digest_add(digest, "\2", 1);
+        secrets_digest_add(digest, content->id->bytes, sizeof content->id->bytes);
     }
 }
 
+_Static_assert(FILES_INDEX_DIGEST_BYTES == SECRETS_DIGEST_BYTES, "what make_digest gives");
+
 static void make_digest(struct files_index *index)
 {
-    crypto_generichash_state state;
+    struct secrets_digest digest;
 
-    crypto_generichash_init(&state, NULL, 0, sizeof index->digest);
+    secrets_digest_init(&digest, NULL);
     for (size_t i = 0; i < index->count; i++) {
         const char *name = files_index_name(index, i);
         const char *urls = files_index_urls(index, i);
         struct file_content content = files_index_content(index, i);
-        crypto_generichash_update(&state, (const unsigned char *)name, strlen(name) + 1);
+        secrets_digest_add(&digest, name, strlen(name) + 1);
         if (urls)
-            crypto_generichash_update(&state, (const unsigned char *)urls, strlen(urls));
-        crypto_generichash_update(&state, (const unsigned char *)"", 1);
-        digest_content(&state, &content);
+            secrets_digest_add(&digest, urls, strlen(urls));
+        secrets_digest_add(&digest, "", 1);
+        digest_content(&digest, &content);
     }
-    crypto_generichash_update(&state, (const unsigned char *)index->usual_urls,
-                              strlen(index->usual_urls));
-    crypto_generichash_final(&state, index->digest, sizeof index->digest);
+    secrets_digest_add(&digest, index->usual_urls, strlen(index->usual_urls));
+    secrets_digest_finish(&digest, index->digest);
 }
 
 enum error_code files_index_from_json(const struct json *list, const char *client_host,

@@ -2,12 +2,12 @@
 #include "common/log.h"
 #include "common/signals.h"
 #include "directory/daemon.h"
+#include "directory/secrets.h"
 #include "directory/settings.h"
 #include "directory/user_command.h"
 #include "directory/version.h"
 
 #include <malloc.h>
-#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,10 +57,8 @@ static int serve(const struct settings *settings)
     signals_block();
     /* Long bodies go back to the system when they are freed: the limit must not grow by itself. */
     mallopt(M_MMAP_THRESHOLD, 256 << 10);
-    if (sodium_init() < 0) {
-        error_set(&error, ERROR_IO, "libsodium does not start");
+    if (secrets_init(&error))
         return fail(&error);
-    }
     if (daemon_start(settings, &daemon, &error))
         return fail(&error);
     daemon_run(daemon);

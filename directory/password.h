@@ -1,7 +1,7 @@
 /*
  * Password hashes: Argon2id with 19 MiB and 2 passes (OWASP Password Storage Cheat Sheet), some
  * tens of milliseconds each, so never on an HTTP thread. Pure but for the random salt. Any thread,
- * after sodium_init().
+ * after secrets_init.
  */
 #pragma once
 

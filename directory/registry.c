@@ -1,9 +1,9 @@
 #include "directory/registry.h"
 
 #include "common/memory.h"
+#include "directory/secrets.h"
 
 #include <pthread.h>
-#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,7 +19,7 @@ struct registry {
     pthread_mutex_t lock;
     int64_t expiry_ms;
     uint64_t last_sequence;
-    unsigned char hash_key[crypto_shorthash_KEYBYTES];
+    struct secrets_slot_key hash_key;
     struct peer **peers; /* by id - 1; NULL: that id is not in use */
     size_t peer_count, peer_capacity;
     struct peer **buckets; /* by name; a power of two */
@@ -60,7 +60,7 @@ struct registry *registry_new(int64_t expiry_ms)
     registry->expiry_ms = expiry_ms;
     registry->bucket_count = 64;
     registry->buckets = memory_new(registry->bucket_count, sizeof(struct peer *));
-    crypto_shorthash_keygen(registry->hash_key);
+    secrets_make_slot_key(&registry->hash_key);
     return registry;
 }
 
@@ -83,10 +83,8 @@ void registry_free(struct registry *registry)
 
 static struct peer **bucket_of(struct registry *registry, const char *name)
 {
-    uint64_t hash;
+    uint64_t hash = secrets_slot(&registry->hash_key, name, strlen(name));
 
-    crypto_shorthash((unsigned char *)&hash, (const unsigned char *)name, strlen(name),
-                     registry->hash_key);
     return &registry->buckets[(size_t)hash & (registry->bucket_count - 1)];
 }
 
@@ -202,11 +200,8 @@ void registry_restore(struct registry *registry, struct registry_record *record,
 
 static void activate(struct registry *registry, struct peer *peer)
 {
-    unsigned char random[(REGISTRY_TOKEN_BYTES - 1) / 2];
-
     /* Differs: the reference gives everybody the same token. */
-    randombytes_buf(random, sizeof random);
-    sodium_bin2hex(peer->record.token, sizeof peer->record.token, random, sizeof random);
+    secrets_make_token(peer->record.token, sizeof peer->record.token);
     peer->record.sequence = ++registry->last_sequence;
     add_active(registry, peer);
 }

@@ -4,12 +4,12 @@
 #include "common/file_io.h"
 #include "common/memory.h"
 #include "directory/password.h"
+#include "directory/secrets.h"
 #include "directory/settings.h"
 #include "directory/user_list.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -97,7 +97,7 @@ static enum error_code read_password(char line[PASSWORD_LINE_BYTES], struct erro
     code = read_line("Again: ", again, error);
     if (!code && strcmp(line, again) != 0)
         code = error_set(error, ERROR_INVALID, "the two passwords differ");
-    sodium_memzero(again, sizeof again);
+    secrets_wipe(again, sizeof again);
     return code;
 }
 
@@ -108,7 +108,7 @@ static enum error_code hash_password(char hash[PASSWORD_HASH_BYTES], struct erro
 
     if (!code)
         code = password_hash(line, strlen(line), hash, error);
-    sodium_memzero(line, sizeof line);
+    secrets_wipe(line, sizeof line);
     return code;
 }
 
@@ -194,8 +194,8 @@ static int run(const struct command *command, const char *name, const char *path
 {
     struct error error;
 
-    if (sodium_init() < 0)
-        return usage("libsodium does not start");
+    if (secrets_init(&error))
+        return usage(error.text);
     enum error_code code = command->run(path, name, &error);
     if (!code)
         return EXIT_SUCCESS;

@@ -2,14 +2,14 @@
 
 #include "common/memory.h"
 #include "directory/password.h"
+#include "directory/secrets.h"
 
 #include <pthread.h>
-#include <sodium.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { QUICK_BYTES = 32 };
+enum { QUICK_BYTES = SECRETS_DIGEST_BYTES };
 
 /* What an unknown user's password is checked against when there are no users at all. */
 static const char nobodys_hash[] = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$"
@@ -30,8 +30,8 @@ struct table {
 };
 
 struct users {
-    unsigned char key[crypto_generichash_KEYBYTES];
-    unsigned char slot_key[crypto_shorthash_KEYBYTES];
+    struct secrets_key key;
+    struct secrets_slot_key slot_key;
     pthread_mutex_t lock;
     struct table table; /* guarded by lock */
 };
@@ -39,9 +39,8 @@ struct users {
 static struct user *slot_of(const struct users *users, const struct table *table, const char *name,
                             size_t length)
 {
-    uint64_t hash;
+    uint64_t hash = secrets_slot(&users->slot_key, name, length);
 
-    crypto_shorthash((unsigned char *)&hash, (const unsigned char *)name, length, users->slot_key);
     for (size_t i = (size_t)hash & table->mask;; i = (i + 1) & table->mask) {
         struct user *slot = &table->slots[i];
         if (!slot->name || (strlen(slot->name) == length && memcmp(slot->name, name, length) == 0))
@@ -64,7 +63,7 @@ static void free_table(struct table *table)
         free(table->slots[i].name);
         free(table->slots[i].hash);
     }
-    sodium_memzero(table->slots, (table->mask + 1) * sizeof *table->slots);
+    secrets_wipe(table->slots, (table->mask + 1) * sizeof *table->slots);
     free(table->slots);
 }
 
@@ -72,8 +71,8 @@ struct users *users_new(void)
 {
     struct users *users = memory_new(1, sizeof *users);
 
-    randombytes_buf(users->key, sizeof users->key);
-    crypto_shorthash_keygen(users->slot_key);
+    secrets_make_key(&users->key);
+    secrets_make_slot_key(&users->slot_key);
     pthread_mutex_init(&users->lock, NULL);
     make_table(&users->table, 0);
     return users;
@@ -85,7 +84,7 @@ void users_free(struct users *users)
         return;
     free_table(&users->table);
     pthread_mutex_destroy(&users->lock);
-    sodium_memzero(users->key, sizeof users->key);
+    secrets_wipe(&users->key, sizeof users->key);
     free(users);
 }
 
@@ -131,16 +130,13 @@ size_t users_count(struct users *users)
 static void make_quick(const struct users *users, const struct credentials *credentials,
                        unsigned char quick[QUICK_BYTES])
 {
-    crypto_generichash_state state;
+    struct secrets_digest digest;
 
-    crypto_generichash_init(&state, users->key, sizeof users->key, QUICK_BYTES);
-    crypto_generichash_update(&state, (const unsigned char *)&credentials->name_length,
-                              sizeof credentials->name_length);
-    crypto_generichash_update(&state, (const unsigned char *)credentials->name,
-                              credentials->name_length);
-    crypto_generichash_update(&state, (const unsigned char *)credentials->password,
-                              credentials->password_length);
-    crypto_generichash_final(&state, quick, QUICK_BYTES);
+    secrets_digest_init(&digest, &users->key);
+    secrets_digest_add(&digest, &credentials->name_length, sizeof credentials->name_length);
+    secrets_digest_add(&digest, credentials->name, credentials->name_length);
+    secrets_digest_add(&digest, credentials->password, credentials->password_length);
+    secrets_digest_finish(&digest, quick);
 }
 
 bool users_verify_quickly(struct users *users, const struct credentials *credentials)
@@ -151,7 +147,7 @@ bool users_verify_quickly(struct users *users, const struct credentials *credent
     pthread_mutex_lock(&users->lock);
     const struct user *user =
         slot_of(users, &users->table, credentials->name, credentials->name_length);
-    bool good = user->name && user->known && sodium_memcmp(user->quick, quick, QUICK_BYTES) == 0;
+    bool good = user->name && user->known && secrets_equal(user->quick, quick, QUICK_BYTES);
     pthread_mutex_unlock(&users->lock);
     return good;
 }

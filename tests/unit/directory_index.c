@@ -6,8 +6,8 @@
 #include "directory/index_reader.h"
 #include "directory/index_writer.h"
 #include "directory/listing.h"
+#include "directory/secrets.h"
 
-#include <sodium.h>
 #include <sqlite3.h>
 
 #define ID "0b3fd030637ec63bd6313b9915a1b02c9e8176ea69d1cfb0bb0fa830dbc6802f"
@@ -26,7 +26,7 @@ static int start(void **state)
     unit_folder_make(fixture->folder);
     unit_path(fixture->folder, "index.db", fixture->path);
     *state = fixture;
-    if (sodium_init() < 0 || index_open(fixture->path, &fixture->index, NULL))
+    if (secrets_init(NULL) || index_open(fixture->path, &fixture->index, NULL))
         return -1;
     return index_reader_open(fixture->path, &fixture->reader, NULL) ? -1 : 0;
 }

@@ -3,14 +3,13 @@
 #include "common/buffer.h"
 #include "common/memory.h"
 #include "directory/registry.h"
-
-#include <sodium.h>
+#include "directory/secrets.h"
 
 enum { EXPIRY_MS = 30000 };
 
 static int start(void **state)
 {
-    if (sodium_init() < 0)
+    if (secrets_init(NULL))
         return -1;
     *state = registry_new(EXPIRY_MS);
     return 0;

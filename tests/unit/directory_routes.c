@@ -6,8 +6,7 @@
 #include "directory/index.h"
 #include "directory/replies.h"
 #include "directory/routes.h"
-
-#include <sodium.h>
+#include "directory/secrets.h"
 
 enum { EXPIRY_MS = 30000 };
 
@@ -42,7 +41,7 @@ static int start(void **state)
     unit_folder_make(fixture->folder);
     unit_path(fixture->folder, "index.db", fixture->path);
     *state = fixture;
-    if (sodium_init() < 0 || index_open(fixture->path, &fixture->index, NULL))
+    if (secrets_init(NULL) || index_open(fixture->path, &fixture->index, NULL))
         return -1;
     fixture->routes.login.registry = registry_new(EXPIRY_MS);
     return index_reader_open(fixture->path, &fixture->reader, NULL) ? -1 : 0;
