@@ -135,7 +135,7 @@ static void put_in(struct connections *connections, const struct connection *ite
     connections->silent += item->silent;
 }
 
-static bool is_open(const struct connection *item)
+static bool connection_is_open(const struct connection *item)
 {
     struct stat status;
 
@@ -147,7 +147,7 @@ static bool is_open(const struct connection *item)
 static void look(struct connections *connections)
 {
     for (size_t i = connections->count; i-- > 0;)
-        if (!connections->items[i].silent && !is_open(&connections->items[i]))
+        if (!connections->items[i].silent && !connection_is_open(&connections->items[i]))
             take_out(connections, &connections->items[i]);
 }
 
