@@ -30,7 +30,7 @@
 #define CONTROL_GRACE_MS 200
 
 /* Commands are few, and what they wait for waits on other threads. */
-#define CONTROL_WORKERS 2
+#define CONTROL_LOOPS 2
 
 /* Each stream has a file and each connection a socket; the usual soft limit of 1,024 would be the
  * first to give. */
@@ -238,7 +238,7 @@ static enum error_code start_control(struct daemon *daemon, struct error *error)
     struct rpc_server_options options = {.address = address,
                                          .services = control_service_rpc(daemon->control),
                                          .service_count = 1,
-                                         .workers = CONTROL_WORKERS};
+                                         .loops = CONTROL_LOOPS};
     code = rpc_server_start(&options, &daemon->control_server, error);
     return code ? error_context(error, "%s: control_socket", settings->source) : ERROR_NONE;
 }

@@ -2,26 +2,18 @@
 
 #include "common/memory.h"
 #include "common/text.h"
+#include "peer/rpc/channel.h"
 #include "peer/rpc/codec.h"
-#include "peer/rpc/lifecycle.h"
 #include "peer/rpc/server.h"
 #include "peer/rpc/status.h"
-#include "peer/rpc/tuning.h"
 
-#include <arpa/inet.h>
 #include <assert.h>
-#include <grpc/grpc_security.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* The core's events of one call, each with a tag of its own in the call's own queue. */
 enum event { EVENT_STARTED, EVENT_SENT, EVENT_RECEIVED, EVENT_STATUS, EVENT_COUNT };
-
-struct rpc_channel {
-    grpc_channel *core;
-    char *target; /* as the user wrote it, for texts */
-};
 
 /* One thread's, but for core and cancelled, which rpc_client_cancel uses. */
 struct rpc_client_call {
@@ -51,51 +43,6 @@ struct rpc_client_call {
     struct error failure; /* once something failed, everything does, with this */
     atomic_bool cancelled;
 };
-
-/* ---- channels ---- */
-
-/* The name that makes the core take an address as it is: a numeric one needs no resolver, and
- * "localhost:80" must not be read as a URI. */
-static char *core_target(const char *target)
-{
-    struct in_addr ipv4;
-    auto_free char *host = memory_copy_string(target);
-    char *colon = strrchr(host, ':');
-
-    if (strncmp(target, "unix:", 5) == 0)
-        return memory_copy_string(target);
-    if (colon)
-        *colon = '\0';
-    if (inet_pton(AF_INET, host, &ipv4) == 1)
-        return memory_format("ipv4:%s", target);
-    return memory_format("dns:///%s", target);
-}
-
-struct rpc_channel *rpc_channel_open(const char *target)
-{
-    struct rpc_channel *channel = memory_new(1, sizeof *channel);
-    auto_free char *name = core_target(target);
-    grpc_channel_credentials *credentials;
-    struct tuning tuning;
-
-    rpc_lifecycle_acquire();
-    tuning_for_client(&tuning);
-    credentials = grpc_insecure_credentials_create();
-    channel->core = grpc_channel_create(name, credentials, &tuning.args);
-    grpc_channel_credentials_release(credentials);
-    channel->target = memory_copy_string(target);
-    return channel;
-}
-
-void rpc_channel_close(struct rpc_channel *channel)
-{
-    if (!channel)
-        return;
-    grpc_channel_destroy(channel->core);
-    rpc_lifecycle_release();
-    free(channel->target);
-    free(channel);
-}
 
 /* ---- failures ---- */
 
@@ -149,7 +96,7 @@ static bool server_code(const struct rpc_client_call *call, enum error_code *cod
  * asked for is what a server that stops makes of its calls. */
 static enum error_code fail_with_status(struct rpc_client_call *call, struct error *error)
 {
-    const char *target = call->channel->target;
+    const char *target = rpc_channel_target(call->channel);
     enum error_code code = rpc_status_to_code(call->status);
     char text[ERROR_TEXT_BYTES];
     size_t length = GRPC_SLICE_LENGTH(call->details);
@@ -161,6 +108,8 @@ static enum error_code fail_with_status(struct rpc_client_call *call, struct err
     text[length] = '\0';
     if (!text_is_utf8(text, length)) /* cut inside a character, or not ours */
         text_clean(memcpy((char[ERROR_TEXT_BYTES]){0}, text, length + 1), text, sizeof text);
+    if (!call->started && !from_server)
+        rpc_channel_failed(call->channel);
     if (code == ERROR_CANCELLED && !from_server)
         (void)error_set(&call->failure, ERROR_UNREACHABLE, "%s cortó la transferencia", target);
     else if (call->status == GRPC_STATUS_UNAVAILABLE && !from_server && !call->started)
@@ -217,7 +166,8 @@ static enum error_code give_up(struct rpc_client_call *call, enum event event, s
     settle(call, event);
     if (atomic_load(&call->cancelled))
         return fail_cancelled(call, error);
-    (void)error_set(&call->failure, ERROR_TIMEOUT, "%s no responde", call->channel->target);
+    (void)error_set(&call->failure, ERROR_TIMEOUT, "%s no responde",
+                    rpc_channel_target(call->channel));
     return give_failure(call, error);
 }
 
@@ -440,7 +390,6 @@ enum error_code rpc_client_start(struct rpc_channel *channel, const char *method
                                  struct error *error)
 {
     struct rpc_client_call *call = memory_new(1, sizeof *call);
-    grpc_slice path = grpc_slice_from_copied_string(method);
     grpc_op status = {.op = GRPC_OP_RECV_STATUS_ON_CLIENT,
                       .data.recv_status_on_client = {.status = &call->status,
                                                      .status_details = &call->details,
@@ -455,11 +404,7 @@ enum error_code rpc_client_start(struct rpc_channel *channel, const char *method
     grpc_metadata_array_init(&call->trailers);
     codec_spans_done(&call->spans);
     call->queue = grpc_completion_queue_create_for_pluck(NULL);
-    /* After a failure the next call tries again, whatever the back-off of the channel says. */
-    grpc_channel_reset_connect_backoff(channel->core);
-    call->core = grpc_channel_create_call(channel->core, NULL, GRPC_PROPAGATE_DEFAULTS, call->queue,
-                                          path, NULL, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
-    grpc_slice_unref(path);
+    call->core = rpc_channel_call(channel, call->queue, method);
     if (start(call, EVENT_STATUS, &status, 1, error) ||
         start(call, EVENT_STARTED, &headers, 1, error)) {
         enum error_code code = call->failure.code;
@@ -513,14 +458,16 @@ enum error_code rpc_client_receive_only(struct rpc_client_call *call,
     enum error_code code = rpc_client_receive(call, &received, &end, error);
 
     if (!code && end)
-        code = error_set(error, ERROR_CORRUPT, "%s no envió respuesta", call->channel->target);
+        code = error_set(error, ERROR_CORRUPT, "%s no envió respuesta",
+                         rpc_channel_target(call->channel));
     if (!code)
         code = rpc_response_unpack(&received, descriptor, response, error);
     if (code)
         return code;
     code = rpc_client_receive(call, &received, &end, error);
     if (!code && !end)
-        code = error_set(error, ERROR_CORRUPT, "%s envió dos respuestas", call->channel->target);
+        code = error_set(error, ERROR_CORRUPT, "%s envió dos respuestas",
+                         rpc_channel_target(call->channel));
     if (code) {
         protobuf_c_message_free_unpacked(*response, NULL);
         *response = NULL;

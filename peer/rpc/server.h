@@ -2,8 +2,8 @@
  * The server side of gRPC: one engine for every method, driven by tables of rows. No other folder
  * sees a grpc_ type.
  *
- * A call is a small state machine that the engine drives on its worker threads, never on two at
- * once for the same call:
+ * A call is a small state machine that the engine drives on the thread of the event loop
+ * (rpc/loop.h) that has the call's connection:
  *
  *            ┌─────────────── RPC_READ ────────────────┐
  *   open ─▶ read a message ─▶ message() ─▶ next() ──────┤
@@ -16,8 +16,8 @@
  * thread. A client that goes away ends the call at the next step, also out of RPC_WAIT; close() is
  * called exactly once, always, last.
  *
- * Handlers may read and write local files; they do not wait for the network or for other threads
- * (that is what RPC_WAIT is for).
+ * Handlers may read and write local files, which holds up the other connections of the loop; they
+ * do not wait for the network or for other threads (that is what RPC_WAIT is for).
  */
 #pragma once
 
@@ -82,7 +82,7 @@ struct rpc_server_options {
     const char *address;
     const struct rpc_service *services;
     size_t service_count;
-    unsigned workers; /* threads; 0: as many as the machine has cores, and a few */
+    unsigned loops; /* threads; 0: as many as the machine has cores, and a few (see rpc/loop.h) */
     /* Most connections at once, altogether and of one host; more are closed at once. 0: what
      * RLIMIT_NOFILE allows, see rpc/connections.h. */
     size_t max_connections, max_host_connections;
@@ -99,7 +99,7 @@ uint16_t rpc_server_port(const struct rpc_server *server);
 /* How many connections there are, and how many there may be. Any thread. */
 void rpc_server_connections(const struct rpc_server *server, size_t *count, size_t *most);
 
-/* Refuses new calls, gives the running ones grace_ms, cancels what is left, joins the workers. */
+/* Refuses new calls, gives the running ones grace_ms, cancels what is left, joins the threads. */
 void rpc_server_stop(struct rpc_server *server, int64_t grace_ms);
 void rpc_server_free(struct rpc_server *server); /* stops first if that was not done */
 
@@ -108,8 +108,8 @@ void rpc_server_free(struct rpc_server *server); /* stops first if that was not 
 void rpc_call_wake(struct rpc_call *call);
 
 /* Breaks the call off with this status, out of whatever it waits for: a message of the client, the
- * client's reading, RPC_WAIT. close() comes soon, on a worker, and next() no more. Any thread, from
- * open() until close() begins. */
+ * client's reading, RPC_WAIT. close() comes soon, on its thread, and next() no more. Any thread,
+ * from open() until close() begins. */
 void rpc_call_abort(struct rpc_call *call, enum error_code code, const char *text);
 
 /* Address of the client as text, such as "172.28.0.3:51234". Borrowed, as long as the call. */

@@ -19,7 +19,7 @@ struct rpc_reply {
     size_t limit_bytes;
 };
 
-/* Without a remark, a field belongs to whoever drives the call: one worker at a time. */
+/* Without a remark, a field belongs to whoever drives the call: the loop's thread. */
 struct rpc_call {
     struct call_engine *engine;
     grpc_call *core;
@@ -466,14 +466,17 @@ void rpc_call_wake(struct rpc_call *call)
         return;
     thread_order_before(wake);
     /* An empty batch is the core's way to put an event into a call's queue from any thread. Once it
-     * is there the call may end on a worker, so nothing of it is touched any more. */
+     * is there the call may end on its loop, so nothing of it is touched any more. */
     if (grpc_call_start_batch(core, NULL, 0, wake, NULL) != GRPC_CALL_OK)
         assert(!"an empty batch always starts");
 }
 
 void rpc_call_abort(struct rpc_call *call, enum error_code code, const char *text)
 {
-    (void)grpc_call_cancel_with_status(call->core, rpc_status_of(code), text, NULL);
+    grpc_call *core = call->core;
+
+    thread_order_before(&call->operations[OPERATION_CLOSED]); /* the event that this makes */
+    (void)grpc_call_cancel_with_status(core, rpc_status_of(code), text, NULL);
 }
 
 const char *rpc_call_peer(const struct rpc_call *call)

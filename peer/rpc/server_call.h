@@ -45,5 +45,5 @@ struct call_engine {
 /* Asks the core for the next call. Any thread. */
 void call_request_next(struct call_engine *engine);
 
-/* Handles one event of the queue on the worker that took it. */
+/* Handles one event of the queue on the thread that took it. */
 void call_handle(struct operation *operation, bool success);

@@ -31,9 +31,6 @@
 /* We are not strict with the pings of others. */
 #define PING_INTERVAL_MIN_MS 5000
 
-/* After a failed connection the channel may be tried again this soon. */
-#define RECONNECT_MS 250
-
 #define COMPRESSION_NONE (1 << GRPC_COMPRESS_NONE)
 
 struct setting {
@@ -72,7 +69,6 @@ static const struct setting client_only[] = {
     /* A channel's failures are its own: a shared pool would let a new channel inherit the
      * back-off of an old one. */
     {GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1},
-    {GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, RECONNECT_MS},
     {GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1}, /* no TXT look-ups */
 };
 

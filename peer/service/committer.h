@@ -1,5 +1,5 @@
 /*
- * Threads that commit received files: an fsync may take seconds, and the engine's workers, who
+ * Threads that commit received files: an fsync may take seconds, and the engine's threads, who
  * serve everybody, must not wait for it.
  *
  * Whoever submits a job releases it, once, at any time: before its commit has begun (nothing is

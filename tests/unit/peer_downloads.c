@@ -138,7 +138,7 @@ static int start(void **state)
     static const struct rpc_service service = {.methods = methods,
                                                .method_count = ARRAY_LENGTH(methods)};
     const struct rpc_server_options options = {
-        .address = "127.0.0.1:0", .services = &service, .service_count = 1, .workers = 2};
+        .address = "127.0.0.1:0", .services = &service, .service_count = 1, .loops = 2};
     struct world *world = memory_new(1, sizeof *world);
 
     gate.open = false;
