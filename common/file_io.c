@@ -6,9 +6,11 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 enum error_code file_read(const char *path, size_t max_bytes, char **text, size_t *length,
@@ -68,21 +70,37 @@ static enum error_code sync_folder_of(const char *path, struct error *error)
     return ERROR_NONE;
 }
 
-enum error_code file_replace(const char *path, const char *text, size_t length, mode_t mode,
-                             struct error *error)
+static enum error_code replace(const char *path, const struct iovec *text, mode_t mode, bool sync,
+                               struct error *error)
 {
     auto_free char *temporary = memory_format("%s.XXXXXX", path);
     auto_close int file = mkostemp(temporary, O_CLOEXEC);
 
     if (file < 0)
         return error_set_errno(error, errno, "%s", path);
-    if (!write_all(file, text, length) || fchmod(file, mode) < 0 || fsync(file) < 0 ||
-        rename(temporary, path) < 0) {
+    if (!write_all(file, text->iov_base, text->iov_len) || fchmod(file, mode) < 0 ||
+        (sync && fsync(file) < 0) || rename(temporary, path) < 0) {
         int reason = errno;
         unlink(temporary);
         return error_set_errno(error, reason, "%s", path);
     }
-    return sync_folder_of(path, error);
+    return sync ? sync_folder_of(path, error) : ERROR_NONE;
+}
+
+enum error_code file_replace(const char *path, const char *text, size_t length, mode_t mode,
+                             struct error *error)
+{
+    const struct iovec all = {.iov_base = (void *)(uintptr_t)text, .iov_len = length};
+
+    return replace(path, &all, mode, true, error);
+}
+
+enum error_code file_replace_cache(const char *path, const char *text, size_t length, mode_t mode,
+                                   struct error *error)
+{
+    const struct iovec all = {.iov_base = (void *)(uintptr_t)text, .iov_len = length};
+
+    return replace(path, &all, mode, false, error);
 }
 
 enum error_code file_make_folder(const char *path, mode_t mode, struct error *error)

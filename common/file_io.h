@@ -18,6 +18,11 @@ MUST_CHECK enum error_code file_read(const char *path, size_t max_bytes, char **
 MUST_CHECK enum error_code file_replace(const char *path, const char *text, size_t length,
                                         mode_t mode, struct error *error);
 
+/* The same without waiting for the disk, for what can be done without: after a crash of the machine
+ * the file may be older, or broken. */
+MUST_CHECK enum error_code file_replace_cache(const char *path, const char *text, size_t length,
+                                              mode_t mode, struct error *error);
+
 /* First thing in a program: puts /dev/null, the wrong way round so that reading and writing fail,
  * where standard input, output or error is closed. Else the next file or socket that is opened
  * would be there, and log lines and results would go into it. */

@@ -7,6 +7,7 @@
 #include "peer/catalogue/catalogue.h"
 #include "peer/daemon_lock.h"
 #include "peer/downloads/downloads.h"
+#include "peer/locate/locator.h"
 #include "peer/network/directories.h"
 #include "peer/network/heartbeats.h"
 #include "peer/rpc/server.h"
@@ -52,6 +53,7 @@ struct daemon {
     struct directories *directories;
     _Atomic(struct heartbeats *) heartbeats; /* NULL without auth_enabled, and before it is made */
     struct watch *watch;
+    struct locator *locator;
     struct address *fallbacks;
     struct source_finder finder;
     struct downloads *downloads;
@@ -131,8 +133,9 @@ static enum error_code start_heartbeats(struct daemon *daemon, struct error *err
     const struct settings *settings = daemon->settings;
 
     daemon->directories = directories_new(&settings->api_url, &settings->api_search_url);
-    if (!settings->auth_enabled) {
-        log_line(LOG_INFO, MODULE, "auth_enabled is false: serving without logging in");
+    if (!settings->auth_enabled || directories_count(daemon->directories) == 0) {
+        log_line(LOG_INFO, MODULE, "%s: serving without logging in",
+                 settings->auth_enabled ? "no api_url" : "auth_enabled is false");
         return ERROR_NONE;
     }
     struct heartbeat_options options = {.directories = daemon->directories,
@@ -166,12 +169,31 @@ static enum error_code start_watch(struct daemon *daemon, struct error *error)
     return code;
 }
 
+static enum error_code start_locator(struct daemon *daemon, struct error *error)
+{
+    const struct settings *settings = daemon->settings;
+    auto_free char *path = memory_format("%s/answers.json", settings->state_directory);
+    struct locator_options options = {
+        .own_name = settings->peer_name,
+        .own_address = daemon->advertise,
+        .path = path,
+        .friends = {settings->peer_amigo_titular, settings->peer_amigo_suplente},
+        .directories = daemon->directories,
+        .share = daemon->share,
+        .catalogue = daemon->catalogue};
+    enum error_code code = locator_start(&options, &daemon->locator, error);
+
+    if (!code)
+        peer_service_set_locator(daemon->service, daemon->locator);
+    return code;
+}
+
 static enum error_code start_downloads(struct daemon *daemon, struct error *error)
 {
     const struct settings *settings = daemon->settings;
 
     daemon->finder =
-        (struct source_finder){.own_name = settings->peer_name, .directories = daemon->directories};
+        (struct source_finder){.own_name = settings->peer_name, .locator = daemon->locator};
     daemon->fallbacks = settings_grpc_addresses(settings, &daemon->finder.fallback_count);
     daemon->finder.fallbacks = daemon->fallbacks;
     struct downloads_options options = {.share = daemon->share, .finder = &daemon->finder};
@@ -247,8 +269,8 @@ enum error_code daemon_start(const struct settings *settings, struct daemon **da
                              struct error *error)
 {
     static enum error_code (*const steps[])(struct daemon *, struct error *) = {
-        open_share,       start_catalogue, make_services,   start_server,
-        start_heartbeats, start_watch,     start_downloads, start_control};
+        open_share,  start_catalogue, make_services,   start_server, start_heartbeats,
+        start_watch, start_locator,   start_downloads, start_control};
     struct daemon *made = memory_new(1, sizeof *made);
     enum error_code code;
 
@@ -290,6 +312,7 @@ void daemon_stop(struct daemon *daemon)
     if (daemon->server)
         rpc_server_stop(daemon->server, PEER_GRACE_MS);
     rpc_server_free(daemon->server);
+    locator_stop(daemon->locator); /* the calls that wait for it are closed now */
     reflection_service_free(daemon->reflection);
     health_service_free(daemon->health);
     peer_service_free(daemon->service);

@@ -22,6 +22,11 @@
  * | downloads      | 4        | a job each, with its call     | downloads_stop          |
  * | control        | 1        | the control socket            | rpc_server_stop         |
  * | acceptor       |          |                               |                         |
+ * | answers        | 1        | the file of what directories  | locator_stop            |
+ * |                |          | have answered                 |                         |
+ * | locate own,    | 6, 4     | a question to a peer each:    | locator_stop            |
+ * | locate pass    |          | ours, passed on for others    |                         |
+ * | locate         | 2        | what other peers ask us       | locator_stop            |
  * | control        | 2        | the calls of commands         | rpc_server_stop         |
  * | workers        |          |                               |                         |
  * | control pool   | 4        | what commands wait for        | control_service_stop    |

@@ -85,13 +85,11 @@ static const struct config_key keys[] = {
     {.name = "api_url",
      .type = CONFIG_STRINGS,
      .offset = AT(api_url),
-     .required = true,
      .or_one = true,
      .check = check_url},
     {.name = "api_search_url",
      .type = CONFIG_STRINGS,
      .offset = AT(api_search_url),
-     .required = true,
      .or_one = true,
      .check = check_url},
     {.name = "password", .type = CONFIG_STRING, .offset = AT(password)},
@@ -181,16 +179,22 @@ static enum error_code check_whole(const struct settings *settings, const char *
     size_t limit = sizeof((struct sockaddr_un *)0)->sun_path - 1;
     size_t length = strlen(settings->control_socket);
 
-    if (settings->auth_enabled && !settings->password)
+    if (settings->auth_enabled && !settings->password && settings->api_url.count > 0)
         return error_set(error, ERROR_INVALID, "%s: password: missing (auth_enabled is true)",
                          source);
     if (length > limit)
         return error_set(error, ERROR_INVALID,
                          "%s: control_socket: '%s' has %zu bytes, a socket's path has at most %zu",
                          source, settings->control_socket, length, limit);
+    bool has_friend =
+        !is_empty(settings->peer_amigo_titular) || !is_empty(settings->peer_amigo_suplente);
+    if (settings->api_url.count == 0 && (!has_friend || settings->api_search_url.count > 0))
+        return error_set(error, ERROR_INVALID, "%s: api_url: missing", source);
     if (settings->api_url.count > SETTINGS_DIRECTORIES_MAX)
         return error_set(error, ERROR_INVALID, "%s: api_url: more than %d directories", source,
                          SETTINGS_DIRECTORIES_MAX);
+    if (settings->api_search_url.count == 0 && settings->api_url.count > 0)
+        return error_set(error, ERROR_INVALID, "%s: api_search_url: missing", source);
     if (settings->api_url.count != settings->api_search_url.count)
         return error_set(error, ERROR_INVALID,
                          "%s: api_search_url: %zu of them, but api_url has %zu: one for each",

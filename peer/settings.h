@@ -25,9 +25,9 @@ struct settings {
     char *ip; /* on which we listen */
     int64_t port;
     char *directory;                      /* the shared folder */
-    struct config_strings api_url;        /* the directories' logins, at least one */
+    struct config_strings api_url;        /* the directories' logins; none only with a friend */
     struct config_strings api_search_url; /* their searches, as many, in the same order */
-    char *password;                       /* NULL only without auth_enabled */
+    char *password;                       /* NULL only without auth_enabled, or a directory */
     bool auth_enabled;
     struct config_strings peer_urls; /* of the reference; not used */
     struct config_strings grpc_urls; /* each is an address */

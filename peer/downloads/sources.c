@@ -58,15 +58,17 @@ enum error_code sources_find(const struct source_finder *finder, const struct fi
                              struct interrupt *interrupt, struct directory_sources *sources,
                              struct error *error)
 {
-    struct directories_query query = {.name = name, .stop = interrupt_event(interrupt)};
-    bool answered;
-
     *sources = (struct directory_sources){0};
-    if (!finder->directories)
+    if (!finder->locator)
         return error_set(error, ERROR_UNREACHABLE, "No hay directorio");
-    enum error_code code =
-        directories_search(finder->directories, &query, sources, &answered, error);
+    enum error_code code = locator_find(finder->locator, name, interrupt, sources, error);
     if (code == ERROR_NONE)
         sources_complete(finder, sources);
     return code;
+}
+
+void sources_worked(const struct source_finder *finder, const struct address *address)
+{
+    if (finder->locator)
+        locator_met(finder->locator, address);
 }

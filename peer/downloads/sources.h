@@ -1,12 +1,14 @@
 /*
- * Where a file can be had: the directory's answer, made into peers with the addresses to try.
+ * Where a file can be had: the directory's answer (or what stands in for it, peer/locate), made
+ * into peers with the addresses to try.
  */
 #pragma once
 
 #include "common/address.h"
 #include "common/error.h"
 #include "common/file_name.h"
-#include "peer/network/directories.h"
+#include "peer/locate/locator.h"
+#include "peer/network/directory_client.h"
 #include "peer/network/interrupt.h"
 
 #include <stdbool.h>
@@ -16,16 +18,19 @@
  * given this. */
 struct source_finder {
     const char *own_name;            /* our peer name: we are our own last resort */
-    struct directories *directories; /* NULL: there are none */
+    struct locator *locator;         /* NULL: nobody is asked, nothing is found */
     const struct address *fallbacks; /* grpc_urls */
     size_t fallback_count;
 };
 
-/* Asks the directory and applies sources_complete. Any thread; ends soon after the interrupt is
- * raised. Errors as directory_search. */
+/* Asks the locator and applies sources_complete. Any thread; ends soon after the interrupt is
+ * raised. Errors as locator_find. */
 MUST_CHECK enum error_code sources_find(const struct source_finder *finder,
                                         const struct file_name *name, struct interrupt *interrupt,
                                         struct directory_sources *sources, struct error *error);
+
+/* A whole file came from there, well: a peer to ask when no directory answers. Any thread. */
+void sources_worked(const struct source_finder *finder, const struct address *address);
 
 /* Pure. A peer that gave no address gets the fallbacks, all of them: the list does not say whose
  * they are, and a peer without the file says so. Not for ourselves. */

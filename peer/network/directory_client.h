@@ -72,6 +72,13 @@ MUST_CHECK enum error_code directory_login(struct directory_client *client,
                                            const struct directory_login *login,
                                            struct directory_session *session, struct error *error);
 
+/* Who says that a source has a file. */
+enum source_origin {
+    SOURCE_TOLD,       /* a directory, now */
+    SOURCE_REMEMBERED, /* a directory said so some time ago (peer/locate) */
+    SOURCE_LOCATED,    /* another peer says so (peer/locate) */
+};
+
 struct directory_source {
     char *peer;                /* name as the directory gave it, well-formed UTF-8 */
     struct address *addresses; /* may be none */
@@ -79,6 +86,9 @@ struct directory_source {
     int64_t size_bytes; /* -1: not told */
     bool has_content;
     struct content_id content;
+    enum source_origin origin;
+    int64_t age_ms;     /* since it was known to be so; 0 for SOURCE_TOLD */
+    struct address via; /* SOURCE_LOCATED: whom we asked */
 };
 
 struct directory_sources {

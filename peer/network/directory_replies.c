@@ -72,6 +72,19 @@ static void add_content(const struct json *item, struct directory_source *source
     source->has_content = content && content_id_parse(content, &source->content);
 }
 
+bool directory_parse_source(const struct json *item, struct directory_source *source)
+{
+    const char *peer = json_string(json_find(item, "peer"));
+
+    *source = (struct directory_source){0};
+    if (!peer || !*peer)
+        return false;
+    source->peer = memory_copy_string(peer);
+    add_addresses(json_find(item, "url"), source);
+    add_content(item, source);
+    return true;
+}
+
 enum error_code directory_parse_search(const char *text, size_t length,
                                        struct directory_sources *sources, struct error *error)
 {
@@ -85,15 +98,8 @@ enum error_code directory_parse_search(const char *text, size_t length,
         return corrupt(error);
     sources->items = memory_new(json_count(list), sizeof *sources->items);
     for (const struct json *item = json_first(list); item && sources->count < DIRECTORY_SOURCES_MAX;
-         item = json_next(item)) {
-        const char *peer = json_string(json_find(item, "peer"));
-        if (!peer || !*peer)
-            continue;
-        struct directory_source *source = &sources->items[sources->count++];
-        source->peer = memory_copy_string(peer);
-        add_addresses(json_find(item, "url"), source);
-        add_content(item, source);
-    }
+         item = json_next(item))
+        sources->count += directory_parse_source(item, &sources->items[sources->count]);
     return ERROR_NONE;
 }
 

@@ -24,5 +24,10 @@ MUST_CHECK enum error_code directory_parse_search(const char *text, size_t lengt
                                                   struct directory_sources *sources,
                                                   struct error *error);
 
+struct json;
+
+/* One such entry. False, and *source empty: it names no peer. */
+bool directory_parse_source(const struct json *item, struct directory_source *source);
+
 /* The text of {"detail":"..."}, cleaned for showing; "" when there is none. Returns out. */
 const char *directory_parse_detail(const char *text, size_t length, char *out, size_t size);

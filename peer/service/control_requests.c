@@ -59,6 +59,16 @@ static char *content_text(bool has_content, const struct content_id *content)
     return memory_copy_string(has_content ? content_id_format(content, text) : text);
 }
 
+/* As text, owned by the caller; "" unless another peer says so. */
+static char *via_text(const struct directory_source *source)
+{
+    char text[ADDRESS_TEXT_BYTES] = "";
+
+    if (source->origin == SOURCE_LOCATED)
+        address_format(&source->via, text);
+    return memory_copy_string(text);
+}
+
 static P2p__Control__Source *source_message(const struct directory_source *source)
 {
     P2p__Control__Source *message = memory_new(1, sizeof *message);
@@ -70,6 +80,9 @@ static P2p__Control__Source *source_message(const struct directory_source *sourc
     message->has_size = source->size_bytes >= 0;
     message->size_bytes = message->has_size ? source->size_bytes : 0;
     message->content = content_text(source->has_content, &source->content);
+    message->not_told = source->origin != SOURCE_TOLD;
+    message->age_ms = source->age_ms;
+    message->via = via_text(source);
     message->addresses = memory_new(count + 1, sizeof *message->addresses);
     message->n_addresses = count;
     for (size_t i = 0; i < count; i++) {
@@ -85,6 +98,7 @@ static void source_message_free(P2p__Control__Source *message)
         free(message->addresses[i]);
     free(message->addresses);
     free(message->content);
+    free(message->via);
     free(message);
 }
 
@@ -94,9 +108,12 @@ static enum error_code search_reply(struct operation *operation, struct rpc_repl
     struct search *search = (struct search *)operation;
     P2p__Control__SearchReply message = P2P__CONTROL__SEARCH_REPLY__INIT;
     P2p__Control__Failure failure;
+    char note[LOCATED_NOTE_BYTES];
 
     message.failure = control_failure(&failure, &operation->outcome);
     message.name = search->name.text;
+    located_note(&search->sources, note);
+    message.note = note;
     message.sources = memory_new(search->sources.count + 1, sizeof *message.sources);
     for (size_t i = 0; i < search->sources.count; i++)
         message.sources[message.n_sources++] = source_message(&search->sources.items[i]);

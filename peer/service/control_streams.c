@@ -1,6 +1,7 @@
 /* Get and Follow: calls that tell of downloads as they go. */
 #include "peer/service/control_private.h"
 
+#include "common/clock.h"
 #include "common/memory.h"
 
 #include <stdlib.h>
@@ -23,6 +24,8 @@ struct get {
     struct error refusal; /* there is no job */
     uint64_t id;
     bool stream;
+    bool asked;       /* sources are looked for; they are not given */
+    int64_t start_ms; /* boot clock */
 
     uint64_t told_revision;
     bool over; /* the last message is out */
@@ -70,6 +73,8 @@ enum error_code control_get_message(void *state, const struct rpc_request *reque
         return error_set(error, ERROR_INVALID, "Falta la petición");
     const P2p__Control__GetRequest *message = (const P2p__Control__GetRequest *)request->message;
     get->stream = message->stream;
+    get->asked = message->n_addresses == 0;
+    get->start_ms = clock_boot_ms();
     enum error_code code = parse_request(message, &wanted, addresses, &get->refusal);
     if (code == ERROR_NONE)
         code = downloads_add(downloads, &wanted, &get->id, &get->refusal);
@@ -94,12 +99,17 @@ static enum rpc_step send_job(struct get *get, struct download_status *status,
                               struct rpc_reply *reply, struct error *error)
 {
     P2p__Control__GetReply message = P2P__CONTROL__GET_REPLY__INIT;
+    struct locator *locator = get->service->options.finder->locator;
     struct control_job job;
+    char note[LOCATED_NOTE_BYTES] = "";
 
     get->told_revision = status->revision;
     get->over = download_state_is_final(status->state);
     control_job_fill(&job, get->service, status);
     message.job = &job.message;
+    if (get->over && get->asked && locator)
+        locator_note(locator, &status->name, get->start_ms, note);
+    message.note = note;
     message.attempt = status->attempt;
     enum error_code code = rpc_reply_pack(reply, &message.base, error);
     control_job_done(&job);

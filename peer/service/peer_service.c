@@ -71,6 +71,12 @@ static const struct rpc_method methods[] = {
      .message = peer_manifest_message,
      .next = peer_manifest_next,
      .close = peer_manifest_close},
+    {.path = "/peer.PeerService/Locate",
+     .request = &peer__locate_request__descriptor,
+     .open = peer_locate_open,
+     .message = peer_locate_message,
+     .next = peer_locate_next,
+     .close = peer_locate_close},
     {.path = "/peer.PeerService/UploadFile",
      .raw = true,
      .open = peer_upload_open,
@@ -104,6 +110,11 @@ void peer_service_free(struct peer_service *service)
         return;
     committer_stop(service->committer);
     free(service);
+}
+
+void peer_service_set_locator(struct peer_service *service, struct locator *locator)
+{
+    atomic_store(&service->locator, locator);
 }
 
 const struct rpc_service *peer_service_rpc(const struct peer_service *service)

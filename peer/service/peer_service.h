@@ -8,6 +8,7 @@
 
 #include "common/error.h"
 #include "peer/catalogue/catalogue.h"
+#include "peer/locate/locator.h"
 #include "peer/rpc/server.h"
 #include "peer/share/share.h"
 
@@ -36,6 +37,10 @@ MUST_CHECK enum error_code peer_service_new(struct share *share, struct catalogu
                                             struct peer_service **service, struct error *error);
 /* After the server that uses it is freed. Waits for a commit that runs. NULL is fine. */
 void peer_service_free(struct peer_service *service);
+
+/* Whom Locate asks; borrowed until peer_service_free. It is made after the server, when the port is
+ * known: until then Locate is UNIMPLEMENTED, as for the reference. Any thread. */
+void peer_service_set_locator(struct peer_service *service, struct locator *locator);
 
 /* The rows for rpc_server_options; borrowed. */
 const struct rpc_service *peer_service_rpc(const struct peer_service *service);

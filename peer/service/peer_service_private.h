@@ -12,7 +12,8 @@
 
 struct peer_service {
     struct share *share;
-    struct catalogue *catalogue; /* may be NULL */
+    struct catalogue *catalogue;       /* may be NULL */
+    _Atomic(struct locator *) locator; /* NULL until it is set */
     struct committer *committer;
     atomic_int_least64_t streams;
     struct rpc_service rpc;
@@ -35,6 +36,12 @@ void peer_manifest_close(void *state);
 MUST_CHECK enum error_code peer_wanted_content(const ProtobufCBinaryData *field, bool *given,
                                                struct content_id *id, struct error *error);
 enum error_code peer_other_content(struct error *error); /* ERROR_CHANGED, for what was asked for */
+
+void *peer_locate_open(void *service, struct rpc_call *call);
+enum error_code peer_locate_message(void *state, const struct rpc_request *request,
+                                    struct error *error);
+enum rpc_step peer_locate_next(void *state, struct rpc_reply *reply, struct error *error);
+void peer_locate_close(void *state);
 
 void *peer_upload_open(void *service, struct rpc_call *call);
 enum error_code peer_upload_message(void *state, const struct rpc_request *request,

@@ -75,7 +75,7 @@ static void fill_request(const struct arguments *arguments, P2p__Control__GetReq
     }
 }
 
-static enum exit_status print_json(const P2p__Control__Job *job, const char *path)
+static enum exit_status print_json(const P2p__Control__Job *job, const char *path, const char *note)
 {
     auto_buffer out;
     struct json_writer json;
@@ -87,6 +87,8 @@ static enum exit_status print_json(const P2p__Control__Job *job, const char *pat
     json_write_string(&json, "path", path);
     json_write_integer(&json, "bytes", job->bytes);
     command_json_text(&json, "source", job->source);
+    if (note[0])
+        command_json_text(&json, "note", note);
     json_end_object(&json);
     return command_print(&out);
 }
@@ -98,7 +100,7 @@ static enum exit_status print_result(const struct command_context *context,
     const char *path = session->output ? output_path(session->output) : job->path;
 
     if (context->arguments.json)
-        return print_json(job, path);
+        return print_json(job, path, session->last->note);
     printf("Archivo descargado: %s\n", path);
     if (!session->output && strcmp(job->stored_name, job->name) != 0)
         printf("Ya existía %s con otro contenido: se guardó como %s\n", job->name,
@@ -124,11 +126,14 @@ static enum exit_status run(const struct command_context *context, struct sessio
     auto_free char *name = NULL;
     auto_free char *from = NULL;
     struct error error = {0};
+    char clean[CLEAN_BYTES];
     bool to_standard = session->output && strcmp(output_path(session->output), "-") == 0;
 
     fill_request(&context->arguments, &request, &name, &from);
     enum error_code code = control_get(context->client, &request, &taker, &error);
     progress_bar_clear(&session->bar);
+    if (session->last && session->last->note[0] && !context->arguments.json)
+        fprintf(stderr, "%s\n", command_clean(session->last->note, clean));
     if (code == ERROR_NONE)
         code = finish(session, &error);
     if (code == ERROR_NONE)

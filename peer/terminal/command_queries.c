@@ -5,6 +5,7 @@
 #include "common/memory.h"
 #include "common/text.h"
 #include "peer/downloads/downloads.h"
+#include "peer/locate/located.h"
 #include "peer/terminal/units.h"
 
 #include <inttypes.h>
@@ -62,14 +63,26 @@ static void group_sources(P2p__Control__SearchReply *reply)
     }
 }
 
-static void warn_of_contents(const P2p__Control__SearchReply *reply)
+static void warn(const P2p__Control__SearchReply *reply)
 {
     char clean[CLEAN_BYTES];
     size_t count = count_contents(reply);
 
+    if (reply->note[0])
+        fprintf(stderr, "%s\n", command_clean(reply->note, clean));
     if (count > 1)
         fprintf(stderr, "Atención: hay %zu contenidos distintos con el nombre %s\n", count,
                 command_clean(reply->name, clean));
+}
+
+/* Only where no directory tells: programs that know nothing of it see what they always saw. */
+static void origin_json(struct json_writer *json, const P2p__Control__Source *source)
+{
+    if (source->via[0])
+        json_write_string(json, "via", source->via);
+    else
+        json_write_null(json, "via");
+    json_write_integer(json, "age_ms", source->age_ms);
 }
 
 static void search_json(const P2p__Control__SearchReply *reply, struct buffer *out)
@@ -92,9 +105,13 @@ static void search_json(const P2p__Control__SearchReply *reply, struct buffer *o
         else
             json_write_null(&json, "size_bytes");
         content_json(&json, reply->sources[i]->content);
+        if (reply->sources[i]->not_told)
+            origin_json(&json, reply->sources[i]);
         json_end_object(&json);
     }
     json_end_array(&json);
+    if (reply->note[0])
+        command_json_text(&json, "note", reply->note);
     json_end_object(&json);
 }
 
@@ -102,6 +119,7 @@ static void search_print(const P2p__Control__SearchReply *reply)
 {
     char clean[CLEAN_BYTES];
     char size[UNITS_TEXT_BYTES];
+    char age[LOCATED_AGE_BYTES];
     size_t widest = 0;
 
     for (size_t i = 0; i < reply->n_sources; i++) {
@@ -120,6 +138,9 @@ static void search_print(const P2p__Control__SearchReply *reply)
             printf("  %s", units_bytes(source->size_bytes, size));
         if (source->content[0])
             printf("  %.*s", CONTENT_SHOWN_DIGITS, source->content);
+        if (source->not_told)
+            printf("  según %s %s", source->via[0] ? source->via : "lo recordado",
+                   located_age(source->age_ms, age));
         putchar('\n');
     }
 }
@@ -134,7 +155,7 @@ enum exit_status command_search(struct command_context *context)
     if (control_search(context->client, context->arguments.words[0], &reply, &error) != ERROR_NONE)
         return command_fail(context, &error, "Error al buscar archivo");
     group_sources(reply);
-    warn_of_contents(reply);
+    warn(reply);
     if (context->arguments.json) {
         search_json(reply, &out);
         return command_print(&out);
@@ -254,6 +275,8 @@ static void directories_json(struct json_writer *json, const P2p__Control__Statu
         directory_json(json, "directory",
                        reply->directories[chosen < reply->n_directories ? chosen : 0],
                        reply->directory_enabled);
+    else
+        json_write_null(json, "directory");
     json_begin_array(json, "directories");
     for (size_t i = 0; i < reply->n_directories; i++)
         directory_json(json, NULL, reply->directories[i], reply->directory_enabled);
@@ -347,6 +370,8 @@ static void status_print(const P2p__Control__StatusReply *reply)
     else
         printf("Carpeta       %s: %" PRId64 " archivos, %s\n", reply->folder, reply->shared_files,
                units_bytes(reply->shared_bytes, text));
+    if (reply->n_directories == 0)
+        puts("Directorio    ninguno");
     for (size_t i = 0; i < reply->n_directories; i++)
         print_directory(reply->directories[i], reply->directory_enabled);
     printf("Conexiones    %" PRId64 " abiertas, %" PRId64 " como máximo\n", reply->connections,

@@ -102,6 +102,8 @@ static enum line_result choose_source(const struct menu *menu,
     long long number;
 
     say(menu, "%s", "");
+    if (found->note[0]) /* Differs: the reference finds nothing then */
+        say(menu, "%s", found->note);
     say(menu, "Archivo encontrado: %s", found->name);
     say(menu, "Peers disponibles:");
     for (size_t i = 0; i < found->n_sources; i++) {

@@ -46,6 +46,10 @@ static const ProtobufCMessageDescriptor *const messages[] = {
     &grpc__reflection__v1__error_response__descriptor,
     &peer__manifest_request__descriptor,
     &peer__manifest_part__descriptor,
+    &peer__locate_request__descriptor,
+    &peer__located_source__descriptor,
+    &peer__locate_response__descriptor,
+    &p2p__control__directory__descriptor,
 };
 
 struct packed {

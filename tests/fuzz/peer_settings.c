@@ -28,13 +28,15 @@ static void check_settings(const struct settings *settings)
     fuzz_check(settings->peer_name[0] && settings->directory[0] && settings->ip[0]);
     fuzz_check(settings->port >= 0 && settings->port <= 65535);
     size_t count = settings->api_url.count;
-    fuzz_check(count >= 1 && count <= SETTINGS_DIRECTORIES_MAX);
+    bool has_friend = (settings->peer_amigo_titular && settings->peer_amigo_titular[0]) ||
+                      (settings->peer_amigo_suplente && settings->peer_amigo_suplente[0]);
+    fuzz_check(count <= SETTINGS_DIRECTORIES_MAX && (count >= 1 || has_friend));
     fuzz_check(settings->api_search_url.count == count);
     for (size_t i = 0; i < count; i++) {
         fuzz_check(strncmp(settings->api_url.items[i], "http", 4) == 0);
         fuzz_check(strncmp(settings->api_search_url.items[i], "http", 4) == 0);
     }
-    fuzz_check(settings->password || !settings->auth_enabled);
+    fuzz_check(settings->password || !settings->auth_enabled || settings->api_url.count == 0);
     fuzz_check(settings->state_directory[0] && settings->control_socket[0]);
     fuzz_check(strlen(settings->control_socket) < sizeof socket_address.sun_path);
     fuzz_check(strcmp(settings->source, "peer.json") == 0);

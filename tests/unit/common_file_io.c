@@ -93,6 +93,10 @@ static void replaces_in_one_step(void **state)
     assert_int_equal(file_read(path, 100, &text, &length, NULL), ERROR_NONE);
     assert_string_equal(text, "second");
     free(text);
+    assert_int_equal(file_replace_cache(path, "third", 5, 0600, NULL), ERROR_NONE);
+    assert_int_equal(file_read(path, 100, &text, &length, NULL), ERROR_NONE);
+    assert_string_equal(text, "third");
+    free(text);
     assert_int_equal(count_entries(*state), 1);
 }
 
