@@ -1,10 +1,18 @@
 """Files are found while directories are away: the other directories, what was seen before, friends."""
 
+import concurrent.futures
 import json
+import os
+import socket
 import time
 
+import grpc
+import pytest
+
 import harness
+import reference
 from harness import wait_until
+from stubs import content as wire
 
 
 def of_all(*directories):
@@ -27,7 +35,7 @@ def test_a_peer_is_listed_at_all_its_directories(net):
     for directory in (first, second):
         directory.wait_for_files("Peer2", ["a"])
         assert directory.sources("a") == {"Peer2": [peer.address]}
-    harness.reference.write_file(peer.share / "b", b"y")
+    reference.write_file(peer.share / "b", b"y")
     for directory in (first, second):
         directory.wait_for_files("Peer2", ["a", "b"])
 
@@ -109,7 +117,7 @@ def test_remembered_sources_when_the_directory_is_killed(net):
 
 
 def test_two_hops_without_a_directory(net):
-    third = net.peer("Peer3", files={"far.bin": harness.reference.random_bytes(3000000)}, **without())
+    third = net.peer("Peer3", files={"far.bin": reference.random_bytes(3000000)}, **without())
     friend = net.peer("Peer2", **without(third.address))
     fresh = net.peer("Peer1", **without(friend.address))
     found = search(fresh, "far.bin")
@@ -175,8 +183,6 @@ def test_a_friend_asks_its_directory(net):
 
 
 def test_dead_and_silent_friends_cost_little(net):
-    import socket
-
     source = net.peer("Peer3", files={"a": "x"}, **without())
     with socket.create_server(("127.0.0.1", 0)) as silent:
         silent_address = f"127.0.0.1:{silent.getsockname()[1]}"
@@ -188,3 +194,184 @@ def test_dead_and_silent_friends_cost_little(net):
         assert peer.command("search", "nada").returncode == 4
         assert time.monotonic() - started < 8 * harness.PATIENCE
         assert peer.terminate() < 2 * harness.PATIENCE
+
+
+def test_a_peer_enters_through_any_peer(net):
+    """It knows one peer, which is no friend of the one that has the file but has met it."""
+    directory = net.directory()
+    source = net.peer("Peer3", directory, files={"a": "x", "b": "y"})
+    middle = net.peer("Peer2", directory)
+    directory.wait_for_files("Peer3", ["a", "b"])
+    assert search(middle, "a")["sources"]
+    directory.kill()
+    fresh = net.peer("Peer1", **without(middle.address))
+    assert fresh.command("get", "b").returncode == 0
+    assert [s["addresses"] for s in search(fresh, "a")["sources"]] == [[source.address]]
+
+
+def test_a_running_download_does_not_notice(net):
+    directory = net.directory(expiry=3)
+    source = net.peer("Peer2", directory)
+    peer = net.peer("Peer1", directory)
+    with (source.share / "big.bin").open("wb") as file:
+        for _ in range(300):
+            file.write(os.urandom(1 << 20))
+    directory.wait_for_files("Peer2", ["big.bin"])
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        running = pool.submit(peer.command, "get", "big.bin", timeout=60)
+
+        def moves():
+            jobs = json.loads(peer.command("status", "--json").stdout)["downloads"]
+            return jobs["done"] or any(job["bytes"] for job in jobs["jobs"])
+
+        wait_until(moves, what="the first bytes")
+        directory.kill()
+        result = running.result()
+    assert result.returncode == 0, result.stderr
+    assert (peer.share / "big.bin").read_bytes() == (source.share / "big.bin").read_bytes()
+
+
+def test_the_menu_says_who_knows(net):
+    source = net.peer("Peer2", files={"a": "x"}, **without())
+    peer = net.peer("Peer1", **without(source.address))
+    result = peer.command("menu", stdin="1\na\n1\n0\n")
+    lines = result.stdout.splitlines()
+    at = lines.index("Archivo encontrado: a")
+    assert lines[at - 1].startswith(f"El directorio no responde; según {source.address} hace ")
+    assert lines[at + 2] == f"1. Peer: Peer2 - Dirección gRPC: {source.address}"
+
+
+# ---- hostile peers ----
+
+class Liar(reference.ReferencePeer):
+    """Answers Locate with what it is told to, and remembers what it was asked."""
+
+    answer = b""
+    delay = 0
+
+    def register(self):
+        self.asked = []
+        rows = {
+            "Locate": grpc.unary_unary_rpc_method_handler(self.locate, wire.LocateRequest.FromString),
+            "DownloadFile": grpc.unary_stream_rpc_method_handler(
+                lambda request, context: iter([wire.Chunk(data=b"lie").SerializeToString()]),
+                wire.DownloadRequest.FromString)}
+        self.server.add_generic_rpc_handlers(
+            [grpc.method_handlers_generic_handler("peer.PeerService", rows)])
+
+    def locate(self, request, context):
+        self.asked.append(request)
+        time.sleep(self.delay)
+        return self.answer
+
+
+def forged(count=1, **more):
+    fields = {"peer": b"Peer9", "addresses": ["127.0.0.1:9"], **more}
+    return wire.LocateResponse(
+        sources=[wire.LocatedSource(**fields) for _ in range(count)]).SerializeToString()
+
+
+FORGED = {
+    "empty": b"", "no message": b"\xff\xff\xff", "control name": forged(peer=b"a\x1b[2Jb"),
+    "name not UTF-8": forged(peer=b"\xff"), "long name": forged(peer=b"P" * 200),
+    "no port": forged(addresses=["0.0.0.0:0"]),
+    "nonsense": forged(addresses=["nonsense", "x" * 1000, "127.0.0.1:99999"]),
+    "no addresses": forged(10000, addresses=[]), "too many": forged(100000),
+    "empty sources": b"\x0a\x00" * 120000}
+
+
+@pytest.mark.parametrize("kind", FORGED)
+def test_a_forged_answer_does_no_harm(net, kind):
+    liar = net.reference_peer(Liar)
+    liar.answer = FORGED[kind]
+    honest = net.peer("Peer3", files={"a": "x"}, **without())
+    peer = net.peer("Peer1", **without(liar.address, honest.address))
+    before = peer.status_value("VmHWM")
+    found = search(peer, "a")
+    assert [s["addresses"] for s in found["sources"]] == [[honest.address]]
+    assert peer.command("get", "a").returncode == 0
+    assert peer.status_value("VmHWM") - before < 40 * 1024 * harness.PATIENCE
+    assert "\x1b" not in peer.command("search", "a").stdout
+
+
+def test_a_liar_cannot_send_us_to_thousands_of_places(net):
+    liar = net.reference_peer(Liar)
+    liar.answer = wire.LocateResponse(sources=[
+        wire.LocatedSource(peer=b"P%d" % n, addresses=[f"127.0.0.1:{10000 + 3 * n + k}"
+                                                      for k in range(3)])
+        for n in range(2000)]).SerializeToString()
+    peer = net.peer("Peer1", **without(liar.address))
+    found = search(peer, "a")["sources"]
+    assert len(found) == 64
+    assert all(len(s["addresses"]) == 2 and s["via"] == liar.address for s in found)
+    question = liar.asked[0]
+    assert (question.filename, question.hops, len(question.question_id)) == ("a", 2, 16)
+    assert 0 < question.wait_ms <= 3000
+    assert not (peer.folder / "state" / "answers.json").exists() or \
+        "127.0.0.1:10000" not in (peer.folder / "state" / "answers.json").read_text()
+
+
+def ask(peer, name, question_id=None, hops=2, wait_ms=2000, timeout=10):
+    with grpc.insecure_channel(peer.address, options=[("grpc.enable_http_proxy", 0)]) as channel:
+        call = channel.unary_unary("/peer.PeerService/Locate",
+                                   wire.LocateRequest.SerializeToString,
+                                   wire.LocateResponse.FromString)
+        return call(wire.LocateRequest(filename=name, question_id=question_id or os.urandom(16),
+                                       hops=hops, wait_ms=wait_ms), timeout=timeout).sources
+
+
+def test_locate_answers_and_refuses(net):
+    peer = net.peer("Peer1", files={"a": "abc", ".hidden": "x"}, **without())
+
+    def hashed():
+        sources = ask(peer, "a")
+        return [(s.peer, list(s.addresses), s.has_size, s.size_bytes, len(s.content_id), s.age_ms)
+                for s in sources] == [(b"Peer1", [peer.address], True, 3, 32, 0)]
+
+    wait_until(hashed, what="the id")
+    assert not ask(peer, "nada") and not ask(peer, ".hidden")
+    again = os.urandom(16)
+    assert ask(peer, "a", again) and not ask(peer, "a", again)
+    for name, question_id in (("../a", None), ("", None), ("a", b"short"), ("a", b"x" * 17)):
+        with pytest.raises(grpc.RpcError) as refused:
+            ask(peer, name, question_id)
+        assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_a_question_is_passed_on_with_one_hop_less_and_less_time(net):
+    liar = net.reference_peer(Liar)
+    peer = net.peer("Peer1", **without(liar.address))
+    question_id = os.urandom(16)
+    assert not ask(peer, "a", question_id, hops=1000, wait_ms=2000)
+    passed = liar.asked[0]
+    assert (passed.filename, passed.hops, passed.question_id) == ("a", 1, question_id)
+    assert passed.wait_ms < 2000
+    assert not ask(peer, "b", hops=0)
+    assert not ask(peer, "c", wait_ms=100)
+    assert not ask(peer, "a", question_id)
+    assert len(liar.asked) == 1
+
+
+def test_a_slow_friend_of_a_friend_ends_in_time(net):
+    liar = net.reference_peer(Liar)
+    liar.delay = 5
+    peer = net.peer("Peer1", **without(liar.address))
+    started = time.monotonic()
+    assert not ask(peer, "a", wait_ms=1500)
+    assert time.monotonic() - started < 1.5 * harness.PATIENCE
+
+
+def test_too_many_questions_are_refused(net):
+    liar = net.reference_peer(Liar)
+    peer = net.peer("Peer1", **without(liar.address))
+    refused = 0
+    for _ in range(120):
+        try:
+            ask(peer, "nada", wait_ms=1000)
+        except grpc.RpcError as failure:
+            assert failure.code() == grpc.StatusCode.UNAVAILABLE
+            refused += 1
+    assert refused > 20
+    assert len(liar.asked) < 100
+    with peer.client() as client:
+        assert client.list_files() == {}
