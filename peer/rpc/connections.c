@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* What the daemon itself has open, some 25 when idle, and what a few downloads and hashed files
+/* What the daemon itself has open, some 30 when idle, and what a few downloads and hashed files
  * add. */
 #define DESCRIPTORS_OF_OURS 48
 

@@ -22,7 +22,7 @@ struct connection_limits {
 };
 
 /* What a process may have that may open so many descriptors: half of those that the daemon does not
- * need for itself, for each connection may want a file; at most 4,096, which take some 110 MiB when
+ * need for itself, for each connection may want a file; at most 4,096, which take some 130 MiB when
  * they are idle. One host gets a quarter, so that none takes all places; loopback is a host too.
  * local: for a Unix socket, an eighth, at most 256, besides the others: commands find a place
  * however many peers there are. */

@@ -18,9 +18,9 @@
 
 #define UNIX_PREFIX "unix:"
 
-/* A machine that went away without a word gives its connection back after about so long: HTTP/2's
- * pings find it while a call runs (rpc/tuning.h), TCP's when none does. The last one is also how
- * long what was sent may stay without an answer. */
+/* A machine that went away without a word: HTTP/2's pings find it while a call runs (rpc/tuning.c),
+ * TCP's when none does. The last one is how long anything, a ping too, may stay without an answer,
+ * so an idle connection is given back after 90 s. */
 #define IDLE_S          60
 #define PROBE_S         15
 #define PROBES          6
