@@ -1,5 +1,6 @@
 #include "common/config.h"
 
+#include "common/byte_rate.h"
 #include "common/file_io.h"
 #include "common/json.h"
 #include "common/memory.h"
@@ -106,6 +107,8 @@ static enum error_code set_text(const struct config_key *key, void *settings, co
         return set_boolean_text(key, settings, value, error);
     case CONFIG_STRINGS:
         return set_strings_text(key, settings, value, error);
+    case CONFIG_RATE:
+        return byte_rate_parse(value, field(settings, key), error);
     case CONFIG_INTEGER:
         break;
     }
@@ -154,6 +157,21 @@ static enum error_code set_strings_json(const struct config_key *key, void *sett
     return ERROR_NONE;
 }
 
+static enum error_code set_rate_json(const struct config_key *key, void *settings,
+                                     const struct json *value, struct error *error)
+{
+    int64_t rate;
+
+    if (json_string(value))
+        return byte_rate_parse(json_string(value), field(settings, key), error);
+    if (!json_integer(value, &rate))
+        return wrong_type("rate", value, error);
+    if (byte_rate_check(rate, error))
+        return ERROR_INVALID;
+    *(int64_t *)field(settings, key) = rate;
+    return ERROR_NONE;
+}
+
 static enum error_code set_json(const struct config_key *key, void *settings,
                                 const struct json *value, struct error *error)
 {
@@ -168,6 +186,8 @@ static enum error_code set_json(const struct config_key *key, void *settings,
                                                          : wrong_type("boolean", value, error);
     case CONFIG_STRINGS:
         return set_strings_json(key, settings, value, error);
+    case CONFIG_RATE:
+        return set_rate_json(key, settings, value, error);
     case CONFIG_INTEGER:
         break;
     }
@@ -287,6 +307,7 @@ static bool is_set(const struct config_key *key, const void *settings)
     case CONFIG_STRINGS:
         return ((const struct config_strings *)slot)->count > 0;
     case CONFIG_BOOLEAN:
+    case CONFIG_RATE:
         break;
     }
     return true;

@@ -23,6 +23,7 @@ enum config_type {
     CONFIG_STRING,  /* char *: owned by the settings, NULL when unset */
     CONFIG_INTEGER, /* int64_t, within [min, max] */
     CONFIG_BOOLEAN, /* bool */
+    CONFIG_RATE,    /* int64_t bytes per second; a number, or text as byte_rate.h has it */
     CONFIG_STRINGS, /* struct config_strings; from text: separated by commas */
 };
 

@@ -9,6 +9,7 @@ struct settings {
     int64_t port;
     int64_t limit;
     bool auth_enabled;
+    int64_t rate;
     struct config_strings peer_urls;
 };
 
@@ -54,6 +55,11 @@ static const struct config_key keys[] = {
      .preset = "true",
      .value_name = "YES",
      .help = "whether"},
+    {.name = "rate",
+     .type = CONFIG_RATE,
+     .offset = offsetof(struct settings, rate),
+     .value_name = "RATE",
+     .help = "how fast"},
     {.name = "peer_urls",
      .type = CONFIG_STRINGS,
      .offset = offsetof(struct settings, peer_urls),
@@ -102,7 +108,7 @@ static void a_file_sets_all_types(void **state)
     assert_int_equal(
         read_text(&settings,
                   "{\"peer_name\":\"Peer1\",\"mode\":\"ñ\",\"port\":8001,\"limit\":-10,"
-                  "\"auth_enabled\":false,\"peer_urls\":[\"a\",\"b\"]}",
+                  "\"rate\":\"5k\",\"auth_enabled\":false,\"peer_urls\":[\"a\",\"b\"]}",
                   NULL),
         ERROR_NONE);
     assert_string_equal(settings.peer_name, "Peer1");
@@ -110,6 +116,7 @@ static void a_file_sets_all_types(void **state)
     assert_int_equal(settings.port, 8001);
     assert_int_equal(settings.limit, -10);
     assert_false(settings.auth_enabled);
+    assert_int_equal(settings.rate, 5120);
     assert_int_equal(settings.peer_urls.count, 2);
     assert_string_equal(settings.peer_urls.items[1], "b");
     assert_int_equal(config_check(&table, &settings, "peer.json", NULL), ERROR_NONE);
@@ -133,6 +140,11 @@ static void wrong_files_say_where(void **state)
         {"{\"port\":1.5}", "peer.json: port: must be a whole number, not a number"},
         {"{\"port\":-1}", "peer.json: port: -1 is not within 0 to 65535"},
         {"{\"port\":65536}", "peer.json: port: 65536 is not within 0 to 65535"},
+        {"{\"rate\":\"5 MB\"}",
+         "peer.json: rate: '5 MB' is no limit such as 500000, 500k, \"2 MiB/s\" or none"},
+        {"{\"rate\":5}", "peer.json: rate: 5 is neither 0 (no limit) nor within 1024 and "
+                         "1099511627776 bytes per second"},
+        {"{\"rate\":1.5}", "peer.json: rate: must be a rate, not a number"},
         {"{\"auth_enabled\":1}", "peer.json: auth_enabled: must be a boolean, not a number"},
         {"{\"auth_enabled\":\"no\"}", "peer.json: auth_enabled: must be a boolean, not a string"},
         {"{\"peer_urls\":\"a\"}", "peer.json: peer_urls: must be a list of strings, not a string"},
