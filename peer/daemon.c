@@ -7,6 +7,8 @@
 #include "peer/catalogue/catalogue.h"
 #include "peer/daemon_lock.h"
 #include "peer/downloads/downloads.h"
+#include "peer/limits/limits.h"
+#include "peer/limits/timer.h"
 #include "peer/locate/locator.h"
 #include "peer/network/directories.h"
 #include "peer/network/heartbeats.h"
@@ -46,6 +48,8 @@ struct daemon {
     struct daemon_lock lock;
     struct share *share;
     struct catalogue *catalogue;
+    struct timer *timer;
+    struct limits *limits;
     struct peer_service *service;
     struct health_service *health;
     struct reflection_service *reflection;
@@ -100,10 +104,26 @@ static enum error_code start_catalogue(struct daemon *daemon, struct error *erro
     return catalogue_start(&options, &daemon->catalogue, error);
 }
 
+static enum error_code make_limits(struct daemon *daemon, struct error *error)
+{
+    const struct settings *settings = daemon->settings;
+    struct limits_rates rates = {
+        .total = {settings->upload_limit, settings->download_limit},
+        .per_peer = {settings->upload_limit_per_peer, settings->download_limit_per_peer}};
+
+    if (timer_start(&daemon->timer, error))
+        return error->code;
+    daemon->limits = limits_new(&rates, (size_t)settings->upload_slots, daemon->timer);
+    return ERROR_NONE;
+}
+
 static enum error_code make_services(struct daemon *daemon, struct error *error)
 {
-    enum error_code code =
-        peer_service_new(daemon->share, daemon->catalogue, &daemon->service, error);
+    struct peer_service_options service = {.share = daemon->share,
+                                           .catalogue = daemon->catalogue,
+                                           .limits = daemon->limits,
+                                           .timer = daemon->timer};
+    enum error_code code = peer_service_new(&service, &daemon->service, error);
 
     daemon->health = health_service_new();
     return code ? code : reflection_service_new(&daemon->reflection, error);
@@ -250,6 +270,7 @@ static enum error_code start_control(struct daemon *daemon, struct error *error)
     struct control_service_options service = {.share = daemon->share,
                                               .catalogue = daemon->catalogue,
                                               .downloads = daemon->downloads,
+                                              .limits = daemon->limits,
                                               .finder = &daemon->finder,
                                               .describe = describe,
                                               .context = daemon};
@@ -269,8 +290,8 @@ enum error_code daemon_start(const struct settings *settings, struct daemon **da
                              struct error *error)
 {
     static enum error_code (*const steps[])(struct daemon *, struct error *) = {
-        open_share,  start_catalogue, make_services,   start_server, start_heartbeats,
-        start_watch, start_locator,   start_downloads, start_control};
+        open_share,       start_catalogue, make_limits,   make_services,   start_server,
+        start_heartbeats, start_watch,     start_locator, start_downloads, start_control};
     struct daemon *made = memory_new(1, sizeof *made);
     enum error_code code;
 
@@ -316,6 +337,8 @@ void daemon_stop(struct daemon *daemon)
     reflection_service_free(daemon->reflection);
     health_service_free(daemon->health);
     peer_service_free(daemon->service);
+    limits_free(daemon->limits);
+    timer_stop(daemon->timer);
     catalogue_free(daemon->catalogue);
     directories_free(daemon->directories);
     share_close(daemon->share);

@@ -27,6 +27,8 @@
  * | locate own,    | 6, 4     | a question to a peer each:    | locator_stop            |
  * | locate pass    |          | ours, passed on for others    |                         |
  * | locate         | 2        | what other peers ask us       | locator_stop            |
+ * | timer          | 1        | what limits and deadlines     | timer_stop              |
+ * |                |          | have to do later              |                         |
  * | control        | 2        | the calls of commands         | rpc_server_stop         |
  * | workers        |          |                               |                         |
  * | control pool   | 4        | what commands wait for        | control_service_stop    |

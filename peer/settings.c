@@ -3,6 +3,7 @@
 #include "common/file_io.h"
 #include "common/memory.h"
 #include "common/text.h"
+#include "peer/limits/limits.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,7 +67,9 @@ static enum error_code check_log_level(const char *value, struct error *error)
     return ERROR_NONE;
 }
 
-#define AT(member) offsetof(struct settings, member)
+#define AT(member)       offsetof(struct settings, member)
+#define TEXT_OF(value)   #value
+#define STRING_OF(macro) TEXT_OF(macro)
 
 static const struct config_key keys[] = {
     {.name = "peer_name",
@@ -110,6 +113,16 @@ static const struct config_key keys[] = {
      .check = check_advertise},
     {.name = "state_directory", .type = CONFIG_STRING, .offset = AT(state_directory)},
     {.name = "control_socket", .type = CONFIG_STRING, .offset = AT(control_socket)},
+    {.name = "upload_slots",
+     .type = CONFIG_INTEGER,
+     .offset = AT(upload_slots),
+     .preset = STRING_OF(LIMITS_UPLOAD_SLOTS),
+     .min = 1,
+     .max = LIMITS_UPLOAD_SLOTS_MAX},
+    {.name = "upload_limit", .type = CONFIG_RATE, .offset = AT(upload_limit)},
+    {.name = "download_limit", .type = CONFIG_RATE, .offset = AT(download_limit)},
+    {.name = "upload_limit_per_peer", .type = CONFIG_RATE, .offset = AT(upload_limit_per_peer)},
+    {.name = "download_limit_per_peer", .type = CONFIG_RATE, .offset = AT(download_limit_per_peer)},
     {.name = "log_level",
      .type = CONFIG_STRING,
      .offset = AT(log_level_name),

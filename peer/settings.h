@@ -36,6 +36,9 @@ struct settings {
     char *grpc_advertise;  /* NULL: ip and port */
     char *state_directory; /* never NULL once loaded */
     char *control_socket;  /* likewise */
+    int64_t upload_slots;
+    int64_t upload_limit, download_limit; /* bytes per second, 0: none; likewise */
+    int64_t upload_limit_per_peer, download_limit_per_peer;
     char *log_level_name;
     enum log_level log_level;
     char *source; /* the file's path, for messages */

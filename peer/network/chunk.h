@@ -21,8 +21,9 @@ struct chunk_part {
 
 struct chunk {
     struct chunk_part data;
-    int64_t total_bytes; /* 0: not told */
-    int64_t offset;      /* 0: not told, or the start */
+    int64_t total_bytes;    /* 0: not told */
+    int64_t offset;         /* 0: not told, or the start */
+    int64_t queue_position; /* 0: it is not about a wait */
 };
 
 struct upload_chunk {

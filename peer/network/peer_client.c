@@ -219,13 +219,14 @@ enum error_code peer_get_manifest(const struct peer_manifest_request *request,
 static enum error_code read_part(const struct peer_upload *upload, int64_t offset, void **data,
                                  size_t *got, struct error *error)
 {
-    auto_free void *part = malloc(UPLOAD_CHUNK_BYTES); /* not zeroed: it is written over */
+    size_t wanted = (size_t)limits_message_bytes(upload->limits, LIMITS_UPLOAD, UPLOAD_CHUNK_BYTES);
+    auto_free void *part = malloc(wanted); /* not zeroed: it is written over */
     ssize_t count;
 
     if (!part)
         return error_set(error, ERROR_BUSY, "no hay memoria para leer %s", upload->name->text);
     do
-        count = pread(upload->descriptor, part, UPLOAD_CHUNK_BYTES, offset);
+        count = pread(upload->descriptor, part, wanted, offset);
     while (count < 0 && errno == EINTR);
     if (count < 0)
         return error_set_errno(error, errno, "no se puede leer %s", upload->name->text);
@@ -248,6 +249,15 @@ static enum error_code check_unchanged(const struct peer_upload *upload, int64_t
     return ERROR_NONE;
 }
 
+/* Waits until the limits let so many bytes pass. */
+static bool take_turn(const struct peer_upload *upload, size_t bytes)
+{
+    char peer[ADDRESS_TEXT_BYTES];
+
+    return limits_take(upload->limits, LIMITS_UPLOAD, address_format(upload->address, peer),
+                       (int64_t)bytes, upload->interrupt);
+}
+
 static enum error_code send_part(struct session *session, const struct peer_upload *upload,
                                  int64_t offset, size_t *got, bool *ended, struct error *error)
 {
@@ -261,6 +271,10 @@ static enum error_code send_part(struct session *session, const struct peer_uplo
         free(take_pointer(&data));
     if (*got == 0 && offset > 0)
         return ERROR_NONE;
+    if (!take_turn(upload, *got)) {
+        free(data);
+        return error_set(error, ERROR_CANCELLED, "Cancelado");
+    }
     chunk.data.data = data;
     chunk.data.len = *got;
     if (offset == 0) {
@@ -268,6 +282,8 @@ static enum error_code send_part(struct session *session, const struct peer_uplo
         chunk.filename.data = (uint8_t *)memory_copy_string(upload->name->text);
     }
     code = rpc_client_send(session->call, &chunk.base, data, *got, ended, error);
+    if (offset == 0)
+        rpc_client_set_step_timeout(session->call, PEER_UPLOAD_STEP_MS);
     free(chunk.filename.data);
     return code;
 }

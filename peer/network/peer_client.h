@@ -8,6 +8,7 @@
 #include "common/content.h"
 #include "common/error.h"
 #include "common/file_name.h"
+#include "peer/limits/limits.h"
 #include "peer/network/interrupt.h"
 #include "peer/share/share.h"
 
@@ -15,6 +16,10 @@
 #include <stdint.h>
 
 #define PEER_STEP_MS 10000 /* a single wait for another peer, connecting included */
+
+/* The same for the messages of an upload after the first: the other side may have a limit to what
+ * it receives, and lets us wait for as long as its share of it takes. */
+#define PEER_UPLOAD_STEP_MS 60000
 
 struct peer_file {
     char *name; /* as the other side gave it; made harmless (text_clean) where it is no good name */
@@ -56,6 +61,7 @@ struct peer_upload {
     int descriptor;     /* of a regular file, read from its start */
     int64_t size_bytes; /* it must keep this size: ERROR_CHANGED */
     struct interrupt *interrupt;
+    struct limits *limits;                          /* NULL: none */
     void (*progress)(void *context, int64_t bytes); /* after each message */
     void *context;
 };

@@ -48,6 +48,12 @@ void control_follow_close(void *state);
 enum error_code control_status_call(void *service, const ProtobufCMessage *request,
                                     struct rpc_reply *reply, struct error *error);
 
+enum error_code control_limit_call(void *service, const ProtobufCMessage *request,
+                                   struct rpc_reply *reply, struct error *error);
+
+/* What the limits are now. */
+void control_limits_fill(P2p__Control__Limits *message, struct limits *limits);
+
 /* A job's status as a message: the memory for it and for what it points to. The status must stay
  * as long as the message. */
 struct control_job {

@@ -319,6 +319,7 @@ static enum error_code put_run(struct operation *operation, struct error *error)
         .descriptor = descriptor,
         .size_bytes = atomic_load(&put->total_bytes),
         .interrupt = operation->interrupt,
+        .limits = operation->service->options.limits,
         .progress = put_progress_note,
         .context = put,
     };

@@ -43,6 +43,9 @@ static const struct rpc_method methods[] = {
     {.path = "/p2p.control.Control/Status",
      .request = &p2p__control__status_request__descriptor,
      .call = control_status_call},
+    {.path = "/p2p.control.Control/Limit",
+     .request = &p2p__control__limit_request__descriptor,
+     .call = control_limit_call},
 };
 
 enum error_code control_service_start(const struct control_service_options *options,

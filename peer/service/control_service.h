@@ -8,6 +8,7 @@
 #include "common/error.h"
 #include "peer/catalogue/catalogue.h"
 #include "peer/downloads/downloads.h"
+#include "peer/limits/limits.h"
 #include "peer/rpc/server.h"
 #include "peer/settings.h"
 #include "peer/share/share.h"
@@ -39,6 +40,7 @@ struct control_service_options {
     struct share *share; /* all borrowed until control_service_free */
     struct catalogue *catalogue;
     struct downloads *downloads;
+    struct limits *limits;
     const struct source_finder *finder;
     /* Any thread, must not block. */
     void (*describe)(void *context, struct control_status *status);

@@ -121,6 +121,7 @@ enum error_code control_status_call(void *context, const ProtobufCMessage *reque
 {
     struct control_service *service = context;
     P2p__Control__StatusReply message = P2P__CONTROL__STATUS_REPLY__INIT;
+    P2p__Control__Limits limits;
     P2p__Control__Failure failure;
     auto_free struct control_status *status = memory_new(1, sizeof *status);
     struct directories directories;
@@ -144,6 +145,9 @@ enum error_code control_status_call(void *context, const ProtobufCMessage *reque
     jobs_collect(&jobs, service);
     message.jobs = jobs.pointers;
     message.n_jobs = jobs.count;
+    control_limits_fill(&limits, service->options.limits);
+    message.limits = &limits;
+    message.uploads_waiting = (int64_t)limits_uploads_waiting(service->options.limits);
     enum error_code code = rpc_reply_pack(reply, &message.base, error);
     jobs_done(&jobs);
     return code;

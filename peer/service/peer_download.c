@@ -1,24 +1,64 @@
-/* DownloadFile: the bytes of a file or of a part of it, in order, one message at a time. */
+/*
+ * DownloadFile: the bytes of a file or of a part of it, in order, one message at a time, each when
+ * the limits grant it:
+ *
+ *   ask ──▶ granted ──▶ read, send ──▶ done ─┐
+ *    ▲ └──▶ wait (now and then: the place)   │
+ *    └───────────────────────────────────────┘
+ */
+#include "common/clock.h"
 #include "common/memory.h"
 #include "peer/service/peer_service_private.h"
 #include "proto/peer.pb-c.h"
 
 #include <stdlib.h>
 
+#define IDLE_TEXT "El receptor no lee los datos"
+
 struct download {
     struct peer_service *service;
+    struct rpc_call *call;
+    struct limits_stream stream;
+    struct deadline idle;  /* set while a message is on its way to the transport */
+    struct deadline place; /* set while a receiver waits that understands it */
+    bool granted;          /* the message that is on its way is one that the limits know of */
+    bool wants_place;
+    int64_t told_ms; /* the last message, or the request */
     struct share_reader *reader;
     int64_t offset; /* where the part begins */
     int64_t left_bytes;
     bool begun; /* the first message, with the size, is out */
 };
 
-void *peer_download_open(void *service, struct rpc_call *call)
+void peer_download_wake(void *context)
 {
+    struct download *download = context;
+
+    rpc_call_wake(download->call);
+}
+
+void peer_download_abort(void *context)
+{
+    struct download *download = context;
+
+    rpc_call_abort(download->call, ERROR_TIMEOUT, IDLE_TEXT);
+}
+
+void *peer_download_open(void *context, struct rpc_call *call)
+{
+    struct peer_service *service = context;
     struct download *download = memory_new(1, sizeof *download);
 
-    (void)call;
     download->service = service;
+    download->call = call;
+    download->idle.context = download->place.context = download;
+    download->stream = (struct limits_stream){.limits = service->limits,
+                                              .direction = LIMITS_UPLOAD,
+                                              .serving = true,
+                                              .wake = peer_download_wake,
+                                              .evict = peer_download_abort,
+                                              .context = download};
+    limits_join(&download->stream, rpc_call_peer(call));
     atomic_fetch_add(&download->service->streams, 1);
     return download;
 }
@@ -79,31 +119,19 @@ enum error_code peer_download_message(void *state, const struct rpc_request *req
         code = share_reader_open(download->service->share, &name, &download->reader, error);
     if (!code && given)
         code = check_content(download, &wanted, error);
+    download->wants_place = message->accepts_queue_position;
+    download->told_ms = clock_boot_ms();
     return code ? code : limit(download, message, error);
 }
 
-/* As many bytes as one of so many streams may have in a message. */
-static size_t chunk_bytes(const struct peer_service *service)
+/* Reads at most so many bytes; 0 at the end, where the reader says whether the file is still the
+ * same one. */
+static enum error_code read_chunk(struct download *download, size_t capacity, void **data,
+                                  size_t *got, struct error *error)
 {
-    size_t streams = (size_t)peer_service_streams(service); /* ours is one of them */
-    size_t share = PEER_CHUNK_SUM_BYTES / streams;
-
-    if (share > PEER_CHUNK_MAX_BYTES)
-        return PEER_CHUNK_MAX_BYTES;
-    return share < PEER_CHUNK_MIN_BYTES ? PEER_CHUNK_MIN_BYTES : share;
-}
-
-/* At the end the reader is asked once more: it says whether the file is still the same one. */
-static enum error_code read_chunk(struct download *download, void **data, size_t *got,
-                                  struct error *error)
-{
-    size_t capacity = chunk_bytes(download->service);
-    auto_free void *memory = NULL;
+    auto_free void *memory = malloc(capacity ? capacity : 1);
     enum error_code code;
 
-    if (download->left_bytes < (int64_t)capacity)
-        capacity = (size_t)download->left_bytes;
-    memory = malloc(capacity ? capacity : 1);
     if (!memory)
         return error_set(error, ERROR_BUSY, "No hay memoria para leer el archivo");
     code = share_reader_read(download->reader, memory, capacity, got, error);
@@ -114,14 +142,21 @@ static enum error_code read_chunk(struct download *download, void **data, size_t
     return ERROR_NONE;
 }
 
-enum rpc_step peer_download_next(void *state, struct rpc_reply *reply, struct error *error)
+static enum rpc_step sending(struct download *download)
 {
-    struct download *download = state;
+    download->told_ms = clock_boot_ms();
+    deadline_set(download->service->idle_downloads, &download->idle);
+    return RPC_SEND;
+}
+
+static enum rpc_step send_data(struct download *download, size_t bytes, struct rpc_reply *reply,
+                               struct error *error)
+{
     Peer__Chunk chunk = PEER__CHUNK__INIT;
     void *data = NULL;
     size_t got;
 
-    if (read_chunk(download, &data, &got, error))
+    if (read_chunk(download, bytes, &data, &got, error))
         return RPC_END;
     if (got == 0) {
         free(data);
@@ -133,13 +168,60 @@ enum rpc_step peer_download_next(void *state, struct rpc_reply *reply, struct er
         chunk.offset = download->offset;
     }
     download->begun = true;
-    return rpc_reply_pack_payload(reply, &chunk.base, data, got, error) ? RPC_END : RPC_SEND;
+    if (rpc_reply_pack_payload(reply, &chunk.base, data, got, error))
+        return RPC_END;
+    return sending(download);
+}
+
+/* The transport has taken the last message, if there was one. */
+static void note_sent(struct download *download)
+{
+    deadline_clear(download->service->idle_downloads, &download->idle);
+    if (download->granted)
+        limits_done(&download->stream);
+    download->granted = false;
+}
+
+/* Until the wake, unless the receiver is to be told its place. */
+static enum rpc_step wait_turn(struct download *download, struct rpc_reply *reply,
+                               struct error *error)
+{
+    Peer__Chunk chunk = PEER__CHUNK__INIT;
+
+    if (!download->wants_place)
+        return RPC_WAIT;
+    if (clock_boot_ms() - download->told_ms < PEER_PLACE_MS) {
+        deadline_set(download->service->places, &download->place);
+        return RPC_WAIT;
+    }
+    chunk.queue_position = (int64_t)limits_place(&download->stream);
+    if (chunk.queue_position == 0) /* granted meanwhile: the wake is on its way */
+        return RPC_WAIT;
+    return rpc_reply_pack(reply, &chunk.base, error) ? RPC_END : sending(download);
+}
+
+enum rpc_step peer_download_next(void *state, struct rpc_reply *reply, struct error *error)
+{
+    struct download *download = state;
+    int64_t granted = 0;
+
+    note_sent(download);
+    if (download->left_bytes == 0)
+        return send_data(download, 0, reply, error);
+    if (!limits_ask(&download->stream, download->left_bytes, &granted))
+        return wait_turn(download, reply, error);
+    deadline_clear(download->service->places, &download->place);
+    download->granted = true;
+    return send_data(download, (size_t)granted, reply, error);
 }
 
 void peer_download_close(void *state)
 {
     struct download *download = state;
 
+    deadline_clear(download->service->places, &download->place);
+    deadline_clear(download->service->idle_downloads, &download->idle);
+    limits_leave(&download->stream);
     atomic_fetch_sub(&download->service->streams, 1);
     share_reader_close(download->reader);
     free(download);

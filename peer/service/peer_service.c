@@ -85,16 +85,30 @@ static const struct rpc_method methods[] = {
      .close = peer_upload_close},
 };
 
-enum error_code peer_service_new(struct share *share, struct catalogue *catalogue,
+static void start_deadlines(struct peer_service *service,
+                            const struct peer_service_options *options)
+{
+    int64_t upload_ms = options->upload_idle_ms ? options->upload_idle_ms : PEER_UPLOAD_IDLE_MS;
+    int64_t download_ms =
+        options->download_idle_ms ? options->download_idle_ms : PEER_DOWNLOAD_IDLE_MS;
+
+    service->places = deadlines_new(options->timer, PEER_PLACE_MS, peer_download_wake);
+    service->idle_downloads = deadlines_new(options->timer, download_ms, peer_download_abort);
+    service->idle_uploads = deadlines_new(options->timer, upload_ms, peer_upload_abort);
+}
+
+enum error_code peer_service_new(const struct peer_service_options *options,
                                  struct peer_service **service_out, struct error *error)
 {
     struct peer_service *service = memory_new(1, sizeof *service);
     enum error_code code;
 
-    service->share = share;
-    service->catalogue = catalogue;
+    service->share = options->share;
+    service->catalogue = options->catalogue;
+    service->limits = options->limits;
     service->rpc = (struct rpc_service){
         .methods = methods, .method_count = ARRAY_LENGTH(methods), .service = service};
+    start_deadlines(service, options);
     code = committer_start(&service->committer, error);
     if (code) {
         peer_service_free(service);
@@ -109,6 +123,9 @@ void peer_service_free(struct peer_service *service)
     if (!service)
         return;
     committer_stop(service->committer);
+    deadlines_free(service->idle_uploads);
+    deadlines_free(service->idle_downloads);
+    deadlines_free(service->places);
     free(service);
 }
 

@@ -8,19 +8,23 @@
 
 #include "common/error.h"
 #include "peer/catalogue/catalogue.h"
+#include "peer/limits/limits.h"
+#include "peer/limits/timer.h"
 #include "peer/locate/locator.h"
 #include "peer/rpc/server.h"
 #include "peer/share/share.h"
 
 #include <stdint.h>
 
-/* File bytes in one message of a download: a share of a sum, so that one receiver gets messages
- * that cost little a byte (a 1 GiB download to a file takes a tenth less processor time with 1 MiB
- * than with 256 KiB, and a fifth more with 128 KiB), and what hundreds of receivers that do not
- * read hold of our memory stays small. */
-#define PEER_CHUNK_MAX_BYTES ((size_t)1 << 20)
-#define PEER_CHUNK_MIN_BYTES ((size_t)128 << 10)
-#define PEER_CHUNK_SUM_BYTES ((size_t)16 << 20)
+/* How often a receiver that understands it is told its place while it waits. */
+#define PEER_PLACE_MS 2000
+
+/* A sender that sends nothing for so long, while we read, is gone: it holds a descriptor and a
+ * temporary file. */
+#define PEER_UPLOAD_IDLE_MS 60000
+
+/* A receiver that has not taken a single message for so long, likewise. */
+#define PEER_DOWNLOAD_IDLE_MS 300000
 
 /* grpcio takes 4 MiB by default. The one reply that may come near it is the list of files, about
  * 100,000 of them with names of 30 bytes. */
@@ -31,9 +35,17 @@ struct peer_service;
 /* Hashes in one message of a manifest: 1 MiB. */
 #define PEER_MANIFEST_HASHES ((size_t)32 << 10)
 
-/* Share and catalogue are borrowed until peer_service_free. Without a catalogue (NULL) no ids are
- * known, and none ever will be. *service is owned by the caller. ERROR_IO: no threads. */
-MUST_CHECK enum error_code peer_service_new(struct share *share, struct catalogue *catalogue,
+struct peer_service_options {
+    struct share *share;         /* all borrowed until peer_service_free */
+    struct catalogue *catalogue; /* NULL: no ids are known, and none ever will be */
+    struct limits *limits;
+    struct timer *timer;
+    int64_t upload_idle_ms; /* 0: PEER_UPLOAD_IDLE_MS; likewise */
+    int64_t download_idle_ms;
+};
+
+/* *service is owned by the caller. ERROR_IO: no threads. */
+MUST_CHECK enum error_code peer_service_new(const struct peer_service_options *options,
                                             struct peer_service **service, struct error *error);
 /* After the server that uses it is freed. Waits for a commit that runs. NULL is fine. */
 void peer_service_free(struct peer_service *service);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "common/content.h"
+#include "peer/limits/deadlines.h"
 #include "peer/rpc/server.h"
 #include "peer/service/committer.h"
 #include "peer/service/peer_service.h"
@@ -14,10 +15,19 @@ struct peer_service {
     struct share *share;
     struct catalogue *catalogue;       /* may be NULL */
     _Atomic(struct locator *) locator; /* NULL until it is set */
+    struct limits *limits;
     struct committer *committer;
+    struct deadlines *places; /* of waiting downloads: the next word on their place */
+    struct deadlines *idle_downloads;
+    struct deadlines *idle_uploads;
     atomic_int_least64_t streams;
     struct rpc_service rpc;
 };
+
+/* What deadlines and limits call, with the stream. */
+void peer_download_wake(void *download);
+void peer_download_abort(void *download);
+void peer_upload_abort(void *upload);
 
 /* The functions of the rows for the streams (see struct rpc_method). */
 void *peer_download_open(void *service, struct rpc_call *call);

@@ -18,6 +18,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define IDLE_TEXT "No llegan datos: la subida se cancela"
+
 #define NAMELESS   "upload.bin"
 #define SPAN_BATCH 32
 
@@ -38,15 +40,38 @@ struct upload {
     struct share_incoming *incoming;
     struct commit_job *job;
     int64_t bytes;
+    struct limits_stream stream;
+    int64_t unpaid_bytes; /* of the last message: the limits have not let them pass yet */
+    struct deadline idle; /* set while we wait for a message */
     struct error outcome; /* of the upload; the stored name is in name */
 };
 
-void *peer_upload_open(void *service, struct rpc_call *call)
+static void wake(void *context)
 {
+    struct upload *upload = context;
+
+    rpc_call_wake(upload->call);
+}
+
+void peer_upload_abort(void *context)
+{
+    struct upload *upload = context;
+
+    rpc_call_abort(upload->call, ERROR_TIMEOUT, IDLE_TEXT);
+}
+
+void *peer_upload_open(void *context, struct rpc_call *call)
+{
+    struct peer_service *service = context;
     struct upload *upload = memory_new(1, sizeof *upload);
 
     upload->service = service;
     upload->call = call;
+    upload->stream = (struct limits_stream){
+        .limits = service->limits, .direction = LIMITS_DOWNLOAD, .wake = wake, .context = upload};
+    limits_join(&upload->stream, rpc_call_peer(call));
+    upload->idle.context = upload;
+    deadline_set(service->idle_uploads, &upload->idle); /* the engine reads at once */
     atomic_fetch_add(&upload->service->streams, 1);
     return upload;
 }
@@ -104,6 +129,7 @@ static enum error_code write_data(struct upload *upload, const struct rpc_reques
     enum error_code code = ERROR_NONE;
 
     upload->bytes += (int64_t)data->bytes;
+    upload->unpaid_bytes = (int64_t)data->bytes;
     for (size_t done = 0; !code && done < data->bytes; done += covered) {
         size_t count = spans_slice(request->spans, request->span_count, data->offset + done,
                                    data->bytes - done, spans, SPAN_BATCH, &covered);
@@ -133,6 +159,7 @@ enum error_code peer_upload_message(void *state, const struct rpc_request *reque
     struct upload_chunk chunk;
     enum error_code code;
 
+    deadline_clear(upload->service->idle_uploads, &upload->idle);
     if (!request) {
         upload->stage = UPLOAD_ENDED;
         return ERROR_NONE;
@@ -147,13 +174,6 @@ enum error_code peer_upload_message(void *state, const struct rpc_request *reque
     if (code)
         decide(upload, code);
     return ERROR_NONE;
-}
-
-static void wake(void *context)
-{
-    struct upload *upload = context;
-
-    rpc_call_wake(upload->call);
 }
 
 /* An upload without a name is UPLOAD.BIN, or the next free number of it. */
@@ -192,6 +212,19 @@ static enum rpc_step respond(struct upload *upload, struct rpc_reply *reply, str
     return rpc_reply_pack(reply, &response.base, error) ? RPC_END : RPC_SEND;
 }
 
+/* The next message, when the last one is within the limits: until then the sender's window fills,
+ * and it waits. */
+static enum rpc_step receive(struct upload *upload)
+{
+    int64_t granted;
+
+    if (upload->unpaid_bytes > 0 && !limits_ask(&upload->stream, upload->unpaid_bytes, &granted))
+        return RPC_WAIT;
+    upload->unpaid_bytes = 0;
+    deadline_set(upload->service->idle_uploads, &upload->idle);
+    return RPC_READ;
+}
+
 enum rpc_step peer_upload_next(void *state, struct rpc_reply *reply, struct error *error)
 {
     struct upload *upload = state;
@@ -204,7 +237,7 @@ enum rpc_step peer_upload_next(void *state, struct rpc_reply *reply, struct erro
         upload->stage = UPLOAD_DECIDED;
     switch (upload->stage) {
     case UPLOAD_RECEIVING:
-        return RPC_READ;
+        return receive(upload);
     case UPLOAD_COMMITTING:
         return RPC_WAIT;
     case UPLOAD_DECIDED:
@@ -218,6 +251,8 @@ void peer_upload_close(void *state)
 {
     struct upload *upload = state;
 
+    deadline_clear(upload->service->idle_uploads, &upload->idle);
+    limits_leave(&upload->stream);
     atomic_fetch_sub(&upload->service->streams, 1);
     commit_job_release(upload->service->committer, upload->job);
     share_incoming_abort(upload->incoming);

@@ -15,6 +15,10 @@ static const struct flag flags[] = {
     {"json", ARGUMENT_JSON, offsetof(struct arguments, json), false},
     {"from", ARGUMENT_FROM, offsetof(struct arguments, from), true},
     {"output", ARGUMENT_OUTPUT, offsetof(struct arguments, output), true},
+    {"upload", ARGUMENT_RATES, offsetof(struct arguments, upload), true},
+    {"download", ARGUMENT_RATES, offsetof(struct arguments, download), true},
+    {"upload-per-peer", ARGUMENT_RATES, offsetof(struct arguments, upload_per_peer), true},
+    {"download-per-peer", ARGUMENT_RATES, offsetof(struct arguments, download_per_peer), true},
 };
 
 static const struct flag *find_flag(const struct argument_shape *shape, const char *name,

@@ -12,6 +12,7 @@ enum argument_flags {
     ARGUMENT_JSON = 1,
     ARGUMENT_FROM = 2,
     ARGUMENT_OUTPUT = 4,
+    ARGUMENT_RATES = 8,
 };
 
 #define ARGUMENTS_WORDS_MAX 2
@@ -28,6 +29,10 @@ struct arguments {
     const char *config; /* all are borrowed from argv; NULL: not given */
     const char *from;
     const char *output;
+    const char *upload;
+    const char *download;
+    const char *upload_per_peer;
+    const char *download_per_peer;
     const char *words[ARGUMENTS_WORDS_MAX];
     size_t word_count;
 };

@@ -33,9 +33,16 @@ const char *command_clean(const char *text, char out[CLEAN_BYTES]);
 /* The same in JSON: exact, unless it holds control characters. */
 void command_json_text(struct json_writer *json, const char *key, const char *text);
 
+/* The limits as the member "limits". NULL: none. */
+void command_limits_json(struct json_writer *json, const P2p__Control__Limits *limits);
+
+/* The same as lines; also_none: also where there is no limit. */
+void command_limits_print(const P2p__Control__Limits *limits, bool also_none);
+
 enum exit_status command_search(struct command_context *context);
 enum exit_status command_get(struct command_context *context);
 enum exit_status command_put(struct command_context *context);
 enum exit_status command_list(struct command_context *context);
 enum exit_status command_status(struct command_context *context);
+enum exit_status command_limit(struct command_context *context);
 enum exit_status command_menu(struct command_context *context);

@@ -304,6 +304,8 @@ static void status_json(const P2p__Control__StatusReply *reply, struct buffer *o
     json_write_integer(&json, "max", reply->connections_max);
     json_end_object(&json);
     json_write_integer(&json, "uploads_running", reply->uploads_running);
+    json_write_integer(&json, "uploads_waiting", reply->uploads_waiting);
+    command_limits_json(&json, reply->limits);
     json_begin_object(&json, "downloads");
     json_write_integer(&json, "queued", reply->downloads_queued);
     json_write_integer(&json, "running", reply->downloads_running);
@@ -376,7 +378,11 @@ static void status_print(const P2p__Control__StatusReply *reply)
         print_directory(reply->directories[i], reply->directory_enabled);
     printf("Conexiones    %" PRId64 " abiertas, %" PRId64 " como máximo\n", reply->connections,
            reply->connections_max);
-    printf("Subidas       %" PRId64 " en curso\n", reply->uploads_running);
+    printf("Subidas       %" PRId64 " en curso", reply->uploads_running);
+    if (reply->uploads_waiting > 0)
+        printf(", %" PRId64 " de ellas en espera", reply->uploads_waiting);
+    putchar('\n');
+    command_limits_print(reply->limits, false);
     printf("Descargas     %" PRId64 " en curso, %" PRId64 " en espera, %" PRId64
            " terminadas, %" PRId64 " fallidas\n",
            reply->downloads_running, reply->downloads_queued, reply->downloads_done,

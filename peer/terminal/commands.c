@@ -34,6 +34,11 @@ static const struct command commands[] = {
      command_put},
     {"list", {ARGUMENT_JSON, 0, 1}, "[ADDRESS]", "what a peer shares", command_list},
     {"status", {ARGUMENT_JSON, 0, 0}, "", "how the daemon is", command_status},
+    {"limit",
+     {ARGUMENT_JSON | ARGUMENT_RATES, 0, 0},
+     "[--upload RATE] [--download RATE] [--upload-per-peer RATE] [--download-per-peer RATE]",
+     "show the limits of rate, and change them until the daemon ends",
+     command_limit},
     {"menu", {0, 0, 0}, "", "the interactive menu", command_menu},
 };
 

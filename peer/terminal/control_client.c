@@ -194,6 +194,21 @@ enum error_code control_status(struct control_client *client, P2p__Control__Stat
     return code;
 }
 
+enum error_code control_limit(struct control_client *client,
+                              const P2p__Control__LimitRequest *request,
+                              P2p__Control__LimitReply **reply, struct error *error)
+{
+    static const struct method method = {"/p2p.control.Control/Limit",
+                                         &p2p__control__limit_reply__descriptor};
+    ProtobufCMessage *message;
+
+    enum error_code code = ask(client, &method, &request->base, &message, error);
+    *reply = (P2p__Control__LimitReply *)message;
+    if (code == ERROR_NONE)
+        code = control_failure_error((*reply)->failure, error);
+    return code;
+}
+
 /* ---- several replies ---- */
 
 static enum error_code take_list(void *context, ProtobufCMessage **reply, bool *stop,

@@ -26,6 +26,10 @@ MUST_CHECK enum error_code control_search(struct control_client *client, const c
 MUST_CHECK enum error_code control_status(struct control_client *client,
                                           P2p__Control__StatusReply **reply, struct error *error);
 
+MUST_CHECK enum error_code control_limit(struct control_client *client,
+                                         const P2p__Control__LimitRequest *request,
+                                         P2p__Control__LimitReply **reply, struct error *error);
+
 /* For calls of several replies: take is called for each. An error that it returns ends the call and
  * is the outcome; so does *stop, with ERROR_NONE. It keeps a reply by setting *reply to NULL. */
 struct control_taker {

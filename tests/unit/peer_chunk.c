@@ -67,6 +67,7 @@ static void reads_what_protobuf_packs(void **state)
     out.data = (ProtobufCBinaryData){.data = (uint8_t *)data, .len = sizeof data};
     out.total_bytes = INT64_MAX;
     out.offset = (int64_t)1 << 40;
+    out.queue_position = 77;
     length = peer__chunk__pack(&out, packed);
     for (size_t step = 1; step <= length; step++) {
         struct chunk in;
@@ -76,6 +77,7 @@ static void reads_what_protobuf_packs(void **state)
         assert_part(spans, count, &in.data, data, sizeof data);
         assert_true(in.total_bytes == INT64_MAX);
         assert_true(in.offset == (int64_t)1 << 40);
+        assert_int_equal(in.queue_position, 77);
     }
 }
 

@@ -22,14 +22,16 @@ struct world {
     struct share *share;
     struct catalogue *catalogue; /* NULL but for tests of content */
     struct address address;
+    struct timer *timer;
+    struct limits *limits;
     struct peer_service *service;
     struct rpc_server *server;
     struct rpc_channel *channel;
+    int64_t upload_idle_ms, download_idle_ms; /* 0: as usual */
 };
 
-static int start_world(void **state, bool with_catalogue)
+static int start_world(void **state, struct world *world, bool with_catalogue)
 {
-    struct world *world = calloc(1, sizeof *world);
     char database[UNIT_PATH_BYTES];
     struct rpc_server_options options = {.address = "127.0.0.1:0", .service_count = 1};
     struct error error = {.text = ""};
@@ -41,8 +43,16 @@ static int start_world(void **state, bool with_catalogue)
         .share = world->share, .path = unit_path(world->folder, ".catalogue.db", database)};
     if (with_catalogue)
         assert_int_equal(catalogue_start(&catalogue, &world->catalogue, NULL), ERROR_NONE);
-    assert_int_equal(peer_service_new(world->share, world->catalogue, &world->service, NULL),
-                     ERROR_NONE);
+    assert_int_equal(timer_start(&world->timer, NULL), ERROR_NONE);
+    world->limits =
+        limits_new(&(struct limits_rates){.total = {0}}, LIMITS_UPLOAD_SLOTS, world->timer);
+    struct peer_service_options service = {.share = world->share,
+                                           .catalogue = world->catalogue,
+                                           .limits = world->limits,
+                                           .timer = world->timer,
+                                           .upload_idle_ms = world->upload_idle_ms,
+                                           .download_idle_ms = world->download_idle_ms};
+    assert_int_equal(peer_service_new(&service, &world->service, NULL), ERROR_NONE);
     options.services = peer_service_rpc(world->service);
     if (rpc_server_start(&options, &world->server, &error))
         fail_msg("%s", error.text);
@@ -55,12 +65,12 @@ static int start_world(void **state, bool with_catalogue)
 
 static int start(void **state)
 {
-    return start_world(state, false);
+    return start_world(state, calloc(1, sizeof(struct world)), false);
 }
 
 static int start_with_catalogue(void **state)
 {
-    return start_world(state, true);
+    return start_world(state, calloc(1, sizeof(struct world)), true);
 }
 
 static int stop(void **state)
@@ -70,6 +80,8 @@ static int stop(void **state)
     rpc_channel_close(world->channel);
     rpc_server_free(world->server);
     peer_service_free(world->service);
+    limits_free(world->limits);
+    timer_stop(world->timer);
     catalogue_free(world->catalogue);
     share_close(world->share);
     unit_folder_remove(world->folder);
@@ -192,10 +204,10 @@ static void downloads_files_of_every_size(void **state)
 {
     static const size_t sizes[] = {0,
                                    1,
-                                   PEER_CHUNK_MAX_BYTES - 1,
-                                   PEER_CHUNK_MAX_BYTES,
-                                   PEER_CHUNK_MAX_BYTES + 1,
-                                   5 * PEER_CHUNK_MAX_BYTES + 77};
+                                   LIMITS_MESSAGE_MAX_BYTES - 1,
+                                   LIMITS_MESSAGE_MAX_BYTES,
+                                   LIMITS_MESSAGE_MAX_BYTES + 1,
+                                   5 * LIMITS_MESSAGE_MAX_BYTES + 77};
     struct world *world = *state;
 
     for (size_t row = 0; row < ARRAY_LENGTH(sizes); row++) {
@@ -210,7 +222,7 @@ static void downloads_files_of_every_size(void **state)
         check_row(row, down.length == sizes[row]);
         check_row(row, sizes[row] == 0 || memcmp(down.bytes, bytes, sizes[row]) == 0);
         check_row(row, (size_t)down.total_bytes == sizes[row]);
-        check_row(row, down.largest <= PEER_CHUNK_MAX_BYTES);
+        check_row(row, down.largest <= LIMITS_MESSAGE_MAX_BYTES);
         free(down.bytes);
         free(bytes);
     }
@@ -265,7 +277,7 @@ static void refuses_bad_names(void **state)
 /* A file that shrinks, grows or is replaced while it is sent must end in an error. */
 static void notices_a_change(void **state)
 {
-    const size_t size = 32 * PEER_CHUNK_MAX_BYTES; /* more than the buffers on the way hold */
+    const size_t size = 32 * LIMITS_MESSAGE_MAX_BYTES; /* more than the buffers on the way hold */
     struct world *world = *state;
     char path[UNIT_PATH_BYTES];
     struct rpc_client_call *call;
@@ -449,6 +461,39 @@ static void without_a_catalogue_there_are_no_manifests(void **state)
     assert_int_equal(get_manifest(world, "f", NULL, &manifest), ERROR_UNSUPPORTED);
 }
 
+/* ---- who does nothing ---- */
+
+static int start_impatient(void **state)
+{
+    struct world *world = calloc(1, sizeof *world);
+
+    world->upload_idle_ms = world->download_idle_ms = 700;
+    return start_world(state, world, false);
+}
+
+static void ends_a_receiver_that_does_not_read(void **state)
+{
+    const size_t size = 32 * LIMITS_MESSAGE_MAX_BYTES; /* more than the buffers on the way hold */
+    struct world *world = *state;
+    struct rpc_client_call *call;
+    struct rpc_response response;
+    struct error error = {.code = ERROR_NONE};
+    char *bytes = calloc(1, size);
+    bool end = false;
+
+    put_file(world, "f.bin", bytes, size);
+    free(bytes);
+    assert_int_equal(begin_download(world, "f.bin", 5, &call, &error), ERROR_NONE);
+    assert_int_equal(rpc_client_receive(call, &response, &end, &error), ERROR_NONE);
+    for (int i = 0; peer_service_streams(world->service) > 0 && i < 1000; i++)
+        usleep(20000);
+    assert_int_equal(peer_service_streams(world->service), 0);
+    while (!rpc_client_receive(call, &response, &end, &error))
+        assert_false(end);
+    assert_int_equal(error.code, ERROR_TIMEOUT);
+    rpc_client_free(call);
+}
+
 /* ---- uploads ---- */
 
 struct upload_step {
@@ -573,6 +618,28 @@ static void keeps_nothing_of_a_broken_upload(void **state)
     assert_int_equal(count_files(world), 0);
 }
 
+static void ends_a_sender_that_stands_still(void **state)
+{
+    struct world *world = *state;
+    struct rpc_client_call *call;
+    struct rpc_response response;
+    struct error error = {.code = ERROR_NONE};
+    bool end = false;
+
+    assert_int_equal(rpc_client_start(world->channel, UPLOAD, STEP_MS, &call, NULL), ERROR_NONE);
+    for (int i = 0; i < 10; i++) { /* slow, but it moves */
+        send_step(call, &(struct upload_step){"half.txt", "half"}, &end);
+        assert_false(end);
+        usleep(100000);
+    }
+    assert_int_equal(count_files(world), 1);
+    assert_int_equal(rpc_client_receive(call, &response, &end, &error), ERROR_TIMEOUT);
+    assert_non_null(strstr(error.text, "No llegan datos"));
+    rpc_client_free(call);
+    wait_for_no_streams(world);
+    assert_int_equal(count_files(world), 0);
+}
+
 static void answers_a_broken_message_with_a_status(void **state)
 {
     struct world *world = *state;
@@ -635,6 +702,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(without_a_catalogue_there_are_no_manifests, start, stop),
         cmocka_unit_test_setup_teardown(takes_in_uploads, start, stop),
         cmocka_unit_test_setup_teardown(keeps_nothing_of_a_broken_upload, start, stop),
+        cmocka_unit_test_setup_teardown(ends_a_sender_that_stands_still, start_impatient, stop),
+        cmocka_unit_test_setup_teardown(ends_a_receiver_that_does_not_read, start_impatient, stop),
         cmocka_unit_test_setup_teardown(answers_a_broken_message_with_a_status, start, stop),
         cmocka_unit_test_setup_teardown(lists_files, start, stop),
     };

@@ -81,6 +81,11 @@ static void names_file_and_key(void **state)
         {WITH(",\"grpc_urls\":\"a:1\""), "peer.json: grpc_urls: must be a list"},
         {WITH(",\"peer_urls\":[1]"), "peer.json: peer_urls: "},
         {WITH(",\"grpc_advertise\":\"host\""), "peer.json: grpc_advertise: "},
+        {WITH(",\"upload_limit\":\"2MB\""), "peer.json: upload_limit: '2MB'"},
+        {WITH(",\"download_limit\":5"), "peer.json: download_limit: 5 is neither"},
+        {WITH(",\"upload_limit_per_peer\":true"),
+         "peer.json: upload_limit_per_peer: must be a rate"},
+        {WITH(",\"upload_slots\":0"), "peer.json: upload_slots: 0 is not within 1"},
         {WITH(",\"log_level\":\"loud\""), "peer.json: log_level: 'loud'"},
         {WITH(",\"peer_amigo_titular\":\"x\""), "peer.json: peer_amigo_titular: "},
         {WITH(",\"control_socket\":\"/123456789/123456789/123456789/123456789/123456789/"
@@ -121,6 +126,29 @@ static void makes_do_without_what_is_optional(void **state)
     assert_string_equal(settings_advertise_address(&settings, 1234, text), "0.0.0.0:1234");
     assert_null(settings_grpc_addresses(&settings, &count));
     assert_int_equal(count, 0);
+    settings_done(&settings);
+}
+
+static void takes_limits(void **state)
+{
+    struct settings settings;
+
+    (void)state;
+    assert_int_equal(parse(WITH(""), &settings, NULL), ERROR_NONE);
+    assert_int_equal(settings.upload_limit, 0);
+    assert_int_equal(settings.download_limit_per_peer, 0);
+    assert_int_equal(settings.upload_slots, 16);
+    settings_done(&settings);
+    assert_int_equal(parse(WITH(",\"upload_limit\":\"2 MiB/s\",\"download_limit\":5000,"
+                                "\"upload_limit_per_peer\":0,\"download_limit_per_peer\":\"1k\","
+                                "\"upload_slots\":3"),
+                           &settings, NULL),
+                     ERROR_NONE);
+    assert_int_equal(settings.upload_limit, 2 << 20);
+    assert_int_equal(settings.download_limit, 5000);
+    assert_int_equal(settings.upload_limit_per_peer, 0);
+    assert_int_equal(settings.download_limit_per_peer, 1024);
+    assert_int_equal(settings.upload_slots, 3);
     settings_done(&settings);
 }
 
@@ -222,6 +250,7 @@ int main(void)
         cmocka_unit_test(takes_a_reference_file),
         cmocka_unit_test(names_file_and_key),
         cmocka_unit_test(makes_do_without_what_is_optional),
+        cmocka_unit_test(takes_limits),
         cmocka_unit_test(advertises),
         cmocka_unit_test(keeps_peers_of_one_host_apart),
         cmocka_unit_test(warns_of_unknown_keys),
