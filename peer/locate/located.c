@@ -42,11 +42,21 @@ static bool address_equal(const struct address *left, const struct address *righ
     return left->port == right->port && strcasecmp(left->host, right->host) == 0;
 }
 
-static bool is_there(const struct directory_sources *sources, const struct address *address)
+static bool contents_differ(const struct directory_source *left,
+                            const struct directory_source *right)
+{
+    return left->has_content && right->has_content &&
+           !content_id_equal(&left->content, &right->content);
+}
+
+/* Of the same content, as far as is known. */
+static bool is_there(const struct directory_sources *sources, const struct directory_source *source,
+                     const struct address *address)
 {
     for (size_t i = 0; i < sources->count; i++)
         for (size_t a = 0; a < sources->items[i].address_count; a++)
-            if (address_equal(&sources->items[i].addresses[a], address))
+            if (address_equal(&sources->items[i].addresses[a], address) &&
+                !contents_differ(&sources->items[i], source))
                 return true;
     return false;
 }
@@ -55,7 +65,7 @@ static bool brings_something(const struct directory_sources *sources,
                              const struct directory_source *source)
 {
     for (size_t i = 0; i < source->address_count; i++)
-        if (!is_there(sources, &source->addresses[i]))
+        if (!is_there(sources, source, &source->addresses[i]))
             return true;
     return false;
 }

@@ -27,7 +27,8 @@ bool located_peer_is_good(const char *peer, size_t length);
 bool located_address_is_good(const struct address *address, const struct address *from);
 
 /* Moves the sources of `from` behind those of `into`, up to LOCATED_SOURCES_MAX in all. Left out is
- * who has no address, or only such as are there already. `from` is empty afterwards. */
+ * who has no address, or only such as are there already, with the same content: what was remembered
+ * of a peer and what is said of it now both stay when they differ. `from` is empty afterwards. */
 void located_merge(struct directory_sources *into, struct directory_sources *from);
 
 /* Takes out those of that name. */

@@ -196,6 +196,57 @@ def test_dead_and_silent_friends_cost_little(net):
         assert peer.terminate() < 2 * harness.PATIENCE
 
 
+def test_friends_know_more_than_what_is_remembered(net):
+    """The source that is remembered is gone; the friend knows another one."""
+    directory = net.directory()
+    gone = net.peer("Peer2", directory, files={"a": "x"})
+    other = net.peer("Peer4", files={"a": "x"}, **without())
+    peer = net.peer("Peer1", directory, peer_amigo_titular=f"http://{other.address}")
+    directory.wait_for_files("Peer2", ["a"])
+    assert [s["peer"] for s in search(peer, "a")["sources"]] == ["Peer2"]
+    directory.kill()
+    gone.kill()
+    assert [s["peer"] for s in search(peer, "a")["sources"]] == ["Peer2", "Peer4"]
+    result = peer.command("get", "a")
+    assert result.returncode == 0, result.stderr
+
+
+def test_friends_that_make_no_sense_are_warned_of(net):
+    port = harness.free_port()
+    peer = net.peer("Peer1", port=port, **without(f"127.0.0.1:{port}"))
+    assert "is this peer itself" in peer.log
+    peer = net.peer("Peer1", **without("127.0.0.1:9", "http://127.0.0.1:9"))
+    assert "both friends are" in peer.log
+
+
+def test_broken_memory_is_moved_aside(net):
+    directory = net.directory()
+    net.peer("Peer2", directory, files={"a": "x"})
+    peer = net.peer("Peer1", directory)
+    directory.wait_for_files("Peer2", ["a"])
+    assert search(peer, "a")["sources"]
+    peer.terminate()
+    state = peer.folder / "state"
+    assert "Peer2" in (state / "answers.json").read_text()
+    (state / "answers.json").write_bytes(b"{\"version\":1,\x00")
+    peer.start()
+    assert "answers.json.bad" in peer.log
+    assert (state / "answers.json.bad").exists()
+    assert search(peer, "a")["sources"]
+
+
+def test_a_stop_does_not_wait_for_questions(net):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        peer = net.peer("Peer1", **without(address))
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            running = [pool.submit(peer.command, "search", "a"), pool.submit(ask_or_fail, peer, "b")]
+            time.sleep(0.5)
+            assert peer.terminate() < 2 * harness.PATIENCE
+            assert running[0].result().returncode == 4
+            running[1].result()
+
+
 def test_a_peer_enters_through_any_peer(net):
     """It knows one peer, which is no friend of the one that has the file but has met it."""
     directory = net.directory()
@@ -318,6 +369,13 @@ def ask(peer, name, question_id=None, hops=2, wait_ms=2000, timeout=10):
                                    wire.LocateResponse.FromString)
         return call(wire.LocateRequest(filename=name, question_id=question_id or os.urandom(16),
                                        hops=hops, wait_ms=wait_ms), timeout=timeout).sources
+
+
+def ask_or_fail(peer, name):
+    try:
+        return ask(peer, name)
+    except grpc.RpcError:
+        return None
 
 
 def test_locate_answers_and_refuses(net):

@@ -170,6 +170,13 @@ static void merges_what_is_new(void **state)
     assert_int_equal(into.count, 4);
     assert_string_equal(into.items[2].peer, "P1");
     assert_int_equal(into.items[3].addresses[0].port, 103);
+    /* The same place with other content is another source. */
+    into.items[0].has_content = true;
+    from = make_sources(1, 100);
+    from.items[0].has_content = true;
+    from.items[0].content.bytes[0] = 1;
+    located_merge(&into, &from);
+    assert_int_equal(into.count, 5);
     from = make_sources(100, 200);
     located_merge(&into, &from);
     assert_int_equal(into.count, LOCATED_SOURCES_MAX);

@@ -152,6 +152,51 @@ static void takes_limits(void **state)
     settings_done(&settings);
 }
 
+static void needs_a_directory_or_a_friend(void **state)
+{
+    static const struct {
+        const char *text;
+        const char *message; /* NULL: it will do */
+    } rows[] = {
+        {"\"peer_amigo_titular\":\"http://172.28.0.4:8002\"", NULL},
+        {"\"peer_amigo_suplente\":\"172.28.0.4:8002\",\"api_url\":[]", NULL},
+        {"\"peer_amigo_titular\":\"\"", "peer.json: api_url: missing"},
+        {"\"peer_amigo_titular\":\"h:1\",\"api_search_url\":\"http://h/s\"",
+         "peer.json: api_url: missing"},
+        {"\"peer_amigo_titular\":\"h:1\",\"api_url\":\"http://h/login\",\"password\":\"p\"",
+         "peer.json: api_search_url: missing"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct settings settings;
+        struct error error = {0};
+        char text[512];
+        snprintf(text, sizeof text, "{\"peer_name\":\"P\",\"port\":1,\"directory\":\"d\",%s}",
+                 rows[i].text);
+        enum error_code code = parse(text, &settings, &error);
+        check_row(i, code == (rows[i].message ? ERROR_INVALID : ERROR_NONE));
+        if (rows[i].message)
+            assert_string_equal(error.text, rows[i].message);
+        settings_done(&settings);
+    }
+}
+
+static void takes_lists_of_directories(void **state)
+{
+    struct settings settings;
+
+    (void)state;
+    assert_int_equal(parse("{\"peer_name\":\"P\",\"port\":1,\"directory\":\"d\",\"password\":\"p\","
+                           "\"api_url\":[\"http://h/login\",\"https://i/login\"],"
+                           "\"api_search_url\":[\"http://h/s\",\"https://i/s\"]}",
+                           &settings, NULL),
+                     ERROR_NONE);
+    assert_int_equal(settings.api_url.count, 2);
+    assert_string_equal(settings.api_search_url.items[1], "https://i/s");
+    settings_done(&settings);
+}
+
 static void advertises(void **state)
 {
     static const struct {
@@ -251,6 +296,8 @@ int main(void)
         cmocka_unit_test(names_file_and_key),
         cmocka_unit_test(makes_do_without_what_is_optional),
         cmocka_unit_test(takes_limits),
+        cmocka_unit_test(needs_a_directory_or_a_friend),
+        cmocka_unit_test(takes_lists_of_directories),
         cmocka_unit_test(advertises),
         cmocka_unit_test(keeps_peers_of_one_host_apart),
         cmocka_unit_test(warns_of_unknown_keys),
