@@ -80,7 +80,7 @@ enum error_code share_folder_open(struct share *share, int *folder, struct error
     return reason == 0 ? ERROR_NONE : unavailable(error, reason);
 }
 
-static bool is_temporary_name(const char *name)
+bool share_is_temporary_name(const char *name)
 {
     static const char prefix[] = SHARE_TEMPORARY_PREFIX;
 
@@ -115,7 +115,15 @@ static DIR *open_stream(int folder)
     return stream;
 }
 
-static void remove_left_overs(int folder)
+static bool is_kept(const char *name, const struct share_kept *kept)
+{
+    for (size_t i = 0; i < kept->count; i++)
+        if (strcmp(kept->names[i], name) == 0)
+            return true;
+    return false;
+}
+
+static void remove_left_overs(int folder, const struct share_kept *kept)
 {
     DIR *stream = open_stream(folder);
     struct dirent *entry;
@@ -123,12 +131,18 @@ static void remove_left_overs(int folder)
     if (!stream)
         return;
     while ((entry = readdir(stream)))
-        if (is_temporary_name(entry->d_name))
+        if (share_is_temporary_name(entry->d_name) && !is_kept(entry->d_name, kept))
             remove_if_left_over(folder, entry->d_name);
     closedir(stream);
 }
 
 enum error_code share_open(const char *folder, struct share **share, struct error *error)
+{
+    return share_open_keeping(folder, &(struct share_kept){.count = 0}, share, error);
+}
+
+enum error_code share_open_keeping(const char *folder, const struct share_kept *kept,
+                                   struct share **share, struct error *error)
 {
     bool is_new = access(folder, F_OK) < 0 && errno == ENOENT;
     enum error_code code = file_make_folder(folder, 0755, error);
@@ -140,7 +154,7 @@ enum error_code share_open(const char *folder, struct share **share, struct erro
         return error_set_errno(error, errno, "%s", folder);
     if (is_new)
         fchmod(descriptor, 0755); /* what is in it is for everybody, as the files' modes say */
-    remove_left_overs(descriptor);
+    remove_left_overs(descriptor, kept);
     *share = memory_new(1, sizeof **share);
     (*share)->path = memory_copy_string(folder);
     (*share)->folder = take_descriptor(&descriptor);

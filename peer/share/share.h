@@ -35,6 +35,19 @@ struct share_incoming;
  * their flock, also no other peer on the same folder). *share is owned by the caller. */
 MUST_CHECK enum error_code share_open(const char *folder, struct share **share,
                                       struct error *error);
+/* ".p2p-part-" and six letters, and a NUL: hidden, so never listed nor sent, and told from what
+ * users hide. */
+#define SHARE_TEMPORARY_BYTES 17
+
+struct share_kept {
+    char (*names)[SHARE_TEMPORARY_BYTES];
+    size_t count;
+};
+
+/* The same, but for temporary files of those names: somebody will go on with them
+ * (share_incoming_reopen). The names are borrowed for the call. */
+MUST_CHECK enum error_code share_open_keeping(const char *folder, const struct share_kept *kept,
+                                              struct share **share, struct error *error);
 void share_close(struct share *share); /* after all readers and incoming files */
 
 /* The folder's path as it was given; borrowed. */
@@ -110,6 +123,33 @@ share_incoming_begin(struct share *share, struct share_incoming **incoming, stru
 MUST_CHECK enum error_code share_incoming_write(struct share_incoming *incoming,
                                                 const struct iovec *spans, size_t span_count,
                                                 struct error *error);
+
+/* Files that arrive in pieces, in any order, instead of being appended to.
+ *
+ * The file will have exactly that size; room for it is taken from the disk, where the file system
+ * can do that. Reading back and storing it go by this size from now on: who calls knows which bytes
+ * are there. ERROR_NO_SPACE, and then ERROR_TOO_LARGE when the disk could never hold it. */
+MUST_CHECK enum error_code share_incoming_reserve(struct share_incoming *incoming,
+                                                  int64_t size_bytes, struct error *error);
+/* Any thread, also several at once; within the size that was reserved. */
+MUST_CHECK enum error_code share_incoming_write_at(struct share_incoming *incoming, int64_t offset,
+                                                   const struct iovec *spans, size_t span_count,
+                                                   struct error *error);
+/* All that was written lasts. */
+MUST_CHECK enum error_code share_incoming_sync(struct share_incoming *incoming,
+                                               struct error *error);
+
+/* The temporary name; borrowed. With it another process can go on, after share_incoming_keep, which
+ * frees the incoming file (NULL is fine) and leaves the temporary one. */
+const char *share_incoming_name(const struct share_incoming *incoming);
+void share_incoming_keep(struct share_incoming *incoming);
+
+/* Goes on with a temporary file of that size. ERROR_NOT_FOUND: it is not there any more, or not as
+ * it was; ERROR_BUSY: another process is at it; ERROR_INVALID: no such name can be. */
+MUST_CHECK enum error_code share_incoming_reopen(struct share *share, const char *name,
+                                                 int64_t size_bytes,
+                                                 struct share_incoming **incoming,
+                                                 struct error *error);
 
 /* Reads back what was written so far, from any other thread too; *got 0 past the end. */
 MUST_CHECK enum error_code share_incoming_read(const struct share_incoming *incoming,

@@ -24,15 +24,7 @@
 #define NUMBER_LIMIT 10000 /* "NAME (10000).ext": by then somebody repeats himself for ever */
 #define SPAN_BATCH   16
 
-struct share_incoming {
-    int folder;
-    int file;
-    char temporary[SHARE_TEMPORARY_BYTES]; /* "" when the file has no name any more */
-    _Atomic int64_t written;
-    int64_t writeback; /* up to here it was started */
-};
-
-static enum error_code write_failed(struct error *error, int reason)
+enum error_code share_write_failed(struct error *error, int reason)
 {
     if (reason == ENOSPC || reason == EDQUOT)
         return error_set(error, ERROR_NO_SPACE, "No queda espacio en el disco");
@@ -56,7 +48,7 @@ static bool make_temporary_name(char name[SHARE_TEMPORARY_BYTES])
 /* Another peer that starts on this folder may take our file for a left-over between the creation
  * and the lock: then its lock or its unlink shows, and the next name is tried. Where the file
  * system knows no locks, nobody removes anything. */
-static bool lock_temporary(int file)
+bool share_temporary_lock(int file)
 {
     struct stat status;
 
@@ -71,7 +63,7 @@ static int create_temporary(int folder, char name[SHARE_TEMPORARY_BYTES])
         int file = openat(folder, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
         if (file < 0 && errno != EEXIST)
             return -1;
-        if (file >= 0 && lock_temporary(file))
+        if (file >= 0 && share_temporary_lock(file))
             return file;
         if (file >= 0)
             close(file);
@@ -91,7 +83,7 @@ enum error_code share_incoming_begin(struct share *share, struct share_incoming 
         return code;
     int file = create_temporary(folder, name);
     if (file < 0)
-        return write_failed(error, errno);
+        return share_write_failed(error, errno);
     *incoming = memory_new(1, sizeof **incoming);
     (*incoming)->folder = take_descriptor(&folder);
     (*incoming)->file = file;
@@ -128,25 +120,37 @@ static void advance_writeback(struct share_incoming *incoming, int64_t written)
     }
 }
 
-enum error_code share_incoming_write(struct share_incoming *incoming, const struct iovec *spans,
-                                     size_t span_count, struct error *error)
+enum error_code share_write_spans(int file, const struct iovec *spans, size_t span_count,
+                                  int64_t offset, struct error *error)
 {
-    int64_t start = atomic_load(&incoming->written);
     size_t total = 0;
     size_t done = 0;
 
     for (size_t i = 0; i < span_count; i++)
         total += spans[i].iov_len;
     while (done < total) {
-        ssize_t wrote = write_some(incoming->file, spans, span_count, done, start + (int64_t)done);
+        ssize_t wrote = write_some(file, spans, span_count, done, offset + (int64_t)done);
         if (wrote < 0 && errno == EINTR)
             continue;
         if (wrote <= 0)
-            return write_failed(error, wrote < 0 ? errno : EIO);
+            return share_write_failed(error, wrote < 0 ? errno : EIO);
         done += (size_t)wrote;
     }
-    atomic_store(&incoming->written, start + (int64_t)total);
-    advance_writeback(incoming, start + (int64_t)total);
+    return ERROR_NONE;
+}
+
+enum error_code share_incoming_write(struct share_incoming *incoming, const struct iovec *spans,
+                                     size_t span_count, struct error *error)
+{
+    int64_t end = atomic_load(&incoming->written);
+    enum error_code code = share_write_spans(incoming->file, spans, span_count, end, error);
+
+    if (code != ERROR_NONE)
+        return code;
+    for (size_t i = 0; i < span_count; i++)
+        end += (int64_t)spans[i].iov_len;
+    atomic_store(&incoming->written, end);
+    advance_writeback(incoming, end);
     return ERROR_NONE;
 }
 
@@ -251,10 +255,10 @@ static enum error_code make_name_last(struct share_incoming *incoming, const str
     if (renameat2(incoming->folder, name->text, incoming->folder, incoming->temporary,
                   RENAME_NOREPLACE) < 0)
         incoming->temporary[0] = '\0';
-    return write_failed(error, reason);
+    return share_write_failed(error, reason);
 }
 
-static void free_incoming(struct share_incoming *incoming)
+void share_incoming_free(struct share_incoming *incoming)
 {
     close(incoming->file);
     close(incoming->folder);
@@ -264,11 +268,11 @@ static void free_incoming(struct share_incoming *incoming)
 static enum error_code prepare(struct share_incoming *incoming, struct error *error)
 {
     if (incoming->temporary[0] == '\0')
-        return write_failed(error, EIO);
+        return share_write_failed(error, EIO);
     /* A write that failed half-way may have left bytes that were never acknowledged. */
     if (ftruncate(incoming->file, atomic_load(&incoming->written)) < 0 ||
         fchmod(incoming->file, 0644) < 0 || fsync(incoming->file) < 0)
-        return write_failed(error, errno);
+        return share_write_failed(error, errno);
     return ERROR_NONE;
 }
 
@@ -280,7 +284,7 @@ static enum error_code take_name(struct share_incoming *incoming, const struct f
         if (link_visible(incoming, name))
             return make_name_last(incoming, name, error);
         if (errno != EEXIST)
-            return write_failed(error, errno);
+            return share_write_failed(error, errno);
         enum existing existing = look_at_existing(incoming, name);
         if (existing == EXISTING_OTHER)
             break;
@@ -311,7 +315,7 @@ enum error_code share_incoming_commit(struct share_incoming *incoming, const str
         code = take_name(incoming, &candidate, error);
         if (!code) {
             *stored = candidate;
-            free_incoming(incoming);
+            share_incoming_free(incoming);
             return ERROR_NONE;
         }
         if (code != ERROR_EXISTS)
@@ -326,5 +330,5 @@ void share_incoming_abort(struct share_incoming *incoming)
         return;
     if (incoming->temporary[0] != '\0')
         unlinkat(incoming->folder, incoming->temporary, 0);
-    free_incoming(incoming);
+    share_incoming_free(incoming);
 }

@@ -6,18 +6,42 @@
 #include "peer/share/share.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 
-/* ".p2p-part-" and six letters: hidden, so never listed nor sent, and told from what users hide. */
 #define SHARE_TEMPORARY_PREFIX  ".p2p-part-"
 #define SHARE_TEMPORARY_LETTERS 6
-#define SHARE_TEMPORARY_BYTES   (sizeof SHARE_TEMPORARY_PREFIX + SHARE_TEMPORARY_LETTERS)
+_Static_assert(SHARE_TEMPORARY_BYTES == sizeof SHARE_TEMPORARY_PREFIX + SHARE_TEMPORARY_LETTERS,
+               "the length of a temporary name");
 
 struct share {
     char *path;
     pthread_mutex_t lock;
     int folder; /* guarded by lock */
 };
+
+struct share_incoming {
+    int folder;
+    int file;
+    char temporary[SHARE_TEMPORARY_BYTES]; /* "" when the file has no name any more */
+    _Atomic int64_t written;
+    int64_t writeback; /* up to here it was started; of what is appended */
+};
+
+/* Whether the name is one that we give to files that arrive. */
+bool share_is_temporary_name(const char *name);
+
+/* Takes the lock of a temporary file. False: it is somebody else's, or was removed. */
+bool share_temporary_lock(int file);
+
+/* Closes and frees; the file stays. */
+void share_incoming_free(struct share_incoming *incoming);
+
+/* The error of a write that failed: the code, and the words of a full disk. */
+enum error_code share_write_failed(struct error *error, int reason);
+
+MUST_CHECK enum error_code share_write_spans(int file, const struct iovec *spans, size_t span_count,
+                                             int64_t offset, struct error *error);
 
 /* A descriptor of the folder that the path means now, owned by the caller: when the folder was
  * replaced, or another volume was mounted there, it is the new one. ERROR_NOT_FOUND: it is gone. */
