@@ -289,6 +289,32 @@ enum error_code rpc_client_receive(struct rpc_client_call *call, struct rpc_resp
     return ERROR_NONE;
 }
 
+struct rpc_held {
+    grpc_byte_buffer *buffer;
+    struct codec_spans spans;
+};
+
+struct rpc_held *rpc_client_hold(struct rpc_client_call *call, struct rpc_response *response)
+{
+    struct rpc_held *held = memory_new(1, sizeof *held);
+
+    held->buffer = take_pointer(&call->current);
+    codec_spans_done(&call->spans);
+    codec_spans_init(&held->spans, held->buffer);
+    *response = (struct rpc_response){
+        .spans = held->spans.items, .span_count = held->spans.count, .bytes = held->spans.bytes};
+    return held;
+}
+
+void rpc_held_free(struct rpc_held *held)
+{
+    if (!held)
+        return;
+    codec_spans_done(&held->spans);
+    grpc_byte_buffer_destroy(held->buffer);
+    free(held);
+}
+
 enum error_code rpc_response_unpack(const struct rpc_response *response,
                                     const ProtobufCMessageDescriptor *descriptor,
                                     ProtobufCMessage **message, struct error *error)

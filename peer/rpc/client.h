@@ -60,6 +60,14 @@ MUST_CHECK enum error_code rpc_client_receive(struct rpc_client_call *call,
                                               struct rpc_response *response, bool *end,
                                               struct error *error);
 
+/* Takes the message that the last receive gave out away from the call, with the transport's
+ * buffers: it stays until it is freed, also beyond the call. *response is where it lies from now
+ * on; its spans are borrowed from the held message. Once a message. Owned by the caller; any thread
+ * may free it. */
+struct rpc_held;
+struct rpc_held *rpc_client_hold(struct rpc_client_call *call, struct rpc_response *response);
+void rpc_held_free(struct rpc_held *held); /* NULL is fine */
+
 /* Unpacks a response; *message is owned by the caller (protobuf_c_message_free_unpacked).
  * ERROR_CORRUPT when the bytes are no such message. */
 MUST_CHECK enum error_code rpc_response_unpack(const struct rpc_response *response,
