@@ -1,0 +1,167 @@
+#include "peer/downloads/journal_format.h"
+
+#include "common/json.h"
+#include "common/json_writer.h"
+#include "common/memory.h"
+#include "common/text.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define VERSION 1
+
+void journal_format_record(const struct content_id *id, uint32_t number,
+                           uint8_t record[JOURNAL_RECORD_BYTES])
+{
+    uint8_t text[HASH_BYTES + 4];
+    uint8_t hash[HASH_BYTES];
+
+    memcpy(text, id->bytes, HASH_BYTES);
+    for (int i = 0; i < 4; i++)
+        text[HASH_BYTES + i] = record[i] = (uint8_t)(number >> (24 - 8 * i));
+    content_hash_piece(text, sizeof text, hash);
+    memcpy(record + 4, hash, JOURNAL_RECORD_BYTES - 4);
+}
+
+void journal_format(const struct journal_job *job, struct buffer *out)
+{
+    struct json_writer json;
+    char text[ADDRESS_TEXT_BYTES];
+    char id[CONTENT_ID_DIGITS + 1];
+
+    json_writer_init(&json, out);
+    json_begin_object(&json, NULL);
+    json_write_integer(&json, "version", VERSION);
+    json_write_string(&json, "name", job->name.text);
+    json_write_string(&json, "temporary", job->temporary);
+    json_write_string(&json, "peer", job->peer);
+    json_begin_array(&json, "addresses");
+    for (size_t i = 0; i < job->address_count; i++)
+        json_write_string(&json, NULL, address_format(&job->addresses[i], text));
+    json_end_array(&json);
+    json_write_string(&json, "content",
+                      job->has_content ? content_id_format(&job->manifest.id, id) : "");
+    json_write_integer(&json, "size", job->has_content ? job->manifest.size_bytes : 0);
+    json_end_object(&json);
+    buffer_append_char(out, '\n');
+    if (out->length > JOURNAL_HEADER_MAX)
+        out->failed = true;
+    if (job->has_content && job->manifest.piece_count > 0)
+        buffer_append(out, job->manifest.hashes, job->manifest.piece_count * HASH_BYTES);
+}
+
+void journal_job_done(struct journal_job *job)
+{
+    free(job->peer);
+    free(job->addresses);
+    free(job->held);
+    manifest_done(&job->manifest);
+    *job = (struct journal_job){.peer = NULL};
+}
+
+static bool take_addresses(const struct json *list, struct journal_job *job)
+{
+    size_t count = json_count(list);
+
+    if (!json_is_array(list) || count > JOURNAL_ADDRESSES_MAX)
+        return false;
+    job->addresses = memory_new(count + 1, sizeof *job->addresses);
+    for (const struct json *item = json_first(list); item; item = json_next(item)) {
+        const char *text = json_string(item);
+        if (!text || address_parse(text, false, &job->addresses[job->address_count++], NULL))
+            return false;
+    }
+    return true;
+}
+
+static bool take_texts(const struct json *root, struct journal_job *job)
+{
+    const char *name = json_string(json_find(root, "name"));
+    const char *peer = json_string(json_find(root, "peer"));
+    const char *temporary = json_string(json_find(root, "temporary"));
+
+    if (!name || !peer || !temporary || strlen(temporary) >= sizeof job->temporary ||
+        file_name_parse(name, strlen(name), &job->name, NULL))
+        return false;
+    snprintf(job->temporary, sizeof job->temporary, "%s", temporary);
+    job->peer = memory_copy_string(peer);
+    return true;
+}
+
+static bool take_header(const char *line, size_t length, struct journal_job *job)
+{
+    auto_json *root = NULL;
+    int64_t number;
+
+    if (json_parse(line, length, &root, NULL) || !json_is_object(root) ||
+        !json_integer(json_find(root, "version"), &number) || number != VERSION ||
+        !take_texts(root, job) || !take_addresses(json_find(root, "addresses"), job))
+        return false;
+    const char *content = json_string(json_find(root, "content"));
+    struct content_id id;
+    if (content && !content[0])
+        return true;
+    if (!content || !content_id_parse(content, &id) ||
+        !json_integer(json_find(root, "size"), &number) ||
+        manifest_init(&job->manifest, number, NULL))
+        return false;
+    job->manifest.id = id;
+    job->has_content = true;
+    return true;
+}
+
+static bool take_hashes(const char *data, size_t length, struct journal_job *job)
+{
+    size_t bytes = job->manifest.piece_count * HASH_BYTES;
+
+    if (!job->has_content)
+        return true;
+    if (length < bytes)
+        return false;
+    if (bytes > 0)
+        memcpy(job->manifest.hashes, data, bytes);
+    job->held = memory_new(job->manifest.piece_count / 8 + 1, 1);
+    return manifest_check(&job->manifest, NULL) == ERROR_NONE;
+}
+
+/* Returns the bytes of the good records in a row. */
+static size_t take_records(const uint8_t *data, size_t length, struct journal_job *job)
+{
+    size_t at = 0;
+
+    for (; length - at >= JOURNAL_RECORD_BYTES; at += JOURNAL_RECORD_BYTES) {
+        const uint8_t *record = data + at;
+        uint8_t expected[JOURNAL_RECORD_BYTES];
+        uint32_t number = (uint32_t)record[0] << 24 | (uint32_t)record[1] << 16 |
+                          (uint32_t)record[2] << 8 | record[3];
+
+        journal_format_record(&job->manifest.id, number, expected);
+        if (memcmp(record, expected, sizeof expected) != 0)
+            break;
+        if (number >= JOURNAL_PAUSED)
+            job->paused = number == JOURNAL_PAUSED;
+        else if (number < job->manifest.piece_count)
+            job->held[number / 8] |= (uint8_t)(1U << number % 8);
+        else
+            break;
+    }
+    return at;
+}
+
+enum error_code journal_parse(const char *data, size_t length, struct journal_job *job,
+                              struct error *error)
+{
+    size_t most = length < JOURNAL_HEADER_MAX ? length : JOURNAL_HEADER_MAX;
+    const char *end = most ? memchr(data, '\n', most) : NULL;
+
+    *job = (struct journal_job){.peer = NULL};
+    size_t at = end ? (size_t)(end - data) + 1 : 0;
+    if (!end || !take_header(data, at - 1, job) || !take_hashes(data + at, length - at, job)) {
+        journal_job_done(job);
+        return error_set(error, ERROR_CORRUPT, "this is no journal of a download");
+    }
+    at += job->manifest.piece_count * HASH_BYTES;
+    job->good_bytes = at + take_records((const uint8_t *)data + at, length - at, job);
+    return ERROR_NONE;
+}
