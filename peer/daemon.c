@@ -7,6 +7,7 @@
 #include "peer/catalogue/catalogue.h"
 #include "peer/daemon_lock.h"
 #include "peer/downloads/downloads.h"
+#include "peer/downloads/journal.h"
 #include "peer/limits/limits.h"
 #include "peer/limits/timer.h"
 #include "peer/locate/locator.h"
@@ -46,6 +47,7 @@ struct daemon {
     char advertise[ADDRESS_TEXT_BYTES];
     /* In the order in which they are made. */
     struct daemon_lock lock;
+    char *journals; /* the folder of the downloads' journals */
     struct share *share;
     struct catalogue *catalogue;
     struct timer *timer;
@@ -75,13 +77,17 @@ static void raise_open_files(void)
     setrlimit(RLIMIT_NOFILE, &limit); /* what there was will do */
 }
 
+/* Files that are half there and will be gone on with are no left-overs. */
 static enum error_code open_share(struct daemon *daemon, struct error *error)
 {
     const struct settings *settings = daemon->settings;
+    struct share_kept kept;
 
-    if (share_open(settings->directory, &daemon->share, error))
-        return error_context(error, "%s: directory", settings->source);
-    return ERROR_NONE;
+    daemon->journals = memory_format("%s/downloads", settings->state_directory);
+    journal_kept(daemon->journals, &kept);
+    enum error_code code = share_open_keeping(settings->directory, &kept, &daemon->share, error);
+    free(kept.names);
+    return code ? error_context(error, "%s: directory", settings->source) : ERROR_NONE;
 }
 
 /* On the catalogue's thread, which begins before the heartbeat does; then the first login sends
@@ -216,7 +222,10 @@ static enum error_code start_downloads(struct daemon *daemon, struct error *erro
         (struct source_finder){.own_name = settings->peer_name, .locator = daemon->locator};
     daemon->fallbacks = settings_grpc_addresses(settings, &daemon->finder.fallback_count);
     daemon->finder.fallbacks = daemon->fallbacks;
-    struct downloads_options options = {.share = daemon->share, .finder = &daemon->finder};
+    struct downloads_options options = {.share = daemon->share,
+                                        .finder = &daemon->finder,
+                                        .catalogue = daemon->catalogue,
+                                        .folder = daemon->journals};
     return downloads_start(&options, &daemon->downloads, error);
 }
 
@@ -342,6 +351,7 @@ void daemon_stop(struct daemon *daemon)
     catalogue_free(daemon->catalogue);
     directories_free(daemon->directories);
     share_close(daemon->share);
+    free(daemon->journals);
     daemon_lock_release(&daemon->lock);
     free(daemon);
 }

@@ -19,7 +19,12 @@
  * |                | and 2    |                               |                         |
  * | committers     | 2        | received files on their way   | peer_service_free       |
  * |                |          | to the disk                   |                         |
- * | downloads      | 4        | a job each, with its call     | downloads_stop          |
+ * | downloads      | 4        | a job each; its journal       | downloads_stop          |
+ * | sessions       | 8 a job  | a source each, with its calls | downloads_stop, or the  |
+ * |                |          |                               | job's thread            |
+ * | seeker         | 1 a job  | asking the directory again    | likewise                |
+ * | intake         | 2        | hashing and writing of pieces | downloads_stop          |
+ * |                |          | that came in                  |                         |
  * | control        | 1        | the control socket            | rpc_server_stop         |
  * | acceptor       |          |                               |                         |
  * | answers        | 1        | the file of what directories  | locator_stop            |

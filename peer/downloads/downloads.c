@@ -1,15 +1,19 @@
 #include "peer/downloads/downloads.h"
 
 #include "common/clock.h"
+#include "common/file_io.h"
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/thread_pool.h"
+#include "peer/downloads/intake.h"
 #include "peer/downloads/job.h"
 
 #include <stdlib.h>
 
 struct downloads {
     struct job_environment environment; /* constant */
+    char *folder;                       /* constant; of the journals, or NULL */
+    struct intake *intake;              /* constant */
     struct thread_pool *pool;           /* constant; runs the jobs */
 
     pthread_mutex_t lock; /* guards what follows; never held while waiting for anything */
@@ -27,9 +31,22 @@ const char *download_state_name(enum download_state state)
         [DOWNLOAD_QUEUED] = "queued",   [DOWNLOAD_SEARCHING] = "searching",
         [DOWNLOAD_RUNNING] = "running", [DOWNLOAD_DONE] = "done",
         [DOWNLOAD_FAILED] = "failed",   [DOWNLOAD_CANCELLED] = "cancelled",
+        [DOWNLOAD_WAITING] = "waiting", [DOWNLOAD_PAUSED] = "paused",
     };
 
     return (unsigned)state < DOWNLOAD_STATE_COUNT ? names[state] : "unknown";
+}
+
+const char *download_source_state_name(enum download_source_state state)
+{
+    static const char *const names[DOWNLOAD_SOURCE_STATE_COUNT] = {
+        [DOWNLOAD_SOURCE_READY] = "ready",
+        [DOWNLOAD_SOURCE_ACTIVE] = "active",
+        [DOWNLOAD_SOURCE_LATER] = "later",
+        [DOWNLOAD_SOURCE_DROPPED] = "dropped",
+    };
+
+    return (unsigned)state < DOWNLOAD_SOURCE_STATE_COUNT ? names[state] : "unknown";
 }
 
 bool download_state_is_final(enum download_state state)
@@ -124,44 +141,164 @@ static void drop_spool_locked(struct downloads *downloads, struct job *job)
     job->pins--;
 }
 
+static bool is_running_locked(const struct job *job)
+{
+    return job->interrupt != NULL;
+}
+
+static bool is_crowded(struct job *job)
+{
+    struct downloads *downloads = job->owner;
+    bool crowded = false;
+
+    pthread_mutex_lock(&downloads->lock);
+    for (const struct job *other = downloads->jobs; other && !crowded; other = other->next)
+        crowded = other->active && !is_running_locked(other) &&
+                  !download_state_is_final(other->status.state) &&
+                  other->status.state != DOWNLOAD_PAUSED;
+    pthread_mutex_unlock(&downloads->lock);
+    return crowded;
+}
+
+static void run_job(void *context);
+
+/* Puts the job in line. False: there is no room, or we are stopping. */
+static bool submit_locked(struct downloads *downloads, struct job *job)
+{
+    if (downloads->stopping ||
+        thread_pool_submit(downloads->pool, run_job, job, NULL) != ERROR_NONE)
+        return false;
+    job->active = true;
+    return true;
+}
+
+/* After a run. True: it has to run again at once, for there was no room in the line. */
+static bool leave_locked(struct downloads *downloads, struct job *job)
+{
+    bool again = job->yielded;
+
+    job->interrupt = NULL;
+    job->active = false;
+    if (job->again && job->status.state == DOWNLOAD_PAUSED) {
+        job->draft.state = DOWNLOAD_QUEUED;
+        publish_locked(job, clock_boot_ms());
+        again = true;
+    }
+    job->again = false;
+    return again && !submit_locked(downloads, job) && !downloads->stopping;
+}
+
+static bool may_run(const struct job *job)
+{
+    return !download_state_is_final(job->status.state) && job->status.state != DOWNLOAD_PAUSED &&
+           !job->owner->stopping;
+}
+
 /* On a thread of the pool. */
 static void run_job(void *context)
 {
     struct job *job = context;
     struct downloads *downloads = job->owner;
-    struct interrupt *interrupt = interrupt_new();
+    bool again = true;
 
-    pthread_mutex_lock(&downloads->lock);
-    bool cancelled = download_state_is_final(job->status.state);
-    job->interrupt = interrupt;
-    pthread_mutex_unlock(&downloads->lock);
-
-    if (!cancelled) {
-        job_run(job, &downloads->environment, interrupt);
-        log_end(&job->draft);
+    while (again) {
+        struct interrupt *interrupt = interrupt_new();
+        pthread_mutex_lock(&downloads->lock);
+        bool runs = may_run(job);
+        atomic_store(&job->wish, JOB_GO_ON);
+        job->interrupt = runs ? interrupt : NULL;
+        pthread_mutex_unlock(&downloads->lock);
+        if (runs) {
+            job_run(job, &downloads->environment, interrupt);
+            if (download_state_is_final(job->draft.state))
+                log_end(&job->draft);
+        }
+        pthread_mutex_lock(&downloads->lock);
+        again = leave_locked(downloads, job);
+        if (job->released && !job->active)
+            drop_spool_locked(downloads, job);
+        forget_old_locked(downloads);
+        pthread_mutex_unlock(&downloads->lock);
+        interrupt_free(interrupt);
     }
+}
 
+static struct downloads *new_downloads(const struct downloads_options *options)
+{
+    struct downloads *downloads = memory_new(1, sizeof *downloads);
+
+    downloads->folder = options->folder ? memory_copy_string(options->folder) : NULL;
+    downloads->environment = (struct job_environment){
+        .share = options->share,
+        .finder = options->finder,
+        .catalogue = options->catalogue,
+        .folder = downloads->folder,
+        .stall_ms = options->stall_ms ? options->stall_ms : DOWNLOADS_STALL_MS,
+        .publish = publish,
+        .is_crowded = is_crowded,
+    };
+    pthread_mutex_init(&downloads->lock, NULL);
+    return downloads;
+}
+
+/* A journal of an earlier daemon. */
+static void restore(struct downloads *downloads, uint64_t id)
+{
+    struct journal *journal = NULL;
+    struct journal_job restored;
+    struct error error;
+
+    enum error_code code = journal_open(downloads->folder, id, &journal, &restored, &error);
+    if (code != ERROR_NONE) {
+        log_line(LOG_WARNING, "downloads", "%s", error.text);
+        if (code == ERROR_CORRUPT)
+            journal_move_aside(downloads->folder, id);
+        return;
+    }
+    struct job *job = job_restore(id, journal, &restored);
+    job->owner = downloads;
     pthread_mutex_lock(&downloads->lock);
-    job->interrupt = NULL;
-    job->active = false;
-    if (job->released)
-        drop_spool_locked(downloads, job);
-    forget_old_locked(downloads);
+    if (downloads->last_id < id)
+        downloads->last_id = id;
+    job->next = downloads->jobs;
+    downloads->jobs = job;
+    publish_locked(job, clock_boot_ms());
+    if (job->status.state == DOWNLOAD_QUEUED && !submit_locked(downloads, job)) {
+        job->draft.state = DOWNLOAD_PAUSED; /* more than ever fit: the user sees them */
+        publish_locked(job, clock_boot_ms());
+    }
     pthread_mutex_unlock(&downloads->lock);
-    interrupt_free(interrupt);
+}
+
+static enum error_code open_folder(struct downloads *downloads, struct error *error)
+{
+    size_t count;
+
+    if (!downloads->folder)
+        return ERROR_NONE;
+    enum error_code code = file_make_folder(downloads->folder, 0700, error);
+    if (code != ERROR_NONE)
+        return code;
+    auto_free uint64_t *ids = journal_list(downloads->folder, &count);
+    for (size_t i = 0; i < count; i++)
+        restore(downloads, ids[i]);
+    return ERROR_NONE;
 }
 
 enum error_code downloads_start(const struct downloads_options *options, struct downloads **out,
                                 struct error *error)
 {
-    struct downloads *downloads = memory_new(1, sizeof *downloads);
+    struct downloads *downloads = new_downloads(options);
 
-    downloads->environment = (struct job_environment){
-        .share = options->share, .finder = options->finder, .publish = publish};
-    pthread_mutex_init(&downloads->lock, NULL);
-    enum error_code code = thread_pool_start("download", DOWNLOADS_RUNNING_MAX,
-                                             DOWNLOADS_QUEUED_MAX, &downloads->pool, error);
+    enum error_code code = intake_start(&downloads->intake, error);
+    downloads->environment.intake = downloads->intake;
+    if (code == ERROR_NONE)
+        code = thread_pool_start("download", DOWNLOADS_RUNNING_MAX, DOWNLOADS_QUEUED_MAX,
+                                 &downloads->pool, error);
+    if (code == ERROR_NONE)
+        code = open_folder(downloads, error);
     if (code != ERROR_NONE) {
+        downloads_stop(downloads);
         downloads_free(downloads);
         return code;
     }
@@ -169,17 +306,31 @@ enum error_code downloads_start(const struct downloads_options *options, struct 
     return ERROR_NONE;
 }
 
-static void cancel_locked(struct job *job)
+/* Asks for the end of a job. False: it does not run, and is at its end. */
+static bool interrupt_locked(struct job *job, enum job_wish wish)
 {
-    if (download_state_is_final(job->status.state))
-        return;
-    if (job->interrupt) {
-        interrupt_raise(job->interrupt);
-        return;
-    }
-    job->draft.state = DOWNLOAD_CANCELLED; /* its thread has not begun: the draft is ours */
+    if (!is_running_locked(job))
+        return false;
+    atomic_store(&job->wish, wish);
+    interrupt_raise(job->interrupt);
+    return true;
+}
+
+/* A job that does not run: the draft is ours. */
+static void end_locked(struct job *job)
+{
+    job->draft.state = DOWNLOAD_CANCELLED;
     error_set(&job->draft.error, ERROR_CANCELLED, "cancelado");
     publish_locked(job, clock_boot_ms());
+}
+
+/* Returns whether what is on disk is left to the caller. */
+static bool cancel_locked(struct job *job)
+{
+    if (download_state_is_final(job->status.state) || interrupt_locked(job, JOB_CANCEL))
+        return false;
+    end_locked(job);
+    return true;
 }
 
 void downloads_stop(struct downloads *downloads)
@@ -189,9 +340,11 @@ void downloads_stop(struct downloads *downloads)
     pthread_mutex_lock(&downloads->lock);
     downloads->stopping = true;
     for (struct job *job = downloads->jobs; job; job = job->next)
-        cancel_locked(job);
+        if (!download_state_is_final(job->status.state) && !interrupt_locked(job, JOB_STOP))
+            end_locked(job);
     pthread_mutex_unlock(&downloads->lock);
     thread_pool_stop(downloads->pool);
+    intake_stop(downloads->intake);
 }
 
 void downloads_free(struct downloads *downloads)
@@ -204,7 +357,9 @@ void downloads_free(struct downloads *downloads)
         downloads->jobs = job->next;
         job_free(job);
     }
+    intake_free(downloads->intake);
     pthread_mutex_destroy(&downloads->lock);
+    free(downloads->folder);
     free(downloads);
 }
 
@@ -215,31 +370,113 @@ enum error_code downloads_add(struct downloads *downloads, const struct download
 
     job->owner = downloads;
     pthread_mutex_lock(&downloads->lock);
-    job->draft.id = downloads->last_id + 1;
+    job->draft.id = ++downloads->last_id;
+    pthread_mutex_unlock(&downloads->lock);
+    job_record(job, &downloads->environment);
+
+    pthread_mutex_lock(&downloads->lock);
     enum error_code code = ERROR_NONE;
-    if (downloads->stopping)
-        code = error_set(error, ERROR_CANCELLED, "El peer se está deteniendo");
-    else if (thread_pool_submit(downloads->pool, run_job, job, NULL) != ERROR_NONE)
-        code = error_set(error, ERROR_BUSY, "Hay demasiadas descargas en espera");
-    if (code == ERROR_NONE) {
-        *id = ++downloads->last_id;
-        job->active = true;
+    *id = job->draft.id;
+    if (submit_locked(downloads, job)) {
         job->next = downloads->jobs;
         downloads->jobs = take_pointer(&job);
         publish_locked(downloads->jobs, clock_boot_ms());
+    } else if (downloads->stopping) {
+        code = error_set(error, ERROR_CANCELLED, "El peer se está deteniendo");
+    } else {
+        code = error_set(error, ERROR_BUSY, "Hay demasiadas descargas en espera");
     }
     pthread_mutex_unlock(&downloads->lock);
+    if (job)
+        job_discard(job, &downloads->environment);
     job_free(job);
     return code;
 }
 
-void downloads_cancel(struct downloads *downloads, uint64_t id)
+/* The disk is not touched under the lock: the job is pinned meanwhile. */
+static struct job *pin(struct downloads *downloads, uint64_t id)
 {
     pthread_mutex_lock(&downloads->lock);
     struct job *job = find_locked(downloads, id);
     if (job)
-        cancel_locked(job);
+        job->pins++;
     pthread_mutex_unlock(&downloads->lock);
+    return job;
+}
+
+static void unpin(struct downloads *downloads, struct job *job)
+{
+    pthread_mutex_lock(&downloads->lock);
+    job->pins--;
+    pthread_mutex_unlock(&downloads->lock);
+}
+
+bool downloads_cancel(struct downloads *downloads, uint64_t id)
+{
+    struct job *job = pin(downloads, id);
+
+    if (!job)
+        return false;
+    pthread_mutex_lock(&downloads->lock);
+    bool ours = cancel_locked(job);
+    pthread_mutex_unlock(&downloads->lock);
+    if (ours)
+        job_discard(job, &downloads->environment);
+    unpin(downloads, job);
+    return true;
+}
+
+bool downloads_pause(struct downloads *downloads, uint64_t id)
+{
+    struct job *job = pin(downloads, id);
+
+    if (!job)
+        return false;
+    pthread_mutex_lock(&downloads->lock);
+    bool pauses = may_run(job);
+    job->again = false;
+    if (pauses && !interrupt_locked(job, JOB_PAUSE)) {
+        job->draft.state = DOWNLOAD_PAUSED;
+        publish_locked(job, clock_boot_ms());
+    }
+    pthread_mutex_unlock(&downloads->lock);
+    if (pauses)
+        job_record_pause(job, true);
+    unpin(downloads, job);
+    return true;
+}
+
+bool downloads_resume(struct downloads *downloads, uint64_t id)
+{
+    struct job *job = pin(downloads, id);
+
+    if (!job)
+        return false;
+    pthread_mutex_lock(&downloads->lock);
+    bool pausing = is_running_locked(job) && atomic_load(&job->wish) == JOB_PAUSE;
+    bool paused = job->status.state == DOWNLOAD_PAUSED && !is_running_locked(job);
+    job->again = pausing;
+    if (paused && (job->active || submit_locked(downloads, job))) {
+        job->draft.state = DOWNLOAD_QUEUED;
+        publish_locked(job, clock_boot_ms());
+    }
+    pthread_mutex_unlock(&downloads->lock);
+    if (paused || pausing)
+        job_record_pause(job, false);
+    unpin(downloads, job);
+    return true;
+}
+
+size_t downloads_sources(struct downloads *downloads, uint64_t id, struct download_source *rows,
+                         size_t capacity)
+{
+    struct job *job = pin(downloads, id);
+    struct swarm *swarm = job ? atomic_load(&job->swarm) : NULL;
+    size_t count = swarm ? swarm_describe(swarm, rows, capacity) : 0;
+
+    if (job)
+        unpin(downloads, job);
+    return count;
 }
 
 bool downloads_find(struct downloads *downloads, uint64_t id, struct download_status *status)
@@ -284,6 +521,8 @@ void downloads_count(struct downloads *downloads, struct downloads_counts *count
     for (const struct job *job = downloads->jobs; job; job = job->next) {
         if (job->status.state == DOWNLOAD_QUEUED)
             counts->queued++;
+        else if (job->status.state == DOWNLOAD_PAUSED)
+            counts->paused++;
         else if (!download_state_is_final(job->status.state))
             counts->running++;
     }
@@ -309,21 +548,17 @@ enum error_code downloads_read(struct downloads *downloads, uint64_t id, unsigne
                                int64_t offset, void *data, size_t capacity, size_t *got,
                                struct error *error)
 {
-    struct iovec into = {.iov_base = data, .iov_len = capacity};
+    struct job *job = pin(downloads, id);
 
-    pthread_mutex_lock(&downloads->lock);
-    struct job *job = find_locked(downloads, id);
-    if (job)
-        job->pins++;
-    pthread_mutex_unlock(&downloads->lock);
+    *got = 0;
     if (!job)
         return error_set(error, ERROR_NOT_FOUND, "no existe esa descarga");
-
+    int64_t readable = atomic_load(&job->readable) - offset;
+    if ((int64_t)capacity > readable)
+        capacity = readable > 0 ? (size_t)readable : 0;
+    struct iovec into = {.iov_base = data, .iov_len = capacity};
     enum error_code code = read_spool(job, attempt, offset, into, got, error);
-
-    pthread_mutex_lock(&downloads->lock);
-    job->pins--;
-    pthread_mutex_unlock(&downloads->lock);
+    unpin(downloads, job);
     return code;
 }
 
@@ -333,7 +568,7 @@ void downloads_release(struct downloads *downloads, uint64_t id)
     struct job *job = find_locked(downloads, id);
     if (job) {
         job->released = true;
-        cancel_locked(job);
+        (void)cancel_locked(job);
         if (!job->active)
             drop_spool_locked(downloads, job);
         forget_old_locked(downloads);

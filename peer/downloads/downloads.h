@@ -1,14 +1,19 @@
 /*
- * Downloads of the daemon: jobs that fetch a file from another peer and go on whether or not
- * anybody looks. A few run at once, the rest waits in line; finished ones are remembered for a
- * while. Nothing is stored on disk but the file that arrives.
+ * Downloads of the daemon: jobs that fetch a file from other peers and go on whether or not anybody
+ * looks. A few run at once, the rest waits in line; finished ones are remembered for a while. Those
+ * to the shared folder outlive the daemon, too (downloads/journal.h).
  *
- * A job takes its sources in turn and keeps the reason of each failure. Only a whole file becomes
- * visible: under its own name, or "NAME (1).ext" when that is taken by other content.
+ * Where a source knows the hashes of the file's pieces, the pieces are fetched from all sources at
+ * once and verified (downloads/swarm.h). Such a job fails only as long as no piece is there;
+ * afterwards it waits for sources or for the disk. Otherwise the sources are taken in turn, and
+ * what comes is checked by its length only.
  *
- *   QUEUED ─▶ SEARCHING ─▶ RUNNING ─▶ DONE
- *      │          │           ├─────▶ FAILED
- *      └──────────┴───────────┴─────▶ CANCELLED
+ * Only a whole file becomes visible: under its own name, or "NAME (1).ext" when that is taken by
+ * other content. The reason of each failure is kept.
+ *
+ *   QUEUED ─▶ SEARCHING ─▶ RUNNING ◀─▶ WAITING ─▶ DONE, FAILED
+ *     ▲                                   │
+ *     └─────────────── PAUSED ◀───────────┘ from each of them, and CANCELLED, too
  *
  * Any thread may call anything here; nothing blocks but start, stop, and for the disk
  * downloads_read and downloads_release. Texts are Spanish: users see them.
@@ -39,6 +44,8 @@ enum download_state {
     DOWNLOAD_DONE,
     DOWNLOAD_FAILED,
     DOWNLOAD_CANCELLED,
+    DOWNLOAD_WAITING, /* for a source, or for room on the disk: the reason says which */
+    DOWNLOAD_PAUSED,
     DOWNLOAD_STATE_COUNT
 };
 
@@ -54,7 +61,9 @@ enum download_destination {
 struct download_request {
     struct file_name name;
     enum download_destination destination;
-    const char *peer;                /* only from this peer; NULL or "": from anybody */
+    /* Only what this peer has: from it, and from those that are known to have the same content.
+     * NULL or "": from anybody. */
+    const char *peer;
     const struct address *addresses; /* try these instead of asking the directory */
     size_t address_count;
 };
@@ -66,10 +75,14 @@ struct download_status {
     enum download_state state;
     enum download_destination destination;
     struct file_name name;
-    char source[DOWNLOAD_SOURCE_BYTES]; /* "Peer2 (172.28.0.4:8002)", "" before the first */
-    int64_t bytes;                      /* of this attempt */
+    char source[DOWNLOAD_SOURCE_BYTES]; /* "Peer2 (172.28.0.4:8002)", "… y 2 más"; "" before the
+                                           first */
+    unsigned active_sources;            /* that send now */
+    int64_t bytes;                      /* of this attempt; of SPOOL those that can be read */
+    int64_t held_bytes;                 /* verified and written */
     int64_t total_bytes;                /* 0: unknown */
     int64_t bytes_per_second;           /* lately */
+    char reason[ERROR_TEXT_BYTES];      /* WAITING: for what */
     unsigned attempt;                   /* counts up when another source begins from the start */
     struct error error;                 /* FAILED and CANCELLED: why */
     struct file_name stored;            /* DONE in SHARE: the name that it has now */
@@ -78,22 +91,54 @@ struct download_status {
 struct downloads_options {
     struct share *share;                /* borrowed */
     const struct source_finder *finder; /* borrowed */
+    struct catalogue *catalogue;        /* borrowed; NULL: what was fetched is not told to any */
+    const char *folder; /* of the journals; made where missing. NULL: no job outlives this */
+    int64_t stall_ms;   /* a source without a byte for so long has failed; 0: DOWNLOADS_STALL_MS */
 };
 
 struct downloads;
 
-/* *downloads is owned by the caller. ERROR_IO: no threads. */
+/* Goes on with the jobs that journals tell of. *downloads is owned by the caller. ERROR_IO: no
+ * threads. */
 MUST_CHECK enum error_code downloads_start(const struct downloads_options *options,
                                            struct downloads **downloads, struct error *error);
-void downloads_stop(struct downloads *downloads); /* cancels all, joins; NULL is fine */
+/* Ends all, joins; what has a journal goes on at the next start. NULL is fine. */
+void downloads_stop(struct downloads *downloads);
 void downloads_free(struct downloads *downloads); /* after stop and after all followers left */
 
 /* *id: the new job. ERROR_BUSY: too many wait already; ERROR_CANCELLED: stopping. */
 MUST_CHECK enum error_code downloads_add(struct downloads *downloads,
                                          const struct download_request *request, uint64_t *id,
                                          struct error *error);
-/* A job that is over stays what it is. */
-void downloads_cancel(struct downloads *downloads, uint64_t id);
+/* A job that is over stays what it is. False: no such job (any more); likewise below. */
+bool downloads_cancel(struct downloads *downloads, uint64_t id);
+/* Lets go of its sources and of its place; what it has stays, also over a restart. */
+bool downloads_pause(struct downloads *downloads, uint64_t id);
+bool downloads_resume(struct downloads *downloads, uint64_t id);
+
+enum download_source_state {
+    DOWNLOAD_SOURCE_READY,   /* not asked yet */
+    DOWNLOAD_SOURCE_ACTIVE,  /* at work */
+    DOWNLOAD_SOURCE_LATER,   /* failed; is tried again */
+    DOWNLOAD_SOURCE_DROPPED, /* failed, for this job */
+    DOWNLOAD_SOURCE_STATE_COUNT
+};
+const char *download_source_state_name(enum download_source_state state); /* "active", ... */
+
+/* A source of a job whose content is known. */
+struct download_source {
+    char who[DOWNLOAD_SOURCE_BYTES];
+    struct address address;
+    enum download_source_state state;
+    int64_t bytes; /* verified, from it */
+    int64_t bytes_per_second;
+    int64_t retry_in_ms; /* LATER */
+    bool liar;           /* it sent what is wrong */
+    struct error error;  /* why it last failed; code ERROR_NONE: it has not */
+};
+/* Returns how many; 0 also when there is no such job. */
+size_t downloads_sources(struct downloads *downloads, uint64_t id, struct download_source *rows,
+                         size_t capacity);
 
 /* False: no such job (any more). */
 bool downloads_find(struct downloads *downloads, uint64_t id, struct download_status *status);
@@ -105,7 +150,8 @@ bool downloads_next_change(struct downloads *downloads, uint64_t after,
 uint64_t downloads_revision(struct downloads *downloads); /* of the latest change */
 
 struct downloads_counts {
-    size_t queued, running, done, failed; /* since the start, cancelled ones among the failed */
+    size_t queued, running, paused; /* now; those that wait are running */
+    size_t done, failed;            /* since the start, cancelled ones among the failed */
 };
 void downloads_count(struct downloads *downloads, struct downloads_counts *counts);
 

@@ -1,25 +1,28 @@
 #include "peer/downloads/job.h"
 
-#include "common/clock.h"
+#include "common/log.h"
 #include "common/memory.h"
-#include "common/text.h"
-#include "peer/downloads/failures.h"
-#include "peer/downloads/transfer.h"
+#include "peer/network/peer_client.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* What the functions of one run hand to each other. */
-struct run {
-    struct job *job;
-    const struct job_environment *environment;
-    struct interrupt *interrupt;
-};
+/* Sources that are asked for the hashes before a file is fetched without. */
+#define MANIFEST_ASKS_MAX 16
+
+static struct job *new_job(void)
+{
+    struct job *job = memory_new(1, sizeof *job);
+
+    pthread_mutex_init(&job->spool_lock, NULL);
+    atomic_init(&job->readable, INT64_MAX);
+    return job;
+}
 
 struct job *job_new(const struct download_request *request)
 {
-    struct job *job = memory_new(1, sizeof *job);
+    struct job *job = new_job();
 
     job->peer = memory_copy_string(request->peer ? request->peer : "");
     job->address_count = request->address_count;
@@ -28,7 +31,29 @@ struct job *job_new(const struct download_request *request)
             request->addresses, request->address_count * sizeof *request->addresses);
     job->draft.name = request->name;
     job->draft.destination = request->destination;
-    pthread_mutex_init(&job->spool_lock, NULL);
+    return job;
+}
+
+struct job *job_restore(uint64_t id, struct journal *journal, struct journal_job *restored)
+{
+    struct job *job = new_job();
+
+    job->draft.id = id;
+    job->draft.name = restored->name;
+    job->draft.state = restored->paused ? DOWNLOAD_PAUSED : DOWNLOAD_QUEUED;
+    job->draft.total_bytes = restored->manifest.size_bytes;
+    for (size_t i = 0; i < restored->manifest.piece_count; i++)
+        if (restored->held[i / 8] >> i % 8 & 1)
+            job->draft.held_bytes += (int64_t)content_piece_bytes(restored->manifest.size_bytes, i);
+    job->draft.bytes = job->draft.held_bytes;
+    job->peer = take_pointer(&restored->peer);
+    job->addresses = take_pointer(&restored->addresses);
+    job->address_count = restored->address_count;
+    job->journal = journal;
+    job->is_restored = true;
+    job->recorded = restored->temporary[0] != '\0';
+    job->restored = *restored;
+    *restored = (struct journal_job){.peer = NULL};
     return job;
 }
 
@@ -36,14 +61,19 @@ void job_free(struct job *job)
 {
     if (!job)
         return;
+    if (job->recorded)
+        share_incoming_keep(take_pointer(&job->incoming));
     job_drop_spool(job);
+    journal_close(job->journal);
+    journal_job_done(&job->restored);
+    swarm_free(atomic_load(&job->swarm));
     pthread_mutex_destroy(&job->spool_lock);
     free(job->addresses);
     free(job->peer);
     free(job);
 }
 
-static void exchange_incoming(struct job *job, struct share_incoming *incoming)
+void job_exchange_incoming(struct job *job, struct share_incoming *incoming)
 {
     pthread_mutex_lock(&job->spool_lock);
     struct share_incoming *old = job->incoming;
@@ -56,153 +86,125 @@ static void exchange_incoming(struct job *job, struct share_incoming *incoming)
 
 void job_drop_spool(struct job *job)
 {
-    exchange_incoming(job, NULL);
+    job_exchange_incoming(job, NULL);
 }
 
-static void note_progress(void *context, int64_t bytes, int64_t total_bytes)
+static void drop_restored(struct job *job, const struct job_environment *environment)
 {
-    const struct run *run = context;
-    struct download_status *draft = &run->job->draft;
+    struct share_incoming *incoming = NULL;
 
-    draft->bytes = bytes;
-    draft->total_bytes = total_bytes;
-    draft->bytes_per_second = rate_add(&run->job->rate, clock_boot_ms(), bytes);
-    run->environment->publish(run->job, true);
+    if (job->restored.temporary[0] &&
+        share_incoming_reopen(environment->share, job->restored.temporary,
+                              job->restored.manifest.size_bytes, &incoming, NULL) == ERROR_NONE)
+        share_incoming_abort(incoming);
+    journal_job_done(&job->restored);
 }
 
-/* An empty incoming file and a draft that says who is asked now. */
-static enum error_code begin_attempt(const struct run *run, const char *who, struct error *error)
+void job_discard(struct job *job, const struct job_environment *environment)
 {
-    struct job *job = run->job;
-    struct share_incoming *incoming;
-
-    enum error_code code = share_incoming_begin(run->environment->share, &incoming, error);
-    if (code != ERROR_NONE)
-        return code;
-    exchange_incoming(job, incoming);
-    job->draft.state = DOWNLOAD_RUNNING;
-    job->draft.attempt = job->spool_attempt;
-    job->draft.bytes = 0;
-    job->draft.total_bytes = 0;
-    job->draft.bytes_per_second = 0;
-    snprintf(job->draft.source, sizeof job->draft.source, "%s", who);
-    rate_init(&job->rate, clock_boot_ms(), 0);
-    run->environment->publish(job, false);
-    return ERROR_NONE;
+    job->recorded = false;
+    drop_restored(job, environment);
+    pthread_mutex_lock(&job->spool_lock);
+    struct journal *journal = take_pointer(&job->journal);
+    pthread_mutex_unlock(&job->spool_lock);
+    journal_remove(journal);
+    job_drop_spool(job);
 }
 
-static enum error_code commit(struct job *job, struct error *error)
+void job_record(struct job *job, const struct job_environment *environment)
 {
-    if (job->draft.destination == DOWNLOAD_SPOOL)
-        return ERROR_NONE; /* the reader takes it from here */
-    enum error_code code = share_incoming_commit(job->incoming, &job->draft.name, SHARE_NUMBER,
-                                                 &job->draft.stored, error);
-    if (code == ERROR_NONE)
-        job->incoming = NULL; /* nobody reads a SHARE job: no lock */
-    return code;
+    struct journal_job text = {.name = job->draft.name,
+                               .peer = job->peer,
+                               .addresses = job->addresses,
+                               .address_count = job->address_count};
+    struct journal *journal = NULL;
+    struct error ignored;
+
+    if (!environment->folder || job->draft.destination != DOWNLOAD_SHARE ||
+        journal_create(environment->folder, job->draft.id, &text, false, &journal, &ignored))
+        return;
+    pthread_mutex_lock(&job->spool_lock);
+    job->journal = journal;
+    pthread_mutex_unlock(&job->spool_lock);
 }
 
-/* *local: no other source would help. */
-static enum error_code try_address(const struct run *run, const struct address *address,
-                                   const char *who, bool *local, struct error *error)
+void job_record_pause(struct job *job, bool paused)
 {
-    struct job *job = run->job;
-
-    *local = true;
-    enum error_code code = begin_attempt(run, who, error);
-    if (code != ERROR_NONE)
-        return code;
-    struct run context = *run;
-    struct transfer transfer = {
-        .address = address,
-        .name = &job->draft.name,
-        .incoming = job->incoming,
-        .interrupt = run->interrupt,
-        .stall_ms = DOWNLOADS_STALL_MS,
-        .progress = note_progress,
-        .context = &context,
-    };
-    code = transfer_run(&transfer, local, error);
-    if (code != ERROR_NONE)
-        return code;
-    *local = true;
-    return commit(job, error);
+    pthread_mutex_lock(&job->spool_lock);
+    if (job->journal && journal_pause(job->journal, paused, NULL) != ERROR_NONE)
+        log_line(LOG_DEBUG, "downloads", "%s goes on at the next start", job->draft.name.text);
+    pthread_mutex_unlock(&job->spool_lock);
 }
 
-static void describe_source(const char *peer, const struct address *address,
-                            char who[DOWNLOAD_SOURCE_BYTES])
+/* ---- the content ---- */
+
+/* Asks the addresses of a source. content NULL: whichever it has. */
+static bool ask_for_manifest(const struct job_call *call, const struct directory_source *source,
+                             const struct content_id *content, unsigned *asks,
+                             struct manifest *manifest)
 {
-    char text[ADDRESS_TEXT_BYTES];
-    char name[DOWNLOAD_SOURCE_BYTES - ADDRESS_TEXT_BYTES - sizeof " ()"];
-
-    address_format(address, text);
-    if (peer[0])
-        snprintf(who, DOWNLOAD_SOURCE_BYTES, "%s (%s)", text_clean(peer, name, sizeof name), text);
-    else
-        snprintf(who, DOWNLOAD_SOURCE_BYTES, "%s", text);
-}
-
-/* The addresses of one source in turn. *over: the job is, well or not. */
-static enum error_code try_source(const struct run *run, const struct directory_source *source,
-                                  struct failures *failures, bool *over, struct error *error)
-{
-    char who[DOWNLOAD_SOURCE_BYTES];
-
     for (size_t i = 0; i < source->address_count; i++) {
-        describe_source(source->peer, &source->addresses[i], who);
-        enum error_code code = try_address(run, &source->addresses[i], who, over, error);
-        if (*over)
-            return code;
-        failures_add(failures, who, error);
+        struct peer_manifest_request request = {.address = &source->addresses[i],
+                                                .name = &call->job->draft.name,
+                                                .content = content,
+                                                .interrupt = call->interrupt};
+        if ((*asks)++ == MANIFEST_ASKS_MAX || interrupt_raised(call->interrupt))
+            return false;
+        if (peer_get_manifest(&request, manifest, NULL) == ERROR_NONE)
+            return true;
     }
-    if (source->address_count == 0) {
-        error_set(error, ERROR_UNREACHABLE, "no se conoce su dirección");
-        failures_add(failures, source->peer, error);
-    }
-    return failures->worst.code;
+    return false;
 }
 
-static enum error_code try_sources(const struct run *run, const struct directory_sources *sources,
-                                   struct error *error)
+/* The hashes of the content that is wanted, from who has it; else of what any source has, for the
+ * directory may be behind. False: nobody knows any. */
+static bool find_manifest(const struct job_call *call, const struct directory_sources *sources,
+                          struct manifest *manifest)
 {
-    struct failures failures = {0};
-    bool over = false;
+    const char *peer = call->job->peer;
+    struct content_id wanted;
+    bool has_wanted = sources_wanted_content(sources, peer, &wanted);
+    unsigned asks = 0;
 
+    for (size_t i = 0; i < sources->count && has_wanted; i++) {
+        const struct directory_source *source = &sources->items[i];
+        if (source->has_content && content_id_equal(&source->content, &wanted) &&
+            ask_for_manifest(call, source, &wanted, &asks, manifest))
+            return true;
+    }
     for (size_t i = 0; i < sources->count; i++) {
-        enum error_code code = try_source(run, &sources->items[i], &failures, &over, error);
-        if (over)
-            return code;
+        const struct directory_source *source = &sources->items[i];
+        if ((!peer[0] || strcmp(peer, source->peer) == 0) &&
+            ask_for_manifest(call, source, NULL, &asks, manifest))
+            return true;
     }
-    *error = failures.worst;
-    return error->code;
+    return false;
 }
 
-static void given_sources(const struct job *job, struct directory_sources *sources)
+static bool has_peer(const struct directory_sources *sources, const char *peer)
 {
-    sources->items = memory_new(1, sizeof *sources->items);
-    sources->count = 1;
-    sources->items[0].peer = memory_copy_string(job->peer);
-    sources->items[0].addresses =
-        (struct address *)memory_copy(job->addresses, job->address_count * sizeof *job->addresses);
-    sources->items[0].address_count = job->address_count;
+    for (size_t i = 0; i < sources->count; i++)
+        if (strcmp(sources->items[i].peer, peer) == 0)
+            return true;
+    return false;
 }
 
-static enum error_code collect_sources(const struct run *run, struct directory_sources *sources,
-                                       struct error *error)
+static enum error_code collect_sources(const struct job_call *call,
+                                       struct directory_sources *sources, struct error *error)
 {
-    struct job *job = run->job;
-    const struct source_finder *finder = run->environment->finder;
+    struct job *job = call->job;
+    const struct source_finder *finder = call->environment->finder;
 
     if (job->address_count > 0) {
-        given_sources(job, sources);
+        sources_given(job->peer, job->addresses, job->address_count, sources);
         return ERROR_NONE;
     }
     job->draft.state = DOWNLOAD_SEARCHING;
-    run->environment->publish(job, false);
-    enum error_code code = sources_find(finder, &job->draft.name, run->interrupt, sources, error);
+    call->environment->publish(job, false);
+    enum error_code code = sources_find(finder, &job->draft.name, call->interrupt, sources, error);
     if (code != ERROR_NONE)
         return code;
-    if (job->peer[0] && !sources_keep_peer(sources, job->peer))
+    if (job->peer[0] && !has_peer(sources, job->peer))
         return error_set(error, ERROR_NOT_FOUND, "El peer '%s' no comparte '%s'", job->peer,
                          job->draft.name.text);
     if (sources->count == 0)
@@ -212,30 +214,100 @@ static enum error_code collect_sources(const struct run *run, struct directory_s
     return ERROR_NONE;
 }
 
+/* ---- the whole ---- */
+
+/* What is stored need not be hashed again; if that cannot be told, it is. */
+static enum error_code store_pieces(struct job_call *call, struct error *error)
+{
+    struct job *job = call->job;
+    const struct swarm *swarm = atomic_load(&job->swarm);
+    struct catalogue *catalogue = call->environment->catalogue;
+
+    enum error_code code = job_store(job, error);
+    if (code == ERROR_NONE && job->draft.destination == DOWNLOAD_SHARE && catalogue &&
+        catalogue_learn(catalogue, &job->draft.stored, &swarm->manifest, NULL) != ERROR_NONE)
+        log_line(LOG_DEBUG, "downloads", "%s is hashed", job->draft.stored.text);
+    return code;
+}
+
+static enum error_code fetch_known(struct job_call *call, struct manifest *manifest,
+                                   struct directory_sources *sources, struct error *error)
+{
+    sources_leave_out_self(call->environment->finder, sources);
+    enum error_code code = job_fetch_pieces(call, manifest, sources, error);
+    return code == ERROR_NONE ? store_pieces(call, error) : code;
+}
+
+static enum error_code fetch(struct job_call *call, struct error *error)
+{
+    struct job *job = call->job;
+    struct directory_sources sources = {0};
+    auto_manifest manifest = {0};
+    enum error_code code = ERROR_NONE;
+    bool known = job->restored.has_content || atomic_load(&job->swarm);
+
+    if (!known || job->address_count > 0)
+        code = collect_sources(call, &sources, error);
+    if (code == ERROR_NONE && !known)
+        known = find_manifest(call, &sources, &manifest);
+    if (code == ERROR_NONE && known) {
+        code = fetch_known(call, &manifest, &sources, error);
+    } else if (code == ERROR_NONE) {
+        if (job->peer[0])
+            (void)sources_keep_peer(&sources, job->peer);
+        code = job_fetch_stream(call, &sources, error);
+    }
+    directory_sources_done(&sources);
+    return code;
+}
+
+static void finish_broken(struct job *job, const struct job_environment *environment,
+                          enum error_code code, const struct error *error)
+{
+    struct download_status *draft = &job->draft;
+    enum job_wish wish = (enum job_wish)atomic_load(&job->wish);
+
+    draft->error = *error;
+    if (code == ERROR_CANCELLED && wish == JOB_PAUSE) {
+        draft->state = DOWNLOAD_PAUSED;
+        draft->error = (struct error){0};
+        return;
+    }
+    draft->state = code == ERROR_CANCELLED ? DOWNLOAD_CANCELLED : DOWNLOAD_FAILED;
+    if (wish != JOB_STOP || draft->state == DOWNLOAD_FAILED) {
+        job_discard(job, environment);
+    } else if (!job->recorded) {
+        job_drop_spool(job);
+    }
+}
+
+static void finish_whole(struct job *job, const struct job_environment *environment)
+{
+    if (job->draft.destination == DOWNLOAD_SHARE)
+        job_discard(job, environment); /* there is only the journal left */
+    job->draft.state = DOWNLOAD_DONE;
+    job->draft.total_bytes = job->draft.bytes;
+}
+
 void job_run(struct job *job, const struct job_environment *environment,
              struct interrupt *interrupt)
 {
-    struct run run = {.job = job, .environment = environment, .interrupt = interrupt};
-    struct download_status *draft = &job->draft;
-    struct directory_sources sources = {0};
+    struct job_call call = {.job = job, .environment = environment, .interrupt = interrupt};
     struct error error = {0};
 
-    enum error_code code = collect_sources(&run, &sources, &error);
-    if (code == ERROR_NONE)
-        code = try_sources(&run, &sources, &error);
-    directory_sources_done(&sources);
+    job->yielded = false;
+    enum error_code code = fetch(&call, &error);
+    job->draft.bytes_per_second = 0;
+    job->draft.active_sources = 0;
+    if (job->yielded)
+        return;
     if (code != ERROR_NONE && interrupt_raised(interrupt))
         code = error_set(&error, ERROR_CANCELLED, "cancelado");
-
-    if (code != ERROR_NONE || draft->destination == DOWNLOAD_SHARE)
-        job_drop_spool(job);
-    draft->bytes_per_second = 0;
-    if (code == ERROR_NONE) {
-        draft->state = DOWNLOAD_DONE;
-        draft->total_bytes = draft->bytes;
-    } else {
-        draft->state = code == ERROR_CANCELLED ? DOWNLOAD_CANCELLED : DOWNLOAD_FAILED;
-        draft->error = error;
-    }
+    if (code == ERROR_NONE)
+        finish_whole(job, environment);
+    else
+        finish_broken(job, environment, code, &error);
+    if (job->draft.state != DOWNLOAD_WAITING)
+        job->draft.reason[0] = '\0';
     environment->publish(job, false);
 }

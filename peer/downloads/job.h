@@ -3,12 +3,21 @@
  */
 #pragma once
 
+#include "peer/catalogue/catalogue.h"
 #include "peer/downloads/downloads.h"
+#include "peer/downloads/journal.h"
 #include "peer/downloads/rate.h"
+#include "peer/downloads/swarm.h"
 #include "peer/network/interrupt.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
+
+/* Who has no source gives its place to others that wait in line after so long. */
+#define JOB_YIELD_MS 10000
+
+enum job_wish { JOB_GO_ON, JOB_CANCEL, JOB_PAUSE, JOB_STOP };
 
 struct job {
     /* Constant. */
@@ -16,20 +25,30 @@ struct job {
     struct address *addresses;
     size_t address_count;
 
-    /* Of the job's thread; of whoever made the job before that runs. */
+    /* Of the job's thread; while that does not run, of who has the lock of downloads.c. */
     struct download_status draft;
     struct rate rate;
+    struct journal_job restored; /* what a journal knew of the content, until it is used */
+    bool is_restored;            /* it was begun by an earlier daemon */
+    bool recorded;               /* the journal names the temporary file */
+    bool yielded;                /* it has only given its place away */
 
-    pthread_mutex_t spool_lock;      /* held while a reader reads: only the same job's next attempt
-                                        or its end would wait for it */
-    struct share_incoming *incoming; /* written by the job's thread; exchanged under spool_lock */
-    unsigned spool_attempt;          /* likewise: which attempt's bytes these are */
+    _Atomic(struct swarm *) swarm; /* NULL until the content is known; then it stays */
+    _Atomic int64_t readable;      /* SPOOL: bytes from the start that may be read */
+    atomic_int wish;               /* enum job_wish; set before the interrupt is raised */
+
+    pthread_mutex_t spool_lock; /* for the next three; held while the disk is read or written: only
+                                   the job itself and who reads it would wait */
+    struct share_incoming *incoming;
+    unsigned spool_attempt; /* which attempt's bytes these are */
+    struct journal *journal;
 
     /* Of downloads.c, under its lock. */
     struct download_status status; /* the draft as it was last published */
     struct interrupt *interrupt;   /* while the job runs */
     int64_t published_ms;
     bool active;   /* in the pool's queue or running */
+    bool again;    /* resumed while it was about to pause */
     bool released; /* SPOOL: nobody reads it any more */
     unsigned pins; /* threads that use it without the lock */
     struct job *next;
@@ -37,18 +56,59 @@ struct job {
 };
 
 struct job *job_new(const struct download_request *request);
-void job_free(struct job *job);
+/* Takes the journal and what it says. */
+struct job *job_restore(uint64_t id, struct journal *journal, struct journal_job *restored);
+void job_free(struct job *job); /* what has a journal stays on disk */
 
 struct job_environment {
     struct share *share;
     const struct source_finder *finder;
+    struct catalogue *catalogue; /* may be NULL */
+    struct intake *intake;
+    const char *folder; /* of the journals; NULL: none */
+    int64_t stall_ms;
     /* The draft has changed: another state or source, or only more bytes. */
     void (*publish)(struct job *job, bool only_progress);
+    /* Whether others wait for a place. */
+    bool (*is_crowded)(struct job *job);
 };
 
-/* Runs the job to its end; the draft is final then, and has been published. */
+/* Runs the job until it is over, paused, or yielded; the draft has been published then. */
 void job_run(struct job *job, const struct job_environment *environment,
              struct interrupt *interrupt);
 
+/* Writes the journal of a job that has just been made; without one that works it does not outlive
+ * the daemon. */
+void job_record(struct job *job, const struct job_environment *environment);
+void job_record_pause(struct job *job, bool paused);
+
 /* Takes the bytes away. */
 void job_drop_spool(struct job *job);
+/* The same, and what is on disk of it besides, the journal first of all. */
+void job_discard(struct job *job, const struct job_environment *environment);
+
+/* ---- between job.c, job_pieces.c and job_stream.c ---- */
+
+/* What the functions of one run hand to each other. */
+struct job_call {
+    struct job *job;
+    const struct job_environment *environment;
+    struct interrupt *interrupt;
+};
+
+/* An incoming file takes the place of what was there before, for the next attempt. */
+void job_exchange_incoming(struct job *job, struct share_incoming *incoming);
+
+/* Fetches a file whose content is known: by the manifest (taken), unless the job has a swarm or was
+ * restored. ERROR_NONE: all is there; it is not stored yet. With job->yielded set: not over. */
+MUST_CHECK enum error_code job_fetch_pieces(struct job_call *call, struct manifest *manifest,
+                                            const struct directory_sources *sources,
+                                            struct error *error);
+
+/* Fetches a file whose content nobody knows, and stores it. */
+MUST_CHECK enum error_code job_fetch_stream(const struct job_call *call,
+                                            const struct directory_sources *sources,
+                                            struct error *error);
+
+/* Gives the file its name. Of a SPOOL job nothing is stored: its reader takes it from here. */
+MUST_CHECK enum error_code job_store(struct job *job, struct error *error);

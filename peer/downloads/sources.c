@@ -54,6 +54,58 @@ void sources_order(const struct source_finder *finder, struct directory_sources 
     }
 }
 
+void sources_leave_out_self(const struct source_finder *finder, struct directory_sources *sources)
+{
+    sources_order(finder, sources);
+    struct directory_source *last = sources->count > 1 ? &sources->items[sources->count - 1] : NULL;
+    if (!last || strcmp(last->peer, finder->own_name) != 0)
+        return;
+    free(last->peer);
+    free(last->addresses);
+    sources->count--;
+}
+
+static size_t count_content(const struct directory_sources *sources,
+                            const struct content_id *content)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < sources->count; i++)
+        count +=
+            sources->items[i].has_content && content_id_equal(&sources->items[i].content, content);
+    return count;
+}
+
+bool sources_wanted_content(const struct directory_sources *sources, const char *peer,
+                            struct content_id *content)
+{
+    size_t most = 0;
+
+    for (size_t i = 0; i < sources->count; i++) {
+        const struct directory_source *source = &sources->items[i];
+        if (!source->has_content || (peer[0] && strcmp(peer, source->peer) != 0))
+            continue;
+        size_t count = count_content(sources, &source->content);
+        if (count > most) {
+            most = count;
+            *content = source->content;
+        }
+    }
+    return most > 0;
+}
+
+void sources_given(const char *peer, const struct address *addresses, size_t count,
+                   struct directory_sources *sources)
+{
+    sources->items = memory_new(1, sizeof *sources->items);
+    sources->count = 1;
+    sources->items[0].peer = memory_copy_string(peer);
+    sources->items[0].size_bytes = -1;
+    sources->items[0].addresses =
+        (struct address *)memory_copy(addresses, count * sizeof *addresses);
+    sources->items[0].address_count = count;
+}
+
 enum error_code sources_find(const struct source_finder *finder, const struct file_name *name,
                              struct interrupt *interrupt, struct directory_sources *sources,
                              struct error *error)

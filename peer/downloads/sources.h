@@ -41,3 +41,15 @@ bool sources_keep_peer(struct directory_sources *sources, const char *peer);
 
 /* Pure. Puts ourselves last: a download from ourselves is of use only where nobody else has it. */
 void sources_order(const struct source_finder *finder, struct directory_sources *sources);
+
+/* Pure. Takes ourselves away if anybody else is there. */
+void sources_leave_out_self(const struct source_finder *finder, struct directory_sources *sources);
+
+/* Pure. The content that is wanted: that of the peer, or for "" the one that most sources have; of
+ * two, the one that comes first. False when none is known. */
+bool sources_wanted_content(const struct directory_sources *sources, const char *peer,
+                            struct content_id *content);
+
+/* Pure. One source, for addresses that were given. Owned by the caller (directory_sources_done). */
+void sources_given(const char *peer, const struct address *addresses, size_t count,
+                   struct directory_sources *sources);

@@ -45,6 +45,21 @@ enum error_code control_follow_message(void *state, const struct rpc_request *re
 enum rpc_step control_follow_next(void *state, struct rpc_reply *reply, struct error *error);
 void control_follow_close(void *state);
 
+void *control_downloads_open(void *service, struct rpc_call *call);
+enum error_code control_downloads_message(void *state, const struct rpc_request *request,
+                                          struct error *error);
+enum rpc_step control_downloads_next(void *state, struct rpc_reply *reply, struct error *error);
+void control_downloads_close(void *state);
+
+enum error_code control_pause_call(void *service, const ProtobufCMessage *request,
+                                   struct rpc_reply *reply, struct error *error);
+enum error_code control_resume_call(void *service, const ProtobufCMessage *request,
+                                    struct rpc_reply *reply, struct error *error);
+enum error_code control_cancel_call(void *service, const ProtobufCMessage *request,
+                                    struct rpc_reply *reply, struct error *error);
+enum error_code control_sources_call(void *service, const ProtobufCMessage *request,
+                                     struct rpc_reply *reply, struct error *error);
+
 enum error_code control_status_call(void *service, const ProtobufCMessage *request,
                                     struct rpc_reply *reply, struct error *error);
 

@@ -22,6 +22,9 @@ void control_job_fill(struct control_job *job, const struct control_service *ser
     message->bytes_per_second = status->bytes_per_second;
     message->failure = control_failure(&job->failure, &status->error);
     message->stream = status->destination == DOWNLOAD_SPOOL;
+    message->reason = status->reason;
+    message->active_sources = status->active_sources;
+    message->held_bytes = status->held_bytes;
     if (status->state == DOWNLOAD_DONE && status->destination == DOWNLOAD_SHARE) {
         job->path = memory_format("%s/%s", share_path(service->options.share), status->stored.text);
         message->path = job->path;
@@ -142,6 +145,7 @@ enum error_code control_status_call(void *context, const ProtobufCMessage *reque
     message.downloads_running = (int64_t)counts.running;
     message.downloads_done = (int64_t)counts.done;
     message.downloads_failed = (int64_t)counts.failed;
+    message.downloads_paused = (int64_t)counts.paused;
     jobs_collect(&jobs, service);
     message.jobs = jobs.pointers;
     message.n_jobs = jobs.count;

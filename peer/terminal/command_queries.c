@@ -246,6 +246,9 @@ static void job_json(struct json_writer *json, const P2p__Control__Job *job)
     json_write_integer(json, "bytes", job->bytes);
     json_write_integer(json, "total_bytes", job->total_bytes);
     json_write_integer(json, "bytes_per_second", job->bytes_per_second);
+    json_write_integer(json, "held_bytes", job->held_bytes);
+    json_write_integer(json, "sources", job->active_sources);
+    command_json_text(json, "reason", job->reason);
     json_end_object(json);
 }
 
@@ -308,6 +311,7 @@ static void status_json(const P2p__Control__StatusReply *reply, struct buffer *o
     command_limits_json(&json, reply->limits);
     json_begin_object(&json, "downloads");
     json_write_integer(&json, "queued", reply->downloads_queued);
+    json_write_integer(&json, "paused", reply->downloads_paused);
     json_write_integer(&json, "running", reply->downloads_running);
     json_write_integer(&json, "done", reply->downloads_done);
     json_write_integer(&json, "failed", reply->downloads_failed);
@@ -347,15 +351,20 @@ static void print_job(const P2p__Control__Job *job)
     char rate[UNITS_TEXT_BYTES];
 
     printf("  %" PRIu64 "  %s", job->id, command_clean(job->name, clean));
-    if (job->state != DOWNLOAD_RUNNING) {
+    if (job->state == DOWNLOAD_QUEUED || job->state == DOWNLOAD_SEARCHING) {
         puts(job->state == DOWNLOAD_QUEUED ? "  en espera" : "  buscando");
         return;
     }
     printf("  %s", units_bytes(job->bytes, bytes));
     if (job->total_bytes > 0)
         printf(" de %s", units_bytes(job->total_bytes, total));
-    printf("  %s/s  %s\n", units_bytes(job->bytes_per_second, rate),
-           command_clean(job->source, clean));
+    if (job->state == DOWNLOAD_PAUSED)
+        puts("  en pausa");
+    else if (job->state == DOWNLOAD_WAITING)
+        printf("  espera: %s\n", command_clean(job->reason, clean));
+    else
+        printf("  %s/s  %s\n", units_bytes(job->bytes_per_second, rate),
+               command_clean(job->source, clean));
 }
 
 static void status_print(const P2p__Control__StatusReply *reply)

@@ -1,0 +1,307 @@
+#include "peer/downloads/session.h"
+
+#include "common/clock.h"
+#include "common/memory.h"
+#include "peer/network/chunk.h"
+#include "proto/peer.pb-c.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#define WRITE_SPANS 64
+
+/* A message is kept as it came if that much of it is data; smaller ones are copied, or a piece of
+ * a million messages would take a thousand times its size. */
+#define HOLD_MIN_BYTES ((size_t)16 << 10)
+
+/* A source that sends the file from its start is asked for pieces of so many ahead. */
+#define WINDOW_PIECES 16
+
+/* One DownloadFile call. */
+struct stream {
+    struct swarm_source *source;
+    struct swarm *swarm;
+    struct rpc_client_call *call;
+    struct pieces_run run; /* what is fetched now */
+    struct intake_piece *piece;
+    int64_t asked;     /* the offset */
+    int64_t asked_end; /* the offset after the last byte */
+    int64_t position;  /* in the file, of the next byte */
+    int64_t data_ms;   /* when the last byte came */
+    bool begun;
+    bool from_start;   /* it did not understand the offset */
+    size_t window_end; /* from_start: up to there the plan was asked, and wanted nothing */
+    bool over;         /* the rest of the stream is not needed */
+};
+
+static size_t run_end(const struct pieces_run *run)
+{
+    return run->first + run->count;
+}
+
+/* ---- what is to be fetched next ---- */
+
+/* A source that sends from the start: which of the pieces that come now are wanted. */
+static void look_ahead(struct stream *stream, size_t index)
+{
+    size_t left = stream->swarm->manifest.piece_count - index;
+    size_t count = left < WINDOW_PIECES ? left : WINDOW_PIECES;
+
+    stream->window_end = index + count;
+    swarm_has_only(stream->source, index, count);
+    stream->run = swarm_try_run(stream->source);
+}
+
+/* The run is done: the next one. Pieces in the intake belong to the old one. */
+static void change_run(struct stream *stream, size_t index)
+{
+    swarm_drain(stream->source);
+    if (stream->from_start) {
+        look_ahead(stream, index);
+        return;
+    }
+    stream->run = swarm_try_run(stream->source);
+    stream->over = stream->run.count == 0 || stream->run.first != index;
+}
+
+/* Whether the piece that begins now is wanted; asks for another run at the end of one. */
+static bool wants_piece(struct stream *stream, size_t index)
+{
+    bool nothing_ahead = stream->from_start && stream->run.count == 0 && index < stream->window_end;
+
+    if (!nothing_ahead && !swarm_wants(stream->source, index, run_end(&stream->run)))
+        change_run(stream, index);
+    return !stream->over && index >= stream->run.first &&
+           swarm_wants(stream->source, index, index + 1);
+}
+
+/* ---- bytes ---- */
+
+static size_t piece_left(const struct stream *stream, size_t index)
+{
+    int64_t end = (int64_t)(index * PIECE_BYTES) +
+                  (int64_t)content_piece_bytes(stream->swarm->manifest.size_bytes, index);
+
+    return (size_t)(end - stream->position);
+}
+
+/* A message on its way into pieces. */
+struct parcel {
+    struct rpc_response response;
+    struct chunk_part data;
+    struct intake_message *message; /* NULL: is copied */
+};
+
+static void add_bytes(struct stream *stream, const struct parcel *parcel, size_t offset,
+                      size_t length)
+{
+    struct iovec spans[WRITE_SPANS];
+    size_t covered;
+
+    for (size_t done = 0; done < length; done += covered) {
+        size_t count = spans_slice(parcel->response.spans, parcel->response.span_count,
+                                   parcel->data.offset + offset + done, length - done, spans,
+                                   WRITE_SPANS, &covered);
+        if (parcel->message)
+            intake_add(stream->piece, parcel->message, spans, count);
+        else
+            intake_copy(stream->piece, spans, count);
+    }
+}
+
+/* Up to the end of the piece. Returns how many bytes that were. */
+static size_t take_part(struct stream *stream, const struct parcel *parcel, size_t offset)
+{
+    size_t index = (size_t)stream->position / PIECE_BYTES;
+
+    if ((size_t)stream->position % PIECE_BYTES == 0 && wants_piece(stream, index))
+        stream->piece = swarm_begin_piece(stream->source, index);
+    size_t left = piece_left(stream, index);
+    size_t here = parcel->data.bytes - offset;
+    if (here > left)
+        here = left;
+    if (stream->piece) {
+        add_bytes(stream, parcel, offset, here);
+        swarm_received(stream->source, here, true);
+        if (here == left)
+            intake_submit(take_pointer(&stream->piece));
+    } else {
+        swarm_received(stream->source, here, false);
+    }
+    stream->position += (int64_t)here;
+    return here;
+}
+
+static enum error_code take_data(struct stream *stream, struct parcel *parcel, struct error *error)
+{
+    int64_t size = stream->swarm->manifest.size_bytes;
+
+    if ((int64_t)parcel->data.bytes > size - stream->position)
+        return error_set(error, ERROR_CHANGED, "envía más de %" PRId64 " bytes: es otro contenido",
+                         size);
+    if (parcel->data.bytes >= HOLD_MIN_BYTES && parcel->data.bytes >= parcel->response.bytes / 2)
+        parcel->message = intake_message_new(rpc_client_hold(stream->call, &parcel->response));
+    for (size_t done = 0; done < parcel->data.bytes && !stream->over;)
+        done += take_part(stream, parcel, done);
+    intake_message_drop(parcel->message);
+    return ERROR_NONE;
+}
+
+/* The first message says how the stream is to be read. */
+static enum error_code begin(struct stream *stream, const struct chunk *chunk, struct error *error)
+{
+    stream->begun = true;
+    if (chunk->total_bytes > 0 && chunk->total_bytes != stream->swarm->manifest.size_bytes)
+        return error_set(error, ERROR_CHANGED, "el archivo tiene %" PRId64 " bytes allí",
+                         chunk->total_bytes);
+    stream->position = stream->asked;
+    if (chunk->total_bytes > 0 && chunk->offset == stream->asked) {
+        swarm_promised(stream->source, !stream->source->unhashed);
+        return ERROR_NONE;
+    }
+    swarm_promised(stream->source, false);
+    stream->from_start = true;
+    stream->asked_end = stream->swarm->manifest.size_bytes;
+    stream->position = 0;
+    stream->run = (struct pieces_run){0};
+    return ERROR_NONE;
+}
+
+/* Messages without a byte are no sign of life: a source could send them for ever. */
+static enum error_code check_data_comes(struct stream *stream, size_t bytes, struct error *error)
+{
+    int64_t now_ms = clock_boot_ms();
+
+    if (bytes > 0)
+        stream->data_ms = now_ms;
+    if (now_ms - stream->data_ms <= stream->swarm->stall_ms)
+        return ERROR_NONE;
+    return error_set(error, ERROR_TIMEOUT, "no envía datos");
+}
+
+static enum error_code take_message(struct stream *stream, const struct rpc_response *response,
+                                    struct error *error)
+{
+    struct parcel parcel = {.response = *response};
+    struct chunk chunk;
+
+    enum error_code code = chunk_parse(response->spans, response->span_count, &chunk, error);
+    if (code == ERROR_NONE)
+        code = check_data_comes(stream, chunk.data.bytes, error);
+    if (code == ERROR_NONE && !stream->begun)
+        code = begin(stream, &chunk, error);
+    parcel.data = chunk.data;
+    return code == ERROR_NONE ? take_data(stream, &parcel, error) : code;
+}
+
+/* The source has no more. That is right at the end of what was asked for only. */
+static enum error_code check_end(const struct stream *stream, struct error *error)
+{
+    if (stream->begun && stream->position >= stream->asked_end)
+        return ERROR_NONE;
+    return error_set(error, ERROR_CORRUPT, "terminó antes del final del archivo");
+}
+
+static bool is_done(const struct stream *stream)
+{
+    return stream->over || (stream->begun && stream->position >= stream->asked_end);
+}
+
+static enum error_code receive(struct stream *stream, struct error *error)
+{
+    stream->data_ms = clock_boot_ms();
+    while (!is_done(stream)) {
+        struct rpc_response response;
+        bool end = false;
+        enum error_code code = rpc_client_receive(stream->call, &response, &end, error);
+        if (code == ERROR_NONE && end)
+            return check_end(stream, error);
+        if (code == ERROR_NONE)
+            code = take_message(stream, &response, error);
+        if (code != ERROR_NONE)
+            return code;
+    }
+    return ERROR_NONE;
+}
+
+/* ---- the call ---- */
+
+/* Who is alone is asked for all up to what is there already: at the end of a run the next one
+ * follows in the same stream, without a pause. */
+static enum error_code ask(struct stream *stream, struct error *error)
+{
+    struct swarm *swarm = stream->swarm;
+    Peer__DownloadRequest request = PEER__DOWNLOAD_REQUEST__INIT;
+    bool ended = false;
+
+    size_t end = swarm_run_limit(stream->source, &stream->run);
+    stream->asked = (int64_t)(stream->run.first * PIECE_BYTES);
+    stream->asked_end = swarm->manifest.size_bytes;
+    request.filename.data = (uint8_t *)swarm->name.text;
+    request.filename.len = strlen(swarm->name.text);
+    request.offset = stream->asked;
+    if (end < swarm->manifest.piece_count) {
+        stream->asked_end = (int64_t)(end * PIECE_BYTES);
+        request.length = stream->asked_end - stream->asked;
+    }
+    if (!stream->source->unhashed)
+        request.content_id = (ProtobufCBinaryData){.data = swarm->manifest.id.bytes,
+                                                   .len = sizeof swarm->manifest.id.bytes};
+    enum error_code code = rpc_client_send(stream->call, &request.base, NULL, 0, &ended, error);
+    if (code == ERROR_NONE)
+        code = rpc_client_send_end(stream->call, error);
+    return code;
+}
+
+/* Fetches the run and what follows it in the same stream; *run is the next one, if the plan has
+ * given one already. */
+static enum error_code fetch(struct swarm_source *source, struct rpc_channel *channel,
+                             struct pieces_run *run, struct error *error)
+{
+    struct stream stream = {.source = source, .swarm = source->swarm, .run = *run};
+
+    enum error_code code = rpc_client_start(channel, "/peer.PeerService/DownloadFile",
+                                            source->swarm->stall_ms, &stream.call, error);
+    if (code != ERROR_NONE)
+        return code;
+    interrupt_attach(source->interrupt, stream.call);
+    code = ask(&stream, error);
+    if (code == ERROR_NONE)
+        code = receive(&stream, error);
+    interrupt_detach(source->interrupt);
+    rpc_client_free(stream.call);
+    if (stream.piece)
+        swarm_drop_piece(source, stream.piece);
+    swarm_drain(source);
+    if (stream.from_start)
+        swarm_has_only(source, 0, source->swarm->manifest.piece_count);
+    *run = stream.over && !stream.from_start ? stream.run : (struct pieces_run){0};
+    return code;
+}
+
+/* One of ours that has not hashed the file yet sends it when no id is asked for. */
+static bool may_ask_without_id(struct swarm_source *source, enum error_code code)
+{
+    if (code != ERROR_BUSY || source->unhashed)
+        return false;
+    source->unhashed = true;
+    return true;
+}
+
+enum error_code session_run(struct swarm_source *source, struct error *error)
+{
+    char target[ADDRESS_TEXT_BYTES];
+    struct rpc_channel *channel = rpc_channel_open(address_format(&source->address, target));
+    struct pieces_run run = swarm_next_run(source);
+    enum error_code code = ERROR_NONE;
+
+    while (run.count > 0 && code == ERROR_NONE) {
+        code = fetch(source, channel, &run, error);
+        if (may_ask_without_id(source, code))
+            code = ERROR_NONE;
+        if (code == ERROR_NONE && run.count == 0)
+            run = swarm_next_run(source);
+    }
+    rpc_channel_close(channel);
+    return code;
+}

@@ -1,0 +1,303 @@
+#include "peer/downloads/swarm.h"
+
+#include "common/clock.h"
+#include "common/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+/* Who waits for a run asks again so often, also when nothing has changed: another source may have
+ * become slow. Who waits for room looks so often whether it is to end. */
+#define ASK_AGAIN_MS 500
+#define ROOM_WAIT_MS 100
+
+static struct timespec deadline_after(int64_t wait_ms)
+{
+    struct timespec deadline;
+
+    clock_gettime(CLOCK_MONOTONIC, &deadline);
+    deadline.tv_sec += wait_ms / 1000;
+    deadline.tv_nsec += wait_ms % 1000 * 1000000;
+    if (deadline.tv_nsec >= 1000000000) {
+        deadline.tv_sec++;
+        deadline.tv_nsec -= 1000000000;
+    }
+    return deadline;
+}
+
+static void wait_locked(struct swarm *swarm, int64_t timeout_ms)
+{
+    struct timespec deadline = deadline_after(timeout_ms);
+
+    pthread_cond_timedwait(&swarm->changed, &swarm->lock, &deadline);
+}
+
+void swarm_wait(struct swarm *swarm, int64_t timeout_ms)
+{
+    pthread_mutex_lock(&swarm->lock);
+    wait_locked(swarm, timeout_ms);
+    pthread_mutex_unlock(&swarm->lock);
+}
+
+static void count_held(struct swarm *swarm)
+{
+    size_t count = swarm->manifest.piece_count;
+
+    for (size_t i = 0; i < count; i++)
+        if (pieces_is_held(swarm->pieces, i))
+            swarm->held_bytes += (int64_t)content_piece_bytes(swarm->manifest.size_bytes, i);
+    while (swarm->prefix < count && pieces_is_held(swarm->pieces, swarm->prefix))
+        swarm->prefix++;
+}
+
+struct swarm *swarm_new(const struct swarm_options *options)
+{
+    struct swarm *swarm = memory_new(1, sizeof *swarm);
+    struct pieces_options plan = {
+        .piece_bytes = PIECE_BYTES, .held = options->held, .in_order = options->in_order};
+    pthread_condattr_t monotonic;
+
+    swarm->name = *options->name;
+    swarm->manifest = *options->manifest;
+    *options->manifest = (struct manifest){0};
+    swarm->incoming = options->incoming;
+    swarm->intake = options->intake;
+    swarm->stall_ms = options->stall_ms;
+    swarm->in_order = options->in_order;
+    pthread_mutex_init(&swarm->lock, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&swarm->changed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    plan.count = swarm->manifest.piece_count;
+    (void)!getrandom(&plan.seed, sizeof plan.seed, 0);
+    swarm->pieces = pieces_new(&plan);
+    swarm->unsynced = memory_new(plan.count + 1, sizeof *swarm->unsynced);
+    count_held(swarm);
+    return swarm;
+}
+
+void swarm_free(struct swarm *swarm)
+{
+    if (!swarm)
+        return;
+    for (size_t i = 0; i < swarm->source_count; i++)
+        free(swarm->sources[i]);
+    pieces_free(swarm->pieces);
+    manifest_done(&swarm->manifest);
+    free(swarm->unsynced);
+    pthread_cond_destroy(&swarm->changed);
+    pthread_mutex_destroy(&swarm->lock);
+    free(swarm);
+}
+
+/* ---- runs ---- */
+
+static bool must_end_locked(const struct swarm_source *source)
+{
+    return source->swarm->ending || interrupt_raised(source->interrupt);
+}
+
+struct pieces_run swarm_try_run(struct swarm_source *source)
+{
+    struct swarm *swarm = source->swarm;
+    struct pieces_run run = {0};
+
+    pthread_mutex_lock(&swarm->lock);
+    if (!must_end_locked(source))
+        run = pieces_next(swarm->pieces, source->number, clock_boot_ms());
+    pthread_mutex_unlock(&swarm->lock);
+    return run;
+}
+
+struct pieces_run swarm_next_run(struct swarm_source *source)
+{
+    struct swarm *swarm = source->swarm;
+    struct pieces_run run = {0};
+
+    pthread_mutex_lock(&swarm->lock);
+    while (!must_end_locked(source) && !pieces_complete(swarm->pieces)) {
+        run = pieces_next(swarm->pieces, source->number, clock_boot_ms());
+        if (run.count > 0)
+            break;
+        wait_locked(swarm, ASK_AGAIN_MS);
+    }
+    pthread_mutex_unlock(&swarm->lock);
+    return run;
+}
+
+bool swarm_wants(struct swarm_source *source, size_t first, size_t end)
+{
+    struct swarm *swarm = source->swarm;
+    bool wanted = false;
+
+    pthread_mutex_lock(&swarm->lock);
+    for (size_t i = first; i < end && !wanted; i++)
+        wanted = pieces_wanted(swarm->pieces, source->number, i);
+    pthread_mutex_unlock(&swarm->lock);
+    return wanted;
+}
+
+void swarm_has_only(struct swarm_source *source, size_t first, size_t count)
+{
+    struct swarm *swarm = source->swarm;
+    size_t all = swarm->manifest.piece_count;
+    auto_free uint8_t *have = NULL;
+
+    if (count < all) {
+        have = memory_new(all / 8 + 1, 1);
+        for (size_t i = first; i < first + count; i++)
+            have[i / 8] |= (uint8_t)(1U << i % 8);
+    }
+    pthread_mutex_lock(&swarm->lock);
+    pieces_give_back(swarm->pieces, source->number);
+    pieces_source_has(swarm->pieces, source->number, have);
+    pthread_mutex_unlock(&swarm->lock);
+}
+
+size_t swarm_run_limit(struct swarm_source *source, const struct pieces_run *run)
+{
+    struct swarm *swarm = source->swarm;
+    size_t end = run->first + run->count;
+
+    pthread_mutex_lock(&swarm->lock);
+    while (swarm->active == 1 && end < swarm->manifest.piece_count &&
+           !pieces_is_held(swarm->pieces, end))
+        end++;
+    pthread_mutex_unlock(&swarm->lock);
+    return end;
+}
+
+void swarm_promised(struct swarm_source *source, bool promised)
+{
+    pthread_mutex_lock(&source->swarm->lock);
+    source->promised = promised;
+    pthread_mutex_unlock(&source->swarm->lock);
+}
+
+void swarm_received(struct swarm_source *source, size_t bytes, bool wanted)
+{
+    struct swarm *swarm = source->swarm;
+    int64_t now_ms = clock_boot_ms();
+
+    pthread_mutex_lock(&swarm->lock);
+    swarm->received += (int64_t)bytes;
+    source->received += (int64_t)bytes;
+    source->bytes_per_second = rate_add(&source->rate, now_ms, source->received);
+    if (wanted)
+        pieces_received(swarm->pieces, source->number, bytes, now_ms);
+    pthread_mutex_unlock(&swarm->lock);
+}
+
+/* ---- pieces ---- */
+
+static void note_stored_locked(struct swarm *swarm, struct swarm_source *source, size_t index)
+{
+    int64_t now_ms = clock_boot_ms();
+
+    if (!pieces_hold(swarm->pieces, source->number, index, now_ms))
+        return; /* another one was quicker */
+    size_t bytes = content_piece_bytes(swarm->manifest.size_bytes, index);
+    source->bytes += (int64_t)bytes;
+    source->failures = 0;
+    swarm->held_bytes += (int64_t)bytes;
+    while (swarm->prefix < swarm->manifest.piece_count &&
+           pieces_is_held(swarm->pieces, swarm->prefix))
+        swarm->prefix++;
+    if (swarm->unsynced_count == 0)
+        swarm->unsynced_ms = now_ms;
+    swarm->unsynced[swarm->unsynced_count++] = (uint32_t)index;
+}
+
+/* The source is to blame, or has another file of that name and never said it had this one. */
+static void note_wrong_locked(struct swarm *swarm, struct swarm_source *source, size_t index)
+{
+    pieces_miss(swarm->pieces, source->number, index);
+    if (source->wrong.code != ERROR_NONE)
+        return;
+    source->liar = source->promised;
+    if (source->promised)
+        error_set(&source->wrong, ERROR_CORRUPT, "envió datos falsos (pieza %zu)", index);
+    else
+        error_set(&source->wrong, ERROR_CHANGED, "tiene otro contenido con ese nombre");
+}
+
+/* On a thread of the intake. */
+static void piece_done(const struct intake_piece *piece, enum intake_result result,
+                       const struct error *error)
+{
+    struct swarm_source *source = piece->context;
+    struct swarm *swarm = source->swarm;
+
+    pthread_mutex_lock(&swarm->lock);
+    if (result == INTAKE_STORED) {
+        note_stored_locked(swarm, source, piece->index);
+    } else if (result == INTAKE_WRONG) {
+        note_wrong_locked(swarm, source, piece->index);
+        interrupt_raise(source->interrupt);
+    } else {
+        pieces_miss(swarm->pieces, source->number, piece->index);
+        swarm->disk = *error;
+    }
+    source->in_intake--;
+    pthread_cond_broadcast(&swarm->changed);
+    pthread_mutex_unlock(&swarm->lock);
+}
+
+/* Waits until fewer than so many pieces of the session are in the intake. False: it is to end. */
+static bool wait_for_intake(struct swarm_source *source, unsigned fewer_than)
+{
+    struct swarm *swarm = source->swarm;
+
+    pthread_mutex_lock(&swarm->lock);
+    while (source->in_intake >= fewer_than)
+        pthread_cond_wait(&swarm->changed, &swarm->lock);
+    bool go_on = !must_end_locked(source) && swarm->disk.code == ERROR_NONE;
+    if (go_on && fewer_than > 1)
+        source->in_intake++;
+    pthread_mutex_unlock(&swarm->lock);
+    return go_on;
+}
+
+static void leave_intake(struct swarm_source *source)
+{
+    pthread_mutex_lock(&source->swarm->lock);
+    source->in_intake--;
+    pthread_mutex_unlock(&source->swarm->lock);
+}
+
+void swarm_drain(struct swarm_source *source)
+{
+    (void)wait_for_intake(source, 1);
+}
+
+struct intake_piece *swarm_begin_piece(struct swarm_source *source, size_t index)
+{
+    struct swarm *swarm = source->swarm;
+    struct intake_piece like = {
+        .index = index,
+        .length = content_piece_bytes(swarm->manifest.size_bytes, index),
+        .offset = (int64_t)(index * PIECE_BYTES),
+        .hash = swarm->manifest.hashes[index],
+        .incoming = swarm->incoming,
+        .done = piece_done,
+        .context = source,
+    };
+    struct intake_piece *piece = NULL;
+
+    if (!wait_for_intake(source, SWARM_SESSION_AHEAD + 1))
+        return NULL;
+    while (!piece && !interrupt_raised(source->interrupt))
+        piece = intake_begin(swarm->intake, &like, ROOM_WAIT_MS);
+    if (!piece)
+        leave_intake(source);
+    return piece;
+}
+
+void swarm_drop_piece(struct swarm_source *source, struct intake_piece *piece)
+{
+    intake_drop(piece);
+    leave_intake(source);
+}

@@ -1,0 +1,159 @@
+/*
+ * A download whose content is known, piece by piece from many sources: what its sessions, the
+ * threads of the intake and the job's own thread share. Used inside downloads/ only.
+ *
+ *   job's thread ──▶ swarm_run ──▶ starts a session a source, records what is stored, syncs
+ *   sessions     ──▶ receive ──▶ intake ──▶ hash, write ──▶ swarm_piece_done
+ *   seeker       ──▶ asks the directory now and then ──▶ swarm_add_sources
+ *
+ * A source is in one of these states; texts and times are of the last change:
+ *
+ *   READY ─▶ ACTIVE ─┬▶ LATER (broke off; tried again after a while)
+ *                     └▶ DROPPED (has not got it, or sent what is wrong)
+ */
+#pragma once
+
+#include "common/content.h"
+#include "peer/downloads/downloads.h"
+#include "peer/downloads/intake.h"
+#include "peer/downloads/pieces.h"
+#include "peer/downloads/rate.h"
+#include "peer/downloads/sources.h"
+#include "peer/network/interrupt.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#define SWARM_SOURCES_MAX  64 /* known; more than that are not looked at */
+#define SWARM_SESSIONS_MAX 8  /* at work, a thread and a connection each */
+
+#define SWARM_SEEK_MS      10000 /* the directory is asked again so often */
+#define SWARM_RETRY_MS     1000  /* full jitter: a random part of this, doubled each time, ... */
+#define SWARM_RETRY_MAX_MS 60000
+#define SWARM_SPACE_MS     3000 /* a full disk is tried again so often */
+#define SWARM_SYNC_BYTES                                                              \
+    ((int64_t)32 << 20)          /* what is fetched again after a crash, at most, ... \
+                                  */
+#define SWARM_SYNC_MS       2000 /* ... or what came in this time */
+#define SWARM_SESSION_AHEAD 3    /* pieces that a session may have in the intake */
+
+struct swarm;
+
+struct swarm_source {
+    /* Constant once it is in the list. */
+    struct swarm *swarm;
+    struct address address;
+    char who[DOWNLOAD_SOURCE_BYTES]; /* "Peer2 (172.28.0.4:8002)" */
+
+    /* Under the swarm's lock. */
+    enum download_source_state state;
+    unsigned seen;      /* in which answer of the directory it was last */
+    bool promised;      /* it has taken our content id: what it sends must be right */
+    bool liar;          /* what it sent was wrong nevertheless: never again */
+    struct error wrong; /* what was wrong in it, since the session began */
+    int64_t bytes;      /* verified, from it */
+    int64_t received;   /* all that came */
+    struct rate rate;
+    int64_t bytes_per_second;
+    struct error error;   /* of the last failure; code ERROR_NONE before */
+    unsigned failures;    /* since the last good piece */
+    int64_t retry_ms;     /* LATER: when, on the boot clock. DROPPED: since when */
+    unsigned number;      /* ACTIVE: in pieces */
+    unsigned in_intake;   /* pieces that it has begun or given to the intake */
+    bool finished;        /* its thread is about to end, ... */
+    struct error outcome; /* ... with this */
+
+    bool unhashed; /* of its session: it does not know the hashes, so no id is asked for */
+    struct interrupt *interrupt; /* ACTIVE: of the session; made and freed by the job's thread */
+    pthread_t thread;            /* likewise */
+};
+
+struct swarm {
+    /* Constant while sessions run. */
+    struct file_name name;
+    struct manifest manifest;
+    struct share_incoming *incoming;
+    struct intake *intake;
+    int64_t stall_ms;
+    bool in_order; /* somebody reads it while it arrives */
+
+    pthread_mutex_t lock; /* guards what follows; held for moments only */
+    pthread_cond_t changed;
+    struct pieces *pieces;
+    struct swarm_source *sources[SWARM_SOURCES_MAX]; /* each stays where it is */
+    size_t source_count;
+    unsigned answers; /* of the directory, so far */
+    unsigned active;  /* sources */
+    int64_t received; /* all that came, of whatever worth; grows */
+    int64_t held_bytes;
+    size_t prefix;      /* pieces held from the first on */
+    uint32_t *unsynced; /* stored, not yet recorded */
+    size_t unsynced_count;
+    int64_t unsynced_ms; /* since when */
+    struct error disk;   /* our own disk refused: what it said */
+    bool ending;         /* sessions are to end */
+};
+
+/* Takes manifest and incoming; held as in struct journal_job, may be NULL. Owned by the caller; the
+ * file stays open until swarm_free, which forgets it: take it back before (swarm->incoming). */
+struct swarm_options {
+    const struct file_name *name;
+    struct manifest *manifest;
+    struct share_incoming *incoming;
+    const uint8_t *held;
+    struct intake *intake;
+    int64_t stall_ms;
+    bool in_order;
+};
+struct swarm *swarm_new(const struct swarm_options *options);
+void swarm_free(struct swarm *swarm); /* NULL is fine */
+
+/* Another thread may ask; rows are copied. Returns how many. */
+size_t swarm_describe(struct swarm *swarm, struct download_source *rows, size_t capacity);
+
+/* The sources of a search that have this content, or may have it: those whose content is not known,
+ * of that peer only unless it is "". One that was not in the last answers is tried again at once.
+ * Any thread. */
+void swarm_add_sources(struct swarm *swarm, const struct directory_sources *sources,
+                       const char *peer);
+
+/* "Peer2 (172.28.0.4:8002)", cleaned; peer may be "". Pure. */
+void swarm_describe_source(const char *peer, const struct address *address,
+                           char who[DOWNLOAD_SOURCE_BYTES]);
+
+/* ---- for the job's thread ---- */
+
+/* Joins sessions that ended, starts those that are due. True: nobody is at work, and every source
+ * that is known has failed. */
+bool swarm_tend(struct swarm *swarm, int64_t now_ms);
+/* Ends all sessions and waits until nothing of them is left; the next tend starts them again. */
+void swarm_rest(struct swarm *swarm);
+/* Waits until something has changed, at most so long. */
+void swarm_wait(struct swarm *swarm, int64_t timeout_ms);
+/* Why each source that failed did, into *failures as one line. */
+struct failures;
+void swarm_failures(struct swarm *swarm, struct failures *failures);
+
+/* ---- for sessions ---- */
+
+/* The next run; the first waits for one. count 0: nothing to do now, the job is over, or the
+ * session was interrupted. */
+struct pieces_run swarm_next_run(struct swarm_source *source);
+struct pieces_run swarm_try_run(struct swarm_source *source);
+/* Waits until the session has no piece in the intake any more. */
+void swarm_drain(struct swarm_source *source);
+/* Waits for room. NULL: the session is to end. */
+struct intake_piece *swarm_begin_piece(struct swarm_source *source, size_t index);
+void swarm_drop_piece(struct swarm_source *source, struct intake_piece *piece);
+/* Whether the source has said that what it sends is our content. */
+void swarm_promised(struct swarm_source *source, bool promised);
+/* wanted: they go into a piece. */
+void swarm_received(struct swarm_source *source, size_t bytes, bool wanted);
+/* Whether any of the pieces [first, end) is still to be fetched by it. */
+bool swarm_wants(struct swarm_source *source, size_t first, size_t end);
+/* Tells the plan which pieces can be had now from a source that sends the file from its start. */
+void swarm_has_only(struct swarm_source *source, size_t first, size_t count);
+/* How far the source may be asked for: the end of its run; when no other session runs, up to the
+ * next piece that is there already. */
+size_t swarm_run_limit(struct swarm_source *source, const struct pieces_run *run);

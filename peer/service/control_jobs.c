@@ -1,0 +1,174 @@
+/* Downloads, Pause, Resume, Cancel and Sources: what a user does with the jobs. */
+#include "peer/service/control_private.h"
+
+#include "common/memory.h"
+
+#include <stdlib.h>
+
+#define SOURCES_SHOWN 64
+
+/* ---- Downloads ---- */
+
+struct listing {
+    struct control_service *service;
+    struct downloads_follower follower;
+    bool follow;
+    bool listed;       /* and that was said */
+    uint64_t end;      /* the list goes up to this revision */
+    uint64_t revision; /* told so far */
+};
+
+static void wake_call(void *context)
+{
+    rpc_call_wake(context);
+}
+
+void *control_downloads_open(void *service, struct rpc_call *call)
+{
+    struct listing *listing = memory_new(1, sizeof *listing);
+
+    listing->service = service;
+    listing->follower = (struct downloads_follower){.wake = wake_call, .context = call};
+    listing->end = downloads_revision(listing->service->options.downloads);
+    downloads_follow(listing->service->options.downloads, &listing->follower);
+    return listing;
+}
+
+enum error_code control_downloads_message(void *state, const struct rpc_request *request,
+                                          struct error *error)
+{
+    struct listing *listing = state;
+
+    if (!request)
+        return error_set(error, ERROR_INVALID, "Falta la petición");
+    listing->follow = ((const P2p__Control__DownloadsRequest *)request->message)->follow;
+    return ERROR_NONE;
+}
+
+enum rpc_step control_downloads_next(void *state, struct rpc_reply *reply, struct error *error)
+{
+    struct listing *listing = state;
+    struct downloads *downloads = listing->service->options.downloads;
+    P2p__Control__DownloadsReply message = P2P__CONTROL__DOWNLOADS_REPLY__INIT;
+    struct download_status status;
+    struct control_job job = {0};
+
+    bool news = downloads_next_change(downloads, listing->revision, &status);
+    if (!listing->listed && (!news || status.revision > listing->end)) {
+        message.listed = listing->listed = true;
+    } else if (listing->listed && !listing->follow) {
+        return RPC_END;
+    } else if (news) {
+        listing->revision = status.revision;
+        control_job_fill(&job, listing->service, &status);
+        message.job = &job.message;
+    } else {
+        return RPC_WAIT;
+    }
+    enum error_code code = rpc_reply_pack(reply, &message.base, error);
+    control_job_done(&job);
+    return code == ERROR_NONE ? RPC_SEND : RPC_END;
+}
+
+void control_downloads_close(void *state)
+{
+    struct listing *listing = state;
+
+    downloads_unfollow(listing->service->options.downloads, &listing->follower);
+    free(listing);
+}
+
+/* ---- Pause, Resume, Cancel ---- */
+
+static uint64_t job_of(const ProtobufCMessage *request)
+{
+    return ((const P2p__Control__JobRequest *)request)->id;
+}
+
+static enum error_code no_such_job(struct error *error)
+{
+    return error_set(error, ERROR_NOT_FOUND, "No existe esa descarga");
+}
+
+static enum error_code answer(bool found, struct rpc_reply *reply, struct error *error)
+{
+    P2p__Control__JobReply message = P2P__CONTROL__JOB_REPLY__INIT;
+    P2p__Control__Failure failure;
+    struct error missing = {0};
+
+    if (!found)
+        (void)no_such_job(&missing);
+    message.failure = control_failure(&failure, &missing);
+    return rpc_reply_pack(reply, &message.base, error);
+}
+
+enum error_code control_pause_call(void *context, const ProtobufCMessage *request,
+                                   struct rpc_reply *reply, struct error *error)
+{
+    struct control_service *service = context;
+
+    return answer(downloads_pause(service->options.downloads, job_of(request)), reply, error);
+}
+
+enum error_code control_resume_call(void *context, const ProtobufCMessage *request,
+                                    struct rpc_reply *reply, struct error *error)
+{
+    struct control_service *service = context;
+
+    return answer(downloads_resume(service->options.downloads, job_of(request)), reply, error);
+}
+
+enum error_code control_cancel_call(void *context, const ProtobufCMessage *request,
+                                    struct rpc_reply *reply, struct error *error)
+{
+    struct control_service *service = context;
+
+    return answer(downloads_cancel(service->options.downloads, job_of(request)), reply, error);
+}
+
+/* ---- Sources ---- */
+
+/* The memory that the message of a source points to. */
+struct source_row {
+    P2p__Control__JobSource message;
+    P2p__Control__Failure failure;
+    char address[ADDRESS_TEXT_BYTES];
+};
+
+static void fill_row(struct source_row *row, struct download_source *source)
+{
+    p2p__control__job_source__init(&row->message);
+    row->message.who = source->who;
+    row->message.address = (char *)(uintptr_t)address_format(&source->address, row->address);
+    row->message.state = source->state;
+    row->message.bytes = source->bytes;
+    row->message.bytes_per_second = source->bytes_per_second;
+    row->message.retry_in_ms = source->retry_in_ms;
+    row->message.liar = source->liar;
+    row->message.failure = control_failure(&row->failure, &source->error);
+}
+
+enum error_code control_sources_call(void *context, const ProtobufCMessage *request,
+                                     struct rpc_reply *reply, struct error *error)
+{
+    struct control_service *service = context;
+    struct downloads *downloads = service->options.downloads;
+    P2p__Control__SourcesReply message = P2P__CONTROL__SOURCES_REPLY__INIT;
+    P2p__Control__Failure failure;
+    struct error missing = {0};
+    auto_free struct download_status *status = memory_new(1, sizeof *status);
+    auto_free struct download_source *sources = memory_new(SOURCES_SHOWN, sizeof *sources);
+    auto_free struct source_row *rows = memory_new(SOURCES_SHOWN, sizeof *rows);
+    P2p__Control__JobSource *pointers[SOURCES_SHOWN];
+
+    if (!downloads_find(downloads, job_of(request), status))
+        (void)no_such_job(&missing);
+    message.failure = control_failure(&failure, &missing);
+    message.n_sources = downloads_sources(downloads, job_of(request), sources, SOURCES_SHOWN);
+    message.sources = pointers;
+    for (size_t i = 0; i < message.n_sources; i++) {
+        fill_row(&rows[i], &sources[i]);
+        pointers[i] = &rows[i].message;
+    }
+    return rpc_reply_pack(reply, &message.base, error);
+}
