@@ -6,10 +6,12 @@ overwritten, the index only grows, the URL has an end), because our programs mus
 """
 
 import concurrent.futures
+import hashlib
 import http.server
 import json
 import os
 import pathlib
+import struct
 import threading
 import time
 import urllib.parse
@@ -17,6 +19,7 @@ import urllib.request
 
 import grpc
 
+from stubs import content
 from stubs import peer as wire
 from stubs import peer_rpc
 
@@ -240,6 +243,88 @@ class ReferencePeer(peer_rpc.PeerServiceServicer):
         request = urllib.request.Request(f"{directory_url}/login?{query}", method="POST")
         with urllib.request.urlopen(request, timeout=10) as reply:
             return json.load(reply)
+
+
+MIB = 1024 * 1024
+
+
+def pieces_of(data):
+    return [hashlib.sha256(data[at:at + MIB]).digest() for at in range(0, len(data), MIB)]
+
+
+def id_of(data):
+    return hashlib.sha256(
+        b"p2p-content-1\n" + struct.pack(">Q", len(data)) + b"".join(pieces_of(data))).digest()
+
+
+class ContentPeer(ReferencePeer):
+    """A peer that knows hashes and sends parts, written from their description; it counts what it
+    sends, and can be made slow (`rate` bytes a second), to lie (`lies(offset)`), to stop after so many
+    bytes without a word (`stall_after`), or to break off every stream after so many (`break_after`)."""
+
+    def __init__(self, folder, **options):
+        self.sent = 0
+        self.calls = []  # offset and length of each
+        self.manifests = 0
+        self.rate = None
+        self.lies = lambda offset: False
+        self.stall_after = self.break_after = None
+        self.release = threading.Event()
+        self.count_lock = threading.Lock()
+        super().__init__(folder, workers=32, **options)
+
+    def stop(self):
+        self.release.set()
+        super().stop()
+
+    def register(self):
+        handlers = {
+            "DownloadFile": grpc.unary_stream_rpc_method_handler(
+                self.Part, content.DownloadRequest.FromString, content.Chunk.SerializeToString),
+            "GetManifest": grpc.unary_stream_rpc_method_handler(
+                self.Manifest, content.ManifestRequest.FromString,
+                content.ManifestPart.SerializeToString)}
+        self.server.add_generic_rpc_handlers(
+            (grpc.method_handlers_generic_handler("peer.PeerService", handlers),))
+
+    def read(self, request, context):
+        path = self.folder / request.filename
+        if not path.is_file():
+            context.abort(grpc.StatusCode.NOT_FOUND, "Archivo no encontrado")
+        data = path.read_bytes()
+        if request.content_id and request.content_id != id_of(data):
+            context.abort(grpc.StatusCode.ABORTED, "El archivo ya no tiene el contenido pedido")
+        return data
+
+    def Manifest(self, request, context):
+        self.manifests += 1
+        data = self.read(request, context)
+        yield content.ManifestPart(content_id=id_of(data), size_bytes=len(data),
+                                   piece_hashes=b"".join(pieces_of(data)))
+
+    def Part(self, request, context):
+        data = self.read(request, context)
+        end = min(len(data), request.offset + (request.length or len(data)))
+        total = len(data)
+        with self.count_lock:
+            self.calls.append((request.offset, request.length))
+        mine = 0
+        for at in range(request.offset, end, CHUNK):
+            if self.stall_after is not None and self.sent >= self.stall_after:
+                self.release.wait(120)
+                return
+            if self.break_after is not None and mine >= self.break_after:
+                context.abort(grpc.StatusCode.UNAVAILABLE, "se fue")
+            part = data[at:min(at + CHUNK, end)]
+            if self.lies(at):
+                part = bytes(len(part))
+            with self.count_lock:
+                self.sent += len(part)
+            mine += len(part)
+            yield content.Chunk(data=part, total_bytes=total, offset=request.offset)
+            total = 0
+            if self.rate and self.release.wait(len(part) / self.rate):
+                return
 
 
 class ReferenceClient:

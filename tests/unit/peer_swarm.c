@@ -1,0 +1,330 @@
+/* Downloads in pieces, from peers of ours in this process: the real service over real folders. */
+#include "unit.h"
+
+#include "common/clock.h"
+#include "common/memory.h"
+#include "peer/downloads/downloads.h"
+#include "peer/downloads/journal.h"
+#include "peer/rpc/server.h"
+#include "peer/service/peer_service.h"
+
+#include <dirent.h>
+#include <time.h>
+
+#define PATIENCE_MS 30000
+#define SOURCES     3
+#define SIZE        ((size_t)12 * PIECE_BYTES + 4321)
+
+struct source {
+    char folder[UNIT_PATH_BYTES];
+    struct share *share;
+    struct catalogue *catalogue;
+    struct peer_service *service;
+    struct rpc_server *server;
+    struct address address;
+};
+
+struct world {
+    struct source sources[SOURCES];
+    char folder[UNIT_PATH_BYTES];
+    char journals[UNIT_PATH_BYTES];
+    struct share *share;
+    struct downloads *downloads;
+    uint8_t *data;
+};
+
+static const struct source_finder finder = {.own_name = "Peer1"};
+
+static void pause_ms(long ms)
+{
+    nanosleep(&(struct timespec){.tv_nsec = ms * 1000000}, NULL);
+}
+
+static struct file_name named(const char *text)
+{
+    struct file_name name;
+
+    assert_int_equal(file_name_parse(text, strlen(text), &name, NULL), ERROR_NONE);
+    return name;
+}
+
+static void wait_hashed(struct source *source, const char *name)
+{
+    struct file_name file = named(name);
+    struct catalogue_entry entry;
+    int64_t end_ms = clock_boot_ms() + PATIENCE_MS;
+
+    while (catalogue_look_up(source->catalogue, &file, &entry, NULL) != ERROR_NONE) {
+        assert_true(clock_boot_ms() < end_ms);
+        catalogue_share_changed(source->catalogue);
+        pause_ms(10);
+    }
+}
+
+static void start_source(struct source *source, const uint8_t *data)
+{
+    char path[UNIT_PATH_BYTES];
+
+    unit_folder_make(source->folder);
+    unit_file_write(unit_path(source->folder, "a.bin", path), data, SIZE);
+    assert_int_equal(share_open(source->folder, &source->share, NULL), ERROR_NONE);
+    unit_path(source->folder, ".catalogue.db", path);
+    const struct catalogue_options options = {.share = source->share, .path = path, .threads = 1};
+    assert_int_equal(catalogue_start(&options, &source->catalogue, NULL), ERROR_NONE);
+    assert_int_equal(peer_service_new(source->share, source->catalogue, &source->service, NULL),
+                     ERROR_NONE);
+    const struct rpc_server_options server = {.address = "127.0.0.1:0",
+                                              .services = peer_service_rpc(source->service),
+                                              .service_count = 1,
+                                              .loops = 1};
+    assert_int_equal(rpc_server_start(&server, &source->server, NULL), ERROR_NONE);
+    snprintf(source->address.host, sizeof source->address.host, "127.0.0.1");
+    source->address.port = rpc_server_port(source->server);
+    wait_hashed(source, "a.bin");
+}
+
+static void stop_source(struct source *source)
+{
+    if (!source->server)
+        return;
+    rpc_server_stop(source->server, 0);
+    rpc_server_free(take_pointer(&source->server));
+    peer_service_free(source->service);
+    catalogue_free(source->catalogue);
+    share_close(source->share);
+    unit_folder_remove(source->folder);
+}
+
+static void start_downloads(struct world *world)
+{
+    struct share_kept kept;
+    const struct downloads_options options = {.finder = &finder, .folder = world->journals};
+    struct downloads_options given = options;
+
+    journal_kept(world->journals, &kept);
+    assert_int_equal(share_open_keeping(world->folder, &kept, &world->share, NULL), ERROR_NONE);
+    free(kept.names);
+    given.share = world->share;
+    assert_int_equal(downloads_start(&given, &world->downloads, NULL), ERROR_NONE);
+}
+
+static void stop_downloads(struct world *world)
+{
+    downloads_stop(world->downloads);
+    downloads_free(world->downloads);
+    share_close(world->share);
+}
+
+static int start(void **state)
+{
+    struct world *world = memory_new(1, sizeof *world);
+
+    world->data = memory_new(SIZE, 1);
+    for (size_t i = 0; i < SIZE; i++)
+        world->data[i] = (uint8_t)(i * 2654435761U >> 13);
+    for (size_t i = 0; i < SOURCES; i++)
+        start_source(&world->sources[i], world->data);
+    unit_folder_make(world->folder);
+    unit_folder_make(world->journals);
+    start_downloads(world);
+    *state = world;
+    return 0;
+}
+
+static int stop(void **state)
+{
+    struct world *world = *state;
+
+    stop_downloads(world);
+    for (size_t i = 0; i < SOURCES; i++)
+        stop_source(&world->sources[i]);
+    unit_folder_remove(world->folder);
+    unit_folder_remove(world->journals);
+    free(world->data);
+    free(world);
+    return 0;
+}
+
+static uint64_t add(struct world *world, enum download_destination destination)
+{
+    struct address addresses[SOURCES];
+    uint64_t id;
+
+    for (size_t i = 0; i < SOURCES; i++)
+        addresses[i] = world->sources[i].address;
+    struct download_request request = {.name = named("a.bin"),
+                                       .destination = destination,
+                                       .addresses = addresses,
+                                       .address_count = SOURCES};
+    assert_int_equal(downloads_add(world->downloads, &request, &id, NULL), ERROR_NONE);
+    return id;
+}
+
+static struct download_status wait_for(struct world *world, uint64_t id, enum download_state state)
+{
+    int64_t end_ms = clock_boot_ms() + PATIENCE_MS;
+    struct download_status status = {0};
+
+    while (clock_boot_ms() < end_ms) {
+        assert_true(downloads_find(world->downloads, id, &status));
+        if (status.state == state)
+            return status;
+        pause_ms(2);
+    }
+    fail_msg("job %d is %s with %d bytes: %s %s", (int)id, download_state_name(status.state),
+             (int)status.bytes, status.error.text, status.reason);
+    return status;
+}
+
+static size_t count_names(const char *folder)
+{
+    DIR *opened = opendir(folder);
+    size_t count = 0;
+
+    assert_non_null(opened);
+    for (const struct dirent *entry = readdir(opened); entry; entry = readdir(opened))
+        count += strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
+    closedir(opened);
+    return count;
+}
+
+static void check_stored(struct world *world)
+{
+    char path[UNIT_PATH_BYTES];
+    auto_free uint8_t *read = memory_new(SIZE + 1, 1);
+    FILE *file = fopen(unit_path(world->folder, "a.bin", path), "re");
+
+    assert_non_null(file);
+    assert_int_equal(fread(read, 1, SIZE + 1, file), SIZE);
+    fclose(file);
+    assert_memory_equal(read, world->data, SIZE);
+    assert_int_equal(count_names(world->folder), 1);
+    assert_int_equal(count_names(world->journals), 0);
+}
+
+/* ---- tests ---- */
+
+static void from_all_at_once(void **state)
+{
+    struct world *world = *state;
+    struct download_source rows[8];
+    int64_t bytes = 0;
+
+    uint64_t id = add(world, DOWNLOAD_SHARE);
+    struct download_status status = wait_for(world, id, DOWNLOAD_DONE);
+    assert_int_equal(status.held_bytes, SIZE);
+    assert_int_equal(status.total_bytes, SIZE);
+    assert_int_equal(downloads_sources(world->downloads, id, rows, 8), SOURCES);
+    for (size_t i = 0; i < SOURCES; i++) {
+        bytes += rows[i].bytes;
+        assert_int_equal(rows[i].error.code, ERROR_NONE);
+        assert_false(rows[i].liar);
+    }
+    assert_int_equal(bytes, SIZE);
+    assert_int_equal(downloads_sources(world->downloads, id + 1, rows, 8), 0);
+    check_stored(world);
+}
+
+static void by_a_reader_in_order(void **state)
+{
+    struct world *world = *state;
+    auto_free uint8_t *read = memory_new(SIZE, 1);
+    size_t done = 0;
+    int64_t end_ms = clock_boot_ms() + PATIENCE_MS;
+
+    uint64_t id = add(world, DOWNLOAD_SPOOL);
+    while (done < SIZE && clock_boot_ms() < end_ms) {
+        struct error error = {0};
+        size_t got = 0;
+        enum error_code code = downloads_read(world->downloads, id, 1, (int64_t)done, read + done,
+                                              SIZE - done, &got, &error);
+        assert_true(code == ERROR_NONE || code == ERROR_CHANGED); /* not begun yet */
+        done += got;
+        if (got == 0)
+            pause_ms(1);
+    }
+    assert_int_equal(done, SIZE);
+    assert_memory_equal(read, world->data, SIZE);
+    (void)wait_for(world, id, DOWNLOAD_DONE);
+    downloads_release(world->downloads, id);
+    assert_int_equal(count_names(world->folder), 0);
+    assert_int_equal(count_names(world->journals), 0);
+}
+
+static void paused_resumed_and_cancelled(void **state)
+{
+    struct world *world = *state;
+
+    for (int round = 0; round < 10; round++) {
+        uint64_t id = add(world, DOWNLOAD_SHARE);
+        pause_ms(round);
+        assert_true(downloads_pause(world->downloads, id));
+        pause_ms(round % 3);
+        assert_true(downloads_resume(world->downloads, id));
+        assert_true(downloads_pause(world->downloads, id));
+        struct download_status status;
+        int64_t end_ms = clock_boot_ms() + PATIENCE_MS;
+        do {
+            assert_true(downloads_find(world->downloads, id, &status));
+            pause_ms(2);
+        } while (status.state != DOWNLOAD_PAUSED && status.state != DOWNLOAD_DONE &&
+                 clock_boot_ms() < end_ms);
+        assert_true(status.state == DOWNLOAD_PAUSED || status.state == DOWNLOAD_DONE);
+        assert_true(downloads_resume(world->downloads, id));
+        if (round % 2 == 0)
+            (void)wait_for(world, id, DOWNLOAD_DONE);
+        else
+            assert_true(downloads_cancel(world->downloads, id));
+    }
+    int64_t end_ms = clock_boot_ms() + PATIENCE_MS;
+    while (count_names(world->folder) != 1 && clock_boot_ms() < end_ms)
+        pause_ms(5);
+    check_stored(world);
+    assert_false(downloads_pause(world->downloads, 1000));
+    assert_false(downloads_resume(world->downloads, 1000));
+    assert_false(downloads_cancel(world->downloads, 1000));
+}
+
+static void over_a_restart(void **state)
+{
+    struct world *world = *state;
+    struct download_status status;
+
+    uint64_t id = add(world, DOWNLOAD_SHARE);
+    assert_true(downloads_pause(world->downloads, id));
+    (void)wait_for(world, id, DOWNLOAD_PAUSED);
+    uint64_t other = add(world, DOWNLOAD_SHARE);
+    pause_ms(3);
+    stop_downloads(world);
+    start_downloads(world);
+    assert_true(downloads_find(world->downloads, id, &status));
+    assert_int_equal(status.state, DOWNLOAD_PAUSED);
+    if (downloads_find(world->downloads, other, &status)) /* else it was done before */
+        (void)wait_for(world, other, DOWNLOAD_DONE);
+    assert_true(downloads_cancel(world->downloads, id));
+    check_stored(world);
+}
+
+static void a_source_that_goes_while_it_runs(void **state)
+{
+    struct world *world = *state;
+
+    uint64_t id = add(world, DOWNLOAD_SHARE);
+    stop_source(&world->sources[0]);
+    stop_source(&world->sources[1]);
+    (void)wait_for(world, id, DOWNLOAD_DONE);
+    check_stored(world);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(from_all_at_once, start, stop),
+        cmocka_unit_test_setup_teardown(by_a_reader_in_order, start, stop),
+        cmocka_unit_test_setup_teardown(paused_resumed_and_cancelled, start, stop),
+        cmocka_unit_test_setup_teardown(over_a_restart, start, stop),
+        cmocka_unit_test_setup_teardown(a_source_that_goes_while_it_runs, start, stop),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
