@@ -90,10 +90,12 @@ def test_in_the_middle_of_a_download(net):
         getting.kill()
         getting.wait()
     assert visible(peer) == []
-    peer.start()
-    assert peer.names() == []
+    half = peer.names()
     source.release.set()
     directory.login("Peer2", files=["a.bin"], url=[source.address])
+    peer.start()
+    wait_until(lambda: visible(peer) == ["a.bin"], what="the job to begin anew, and to end")
+    assert not set(half) & set(peer.names())
     assert peer.command("get", "a.bin").returncode == 0
     assert (peer.share / "a.bin").read_bytes() == (source.folder / "a.bin").read_bytes()
 
