@@ -225,6 +225,7 @@ static enum error_code start_downloads(struct daemon *daemon, struct error *erro
     struct downloads_options options = {.share = daemon->share,
                                         .finder = &daemon->finder,
                                         .catalogue = daemon->catalogue,
+                                        .limits = daemon->limits,
                                         .folder = daemon->journals};
     return downloads_start(&options, &daemon->downloads, error);
 }

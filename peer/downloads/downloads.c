@@ -232,6 +232,7 @@ static struct downloads *new_downloads(const struct downloads_options *options)
         .share = options->share,
         .finder = options->finder,
         .catalogue = options->catalogue,
+        .limits = options->limits,
         .folder = downloads->folder,
         .stall_ms = options->stall_ms ? options->stall_ms : DOWNLOADS_STALL_MS,
         .publish = publish,

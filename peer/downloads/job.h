@@ -63,7 +63,8 @@ void job_free(struct job *job); /* what has a journal stays on disk */
 struct job_environment {
     struct share *share;
     const struct source_finder *finder;
-    struct catalogue *catalogue; /* may be NULL */
+    struct catalogue *catalogue; /* may be NULL, */
+    struct limits *limits;       /* this, too */
     struct intake *intake;
     const char *folder; /* of the journals; NULL: none */
     int64_t stall_ms;

@@ -128,6 +128,7 @@ static enum error_code make_swarm(struct job_call *call, struct manifest *manife
                                     .incoming = incoming,
                                     .held = held,
                                     .intake = call->environment->intake,
+                                    .limits = call->environment->limits,
                                     .stall_ms = call->environment->stall_ms,
                                     .in_order = job->draft.destination == DOWNLOAD_SPOOL};
     atomic_store(&job->readable, 0);

@@ -69,6 +69,7 @@ static enum error_code try_address(const struct job_call *call, const struct add
         .name = &job->draft.name,
         .incoming = job->incoming,
         .interrupt = call->interrupt,
+        .limits = call->environment->limits,
         .stall_ms = call->environment->stall_ms,
         .progress = note_progress,
         .context = &context,

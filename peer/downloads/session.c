@@ -2,6 +2,7 @@
 
 #include "common/clock.h"
 #include "common/memory.h"
+#include "peer/limits/limits.h"
 #include "peer/network/chunk.h"
 #include "proto/peer.pb-c.h"
 
@@ -179,6 +180,18 @@ static enum error_code check_data_comes(struct stream *stream, size_t bytes, str
     return error_set(error, ERROR_TIMEOUT, "no envía datos");
 }
 
+/* What came is paid for before more is read: the sender's window fills meanwhile. */
+static enum error_code pay(const struct stream *stream, size_t bytes, struct error *error)
+{
+    char peer[ADDRESS_TEXT_BYTES];
+
+    if (bytes == 0 || limits_take(stream->swarm->limits, LIMITS_DOWNLOAD,
+                                  address_format(&stream->source->address, peer), (int64_t)bytes,
+                                  stream->source->interrupt))
+        return ERROR_NONE;
+    return error_set(error, ERROR_CANCELLED, "cancelado");
+}
+
 static enum error_code take_message(struct stream *stream, const struct rpc_response *response,
                                     struct error *error)
 {
@@ -191,7 +204,9 @@ static enum error_code take_message(struct stream *stream, const struct rpc_resp
     if (code == ERROR_NONE && !stream->begun)
         code = begin(stream, &chunk, error);
     parcel.data = chunk.data;
-    return code == ERROR_NONE ? take_data(stream, &parcel, error) : code;
+    if (code == ERROR_NONE)
+        code = take_data(stream, &parcel, error);
+    return code == ERROR_NONE ? pay(stream, chunk.data.bytes, error) : code;
 }
 
 /* The source has no more. That is right at the end of what was asked for only. */

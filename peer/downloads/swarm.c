@@ -64,6 +64,7 @@ struct swarm *swarm_new(const struct swarm_options *options)
     *options->manifest = (struct manifest){0};
     swarm->incoming = options->incoming;
     swarm->intake = options->intake;
+    swarm->limits = options->limits;
     swarm->stall_ms = options->stall_ms;
     swarm->in_order = options->in_order;
     pthread_mutex_init(&swarm->lock, NULL);

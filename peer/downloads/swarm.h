@@ -75,6 +75,7 @@ struct swarm {
     struct manifest manifest;
     struct share_incoming *incoming;
     struct intake *intake;
+    struct limits *limits; /* may be NULL */
     int64_t stall_ms;
     bool in_order; /* somebody reads it while it arrives */
 
@@ -103,6 +104,7 @@ struct swarm_options {
     struct share_incoming *incoming;
     const uint8_t *held;
     struct intake *intake;
+    struct limits *limits;
     int64_t stall_ms;
     bool in_order;
 };

@@ -78,6 +78,11 @@ static enum error_code take_chunk(const struct transfer *transfer,
         return code;
     }
     transfer->progress(transfer->context, progress->bytes, progress->total_bytes);
+    char peer[ADDRESS_TEXT_BYTES];
+    if (chunk.data.bytes > 0)
+        (void)limits_take(transfer->limits, LIMITS_DOWNLOAD,
+                          address_format(transfer->address, peer), (int64_t)chunk.data.bytes,
+                          transfer->interrupt); /* interrupted: the next receive says so */
     return ERROR_NONE;
 }
 

@@ -7,6 +7,7 @@
 #include "common/address.h"
 #include "common/error.h"
 #include "common/file_name.h"
+#include "peer/limits/limits.h"
 #include "peer/network/interrupt.h"
 #include "peer/share/share.h"
 
@@ -18,7 +19,8 @@ struct transfer {
     const struct file_name *name;
     struct share_incoming *incoming; /* empty */
     struct interrupt *interrupt;
-    int64_t stall_ms; /* no byte for so long: ERROR_TIMEOUT */
+    struct limits *limits; /* may be NULL */
+    int64_t stall_ms;      /* no byte for so long: ERROR_TIMEOUT */
     /* After each message; total_bytes 0: unknown. On the calling thread. */
     void (*progress)(void *context, int64_t bytes, int64_t total_bytes);
     void *context;

@@ -19,6 +19,8 @@ struct source {
     char folder[UNIT_PATH_BYTES];
     struct share *share;
     struct catalogue *catalogue;
+    struct timer *timer;
+    struct limits *limits;
     struct peer_service *service;
     struct rpc_server *server;
     struct address address;
@@ -71,8 +73,14 @@ static void start_source(struct source *source, const uint8_t *data)
     unit_path(source->folder, ".catalogue.db", path);
     const struct catalogue_options options = {.share = source->share, .path = path, .threads = 1};
     assert_int_equal(catalogue_start(&options, &source->catalogue, NULL), ERROR_NONE);
-    assert_int_equal(peer_service_new(source->share, source->catalogue, &source->service, NULL),
-                     ERROR_NONE);
+    assert_int_equal(timer_start(&source->timer, NULL), ERROR_NONE);
+    source->limits =
+        limits_new(&(struct limits_rates){.total = {0}}, LIMITS_UPLOAD_SLOTS, source->timer);
+    const struct peer_service_options service = {.share = source->share,
+                                                 .catalogue = source->catalogue,
+                                                 .limits = source->limits,
+                                                 .timer = source->timer};
+    assert_int_equal(peer_service_new(&service, &source->service, NULL), ERROR_NONE);
     const struct rpc_server_options server = {.address = "127.0.0.1:0",
                                               .services = peer_service_rpc(source->service),
                                               .service_count = 1,
@@ -90,6 +98,8 @@ static void stop_source(struct source *source)
     rpc_server_stop(source->server, 0);
     rpc_server_free(take_pointer(&source->server));
     peer_service_free(source->service);
+    limits_free(source->limits);
+    timer_stop(source->timer);
     catalogue_free(source->catalogue);
     share_close(source->share);
     unit_folder_remove(source->folder);
