@@ -86,12 +86,23 @@ class Daemon:
         text = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(rf"^{key}:\s+(\d+)", text, re.MULTILINE).group(1)) / 1024
 
+    def processor_seconds(self):
+        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def forget_peak(self):
         pathlib.Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
 
 
+class Loopback:
+    """The host of what runs on this machine's own loopback."""
+
+    address = "127.0.0.1"
+    prefix = ()  # goes before a program that shall run there
+
+
 class Lab:
-    """Starts what is measured; `with` ends all of it."""
+    """Starts what is measured; `with` ends all of it. A folder that is there already is gone on with."""
 
     def __init__(self, build, folder):
         self.programs = build / "bin"
@@ -107,7 +118,7 @@ class Lab:
 
     def make_folder(self, name):
         path = self.folder / name
-        path.mkdir(parents=True)
+        path.mkdir(parents=True, exist_ok=True)
         return path
 
     def start(self, *arguments):
@@ -120,28 +131,30 @@ class Lab:
             self.daemons.remove(daemon)
             daemon.stop()
 
-    def directory(self, name="directory", users=("Peer1", "Peer2", "Peer3", "Peer4")):
+    def directory(self, name="directory", users=("Peer1", "Peer2", "Peer3", "Peer4"),
+                  address="127.0.0.1", expiry=EXPIRY_SECONDS):
         folder = self.make_folder(name)
         program = self.programs / "p2p-directory"
         for user in users:
             run(program, "user", "add", user, "--users", folder / "users", stdin=PASSWORD + "\n")
         daemon = self.start(folder, name, [
-            program, "--listen", "127.0.0.1:0", "--users", folder / "users",
-            "--database", folder / "index.db", "--expiry", EXPIRY_SECONDS],
+            program, "--listen", f"{address}:0", "--users", folder / "users",
+            "--database", folder / "index.db", "--expiry", expiry],
             r"\bready\b.*?(http://[^\s/]+:\d+)")
         daemon.url = daemon.match.group(1)
         return daemon
 
-    def peer(self, name, directory):
+    def peer(self, name, directory, host=Loopback):
         folder = self.make_folder(name)
         share = self.make_folder(f"{name}/data")
         config = folder / "peer.json"
         config.write_text(json.dumps({
-            "peer_name": name, "ip": "127.0.0.1", "port": 0, "directory": str(share),
+            "peer_name": name, "ip": host.address, "port": 0, "directory": str(share),
             "api_url": f"{directory.url}/login", "password": PASSWORD,
             "api_search_url": f"{directory.url}/buscar_archivos",
             "state_directory": str(folder / "state"), "control_socket": str(folder / "control")}))
-        daemon = self.start(folder, name, [self.programs / "p2p-peer", "run", "--config", config],
+        daemon = self.start(folder, name, [*host.prefix, self.programs / "p2p-peer", "run",
+                                           "--config", config],
                             r"\bready\b.*?((?:\d+\.){3}\d+:\d+)")
         daemon.address = daemon.match.group(1)
         daemon.share, daemon.config = share, config
