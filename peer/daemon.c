@@ -14,6 +14,8 @@
 #include "peer/network/directories.h"
 #include "peer/network/heartbeats.h"
 #include "peer/rpc/server.h"
+#include "peer/scrub/repairer.h"
+#include "peer/scrub/scrub.h"
 #include "peer/service/control_service.h"
 #include "peer/service/health_service.h"
 #include "peer/service/peer_service.h"
@@ -63,6 +65,8 @@ struct daemon {
     struct address *fallbacks;
     struct source_finder finder;
     struct downloads *downloads;
+    _Atomic(struct repairer *) repairer; /* NULL before it is made */
+    struct scrub *scrub;                 /* NULL without scrub_days */
     struct control_service *control;
     struct rpc_server *control_server;
 };
@@ -101,11 +105,24 @@ static void ids_known(void *context)
         heartbeats_share_changed(heartbeats);
 }
 
+/* On any thread that looks at files; those end before the repairer does. */
+static void files_damaged(void *context)
+{
+    struct daemon *daemon = context;
+    struct repairer *repairer = atomic_load(&daemon->repairer);
+
+    if (repairer)
+        repairer_wake(repairer);
+}
+
 static enum error_code start_catalogue(struct daemon *daemon, struct error *error)
 {
     auto_free char *path = memory_format("%s/catalogue.db", daemon->settings->state_directory);
-    struct catalogue_options options = {
-        .share = daemon->share, .path = path, .known = ids_known, .context = daemon};
+    struct catalogue_options options = {.share = daemon->share,
+                                        .path = path,
+                                        .known = ids_known,
+                                        .damaged = files_damaged,
+                                        .context = daemon};
 
     return catalogue_start(&options, &daemon->catalogue, error);
 }
@@ -230,6 +247,20 @@ static enum error_code start_downloads(struct daemon *daemon, struct error *erro
     return downloads_start(&options, &daemon->downloads, error);
 }
 
+static enum error_code start_scrub(struct daemon *daemon, struct error *error)
+{
+    struct repairer_options options = {
+        .share = daemon->share, .catalogue = daemon->catalogue, .finder = &daemon->finder};
+    struct repairer *repairer = NULL;
+    enum error_code code = repairer_start(&options, &repairer, error);
+
+    if (code)
+        return code;
+    atomic_store(&daemon->repairer, repairer);
+    repairer_wake(repairer); /* what the catalogue has told until now */
+    return scrub_start(daemon->catalogue, daemon->settings->scrub_days, &daemon->scrub, error);
+}
+
 static void describe_directory(struct heartbeats *heartbeats, size_t number,
                                struct control_directory *directory)
 {
@@ -300,8 +331,9 @@ enum error_code daemon_start(const struct settings *settings, struct daemon **da
                              struct error *error)
 {
     static enum error_code (*const steps[])(struct daemon *, struct error *) = {
-        open_share,       start_catalogue, make_limits,   make_services,   start_server,
-        start_heartbeats, start_watch,     start_locator, start_downloads, start_control};
+        open_share,      start_catalogue,  make_limits,  make_services,
+        start_server,    start_heartbeats, start_watch,  start_locator,
+        start_downloads, start_scrub,      start_control};
     struct daemon *made = memory_new(1, sizeof *made);
     enum error_code code;
 
@@ -329,6 +361,9 @@ void daemon_stop(struct daemon *daemon)
         return;
     control_service_stop(daemon->control);
     downloads_stop(daemon->downloads);
+    scrub_stop(daemon->scrub);
+    catalogue_stop(daemon->catalogue); /* it tells the heartbeat; the server asks it to the end */
+    repairer_stop(daemon->repairer);
     if (daemon->control_server)
         rpc_server_stop(daemon->control_server, CONTROL_GRACE_MS);
     rpc_server_free(daemon->control_server);
@@ -336,7 +371,6 @@ void daemon_stop(struct daemon *daemon)
     downloads_free(daemon->downloads);
     free(daemon->fallbacks);
     watch_stop(daemon->watch);
-    catalogue_stop(daemon->catalogue); /* it tells the heartbeat; the server asks it to the end */
     heartbeats_stop(daemon->heartbeats);
     if (daemon->health)
         health_service_stop(daemon->health);

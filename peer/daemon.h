@@ -25,6 +25,9 @@
  * | seeker         | 1 a job  | asking the directory again    | likewise                |
  * | intake         | 2        | hashing and writing of pieces | downloads_stop          |
  * |                |          | that came in                  |                         |
+ * | repair         | 1        | damaged files, and the calls  | repairer_stop           |
+ * |                |          | to peers that have them       |                         |
+ * | scrub          | 1        | reading shared files slowly   | scrub_stop              |
  * | control        | 1        | the control socket            | rpc_server_stop         |
  * | acceptor       |          |                               |                         |
  * | answers        | 1        | the file of what directories  | locator_stop            |

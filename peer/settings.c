@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #define PEER_NAME_MAX_BYTES 128
+#define SCRUB_DAYS_MAX      3650 /* ten years: "never" is 0 */
 #define URL_MAX_BYTES       2000 /* leaves room for an index in the reference's 64 KiB of URL */
 
 static enum error_code check_peer_name(const char *value, struct error *error)
@@ -123,6 +124,11 @@ static const struct config_key keys[] = {
     {.name = "download_limit", .type = CONFIG_RATE, .offset = AT(download_limit)},
     {.name = "upload_limit_per_peer", .type = CONFIG_RATE, .offset = AT(upload_limit_per_peer)},
     {.name = "download_limit_per_peer", .type = CONFIG_RATE, .offset = AT(download_limit_per_peer)},
+    {.name = "scrub_days",
+     .type = CONFIG_INTEGER,
+     .offset = AT(scrub_days),
+     .preset = "30",
+     .max = SCRUB_DAYS_MAX},
     {.name = "log_level",
      .type = CONFIG_STRING,
      .offset = AT(log_level_name),

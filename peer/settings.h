@@ -39,6 +39,7 @@ struct settings {
     int64_t upload_slots;
     int64_t upload_limit, download_limit; /* bytes per second, 0: none; likewise */
     int64_t upload_limit_per_peer, download_limit_per_peer;
+    int64_t scrub_days; /* every shared file is checked once in so many; 0: never */
     char *log_level_name;
     enum log_level log_level;
     char *source; /* the file's path, for messages */

@@ -28,7 +28,7 @@
 /* After a file could not be opened, or no thread could take it: no descriptors, a disk's fault. */
 #define RETRY_FAILED_MS 30000
 
-static void wake(struct catalogue *catalogue)
+void catalogue_wake(struct catalogue *catalogue)
 {
     eventfd_write(catalogue->wake, 1);
 }
@@ -36,7 +36,7 @@ static void wake(struct catalogue *catalogue)
 /* On a hashing thread. */
 static void file_hashed(void *context)
 {
-    wake(context);
+    catalogue_wake(context);
 }
 
 void catalogue_store_failed(struct catalogue *catalogue, const struct error *error)
@@ -53,6 +53,8 @@ void catalogue_put_known(struct catalogue *catalogue, const struct known_file *f
     pthread_mutex_lock(&catalogue->lock);
     seen.scan = catalogue->scan;
     known_put(&catalogue->known, &seen);
+    if (catalogue->damages.count > 0)
+        damages_drop(&catalogue->damages, &file->identity);
     pthread_mutex_unlock(&catalogue->lock);
 }
 
@@ -125,7 +127,9 @@ static void begin(struct catalogue *catalogue, const struct share_file *file)
 static void record(struct catalogue *catalogue, const struct hashing_job *job)
 {
     const struct store_file file = {.identity = &job->identity, .name = &job->name};
-    struct known_file known = {.identity = job->identity, .content = job->manifest.id};
+    struct known_file known = {.identity = job->identity,
+                               .content = job->manifest.id,
+                               .checked_s = clock_wall_ms() / 1000};
     struct store *store = atomic_load(&catalogue->store);
     struct error error;
 
@@ -292,6 +296,7 @@ static void destroy(struct catalogue *catalogue)
     hashing_free(catalogue->hashing);
     store_close(atomic_load(&catalogue->store));
     known_done(&catalogue->known);
+    damages_done(&catalogue->damages);
     free(catalogue->waiting.items);
     stop_event_free(catalogue->stop);
     if (catalogue->wake >= 0)
@@ -316,6 +321,7 @@ enum error_code catalogue_start(const struct catalogue_options *options,
     made->share = options->share;
     made->path = memory_copy_string(options->path);
     made->told = options->known;
+    made->damaged = options->damaged;
     made->context = options->context;
     made->stop = stop_event_new();
     made->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -351,11 +357,11 @@ void catalogue_free(struct catalogue *catalogue)
 void catalogue_share_changed(struct catalogue *catalogue)
 {
     atomic_store(&catalogue->rescan, true);
-    wake(catalogue);
+    catalogue_wake(catalogue);
 }
 
-static bool find_known(struct catalogue *catalogue, const struct share_identity *identity,
-                       struct known_file *known)
+bool catalogue_find_known(struct catalogue *catalogue, const struct share_identity *identity,
+                          struct known_file *known)
 {
     pthread_mutex_lock(&catalogue->lock);
     const struct known_file *found = known_find(&catalogue->known, identity);
@@ -370,7 +376,7 @@ bool catalogue_find_id(struct catalogue *catalogue, const struct share_identity 
 {
     struct known_file known;
 
-    if (!find_known(catalogue, identity, &known))
+    if (!catalogue_find_known(catalogue, identity, &known))
         return false;
     *id = known.content;
     return true;
@@ -400,7 +406,7 @@ enum error_code catalogue_look_up(struct catalogue *catalogue, const struct file
         return code;
     if (identity.size_bytes > CONTENT_MAX_BYTES)
         return error_set(error, ERROR_TOO_LARGE, "El archivo es demasiado grande");
-    if (!find_known(catalogue, &identity, &known)) {
+    if (!catalogue_find_known(catalogue, &identity, &known)) {
         catalogue_share_changed(catalogue); /* should the watch not have told */
         return not_yet(error);
     }
@@ -446,7 +452,7 @@ enum error_code catalogue_learn(struct catalogue *catalogue, const struct file_n
 {
     struct share_identity identity;
     const struct store_file file = {.identity = &identity, .name = name};
-    struct known_file known = {.content = manifest->id};
+    struct known_file known = {.content = manifest->id, .checked_s = clock_wall_ms() / 1000};
     struct store *store = atomic_load(&catalogue->store);
     enum error_code code = share_identify(catalogue->share, name, &identity, error);
 

@@ -44,6 +44,8 @@ struct catalogue_options {
     unsigned threads;    /* that hash; 0: as many as the machine has cores */
     /* Ids have become known. On the catalogue's thread; must not block. May be NULL. */
     void (*known)(void *context);
+    /* There are damaged files (catalogue_check.h). On any thread; must not block. May be NULL. */
+    void (*damaged)(void *context);
     void *context;
 };
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "peer/catalogue/catalogue.h"
+#include "peer/catalogue/damage.h"
 #include "peer/catalogue/hashing.h"
 #include "peer/catalogue/known.h"
 #include "peer/catalogue/store.h"
@@ -25,6 +26,7 @@ struct catalogue {
     struct share *share; /* these do not change */
     char *path;
     void (*told)(void *context);
+    void (*damaged)(void *context); /* may be NULL */
     void *context;
     struct stop_event *stop;
     int wake;           /* eventfd: one of the next three was set, or a file was hashed */
@@ -36,7 +38,8 @@ struct catalogue {
 
     pthread_mutex_t lock; /* guards what follows; held for moments only */
     struct known known;
-    uint64_t scan; /* the one that runs, or ran last */
+    struct damages damages; /* of files that are known, in this state of theirs */
+    uint64_t scan;          /* the one that runs, or ran last */
 
     /* From here on: the catalogue's thread alone. */
     struct hashing *hashing;
@@ -59,8 +62,15 @@ struct waiting *catalogue_next_waiting(struct catalogue *catalogue, int64_t now_
  * for a hashing thread, which tells when it is free. */
 int64_t catalogue_waiting_due_ms(const struct catalogue *catalogue, int64_t asked_ms);
 
-/* Any thread. */
+/* Any thread. What was damaged in that file is forgotten. */
 void catalogue_put_known(struct catalogue *catalogue, const struct known_file *file);
+bool catalogue_find_known(struct catalogue *catalogue, const struct share_identity *identity,
+                          struct known_file *known);
+/* Of a file that was put as damaged just now; *damage is taken. */
+void catalogue_put_damaged(struct catalogue *catalogue, struct damage *damage);
+
+/* Makes the catalogue's thread look whether there is anything to do. Any thread. */
+void catalogue_wake(struct catalogue *catalogue);
 
 /* Says once that the store does not work. */
 void catalogue_store_failed(struct catalogue *catalogue, const struct error *error);

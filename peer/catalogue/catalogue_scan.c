@@ -56,9 +56,34 @@ static bool find_stored(struct scan *scan, const struct share_file *file, struct
         catalogue_store_failed(scan->catalogue, &error);
         return false;
     }
-    *known = (struct known_file){
-        .identity = file->identity, .content = row.content, .number = row.number};
+    *known = (struct known_file){.identity = file->identity,
+                                 .content = row.content,
+                                 .number = row.number,
+                                 .checked_s = row.checked_s,
+                                 .damaged = row.damaged,
+                                 .withdrawn = row.damaged};
     return true;
+}
+
+/* What was found bad before the start. A list that cannot be is none: the next check tells. */
+static void put_stored(struct catalogue *catalogue, const struct share_file *file,
+                       struct known_file *known)
+{
+    struct damage damage = {.name = file->name,
+                            .identity = file->identity,
+                            .content = known->content,
+                            .number = known->number};
+    struct file_name stored;
+
+    if (known->damaged &&
+        (store_read_damage(atomic_load(&catalogue->store), known->number, &stored, &damage.bad,
+                           NULL) ||
+         damage.bad.count == 0 || !piece_list_fits(&damage.bad, file->size_bytes)))
+        known->damaged = known->withdrawn = false;
+    catalogue_put_known(catalogue, known);
+    if (known->damaged)
+        catalogue_put_damaged(catalogue, &damage);
+    damage_done(&damage);
 }
 
 /* How long the file has to be left alone yet. A time in the future says nothing. */
@@ -100,7 +125,7 @@ static void look_at(struct scan *scan, const struct share_file *file)
     if (is_known || file->size_bytes > CONTENT_MAX_BYTES)
         return;
     if (find_stored(scan, file, &known)) {
-        catalogue_put_known(catalogue, &known);
+        put_stored(catalogue, file, &known);
         scan->news = true;
     } else if (!hashing_has(catalogue->hashing, &file->identity)) {
         add_waiting(scan, file, is_seen_before);
@@ -135,6 +160,17 @@ static void keep_rows(struct catalogue *catalogue, int64_t now_ms)
         catalogue_store_failed(catalogue, &error);
 }
 
+/* Drops what is not there any more, or not as it was. Under the lock. */
+static void keep_known(struct catalogue *catalogue)
+{
+    known_keep(&catalogue->known, catalogue->scan);
+    for (size_t i = catalogue->damages.count; i > 0; i--) {
+        struct share_identity identity = catalogue->damages.items[i - 1].identity;
+        if (!known_find(&catalogue->known, &identity))
+            damages_drop(&catalogue->damages, &identity);
+    }
+}
+
 void catalogue_scan(struct catalogue *catalogue)
 {
     struct share_list list;
@@ -159,7 +195,7 @@ void catalogue_scan(struct catalogue *catalogue)
     catalogue->waiting = scan.waiting;
     pthread_mutex_lock(&catalogue->lock);
     if (!stop_event_raised(catalogue->stop))
-        known_keep(&catalogue->known, catalogue->scan);
+        keep_known(catalogue);
     pthread_mutex_unlock(&catalogue->lock);
     keep_rows(catalogue, scan.now_ms);
     if (scan.news)

@@ -1,29 +1,18 @@
 #include "peer/catalogue/hashing.h"
 
 #include "common/memory.h"
+#include "peer/catalogue/background.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 /* Of one read. Small enough to stay in the processor's cache until it is hashed. */
 #define READ_BYTES ((size_t)256 << 10)
-
-/* The least that still gets its turn. Of idle priority (SCHED_IDLE, and the idle class of disks) a
- * busy machine may run nothing for many seconds, not even to stop; and who has taken it cannot give
- * it up without privileges. */
-#define LEAST_NICE 19
-
-/* ioprio_set(2), for which glibc has neither function nor names: best effort, the last level. */
-#define IO_WHO_PROCESS 1
-#define IO_LEAST       (2 << 13 | 7)
 
 struct hashing {
     void (*done)(void *context); /* these do not change */
@@ -94,17 +83,6 @@ static struct hashing_job *choose(struct hashing *hashing)
         if (pieces_left(job) > 0 && (!chosen || pieces_left(job) < pieces_left(chosen)))
             chosen = job;
     return chosen;
-}
-
-static void give_way(void)
-{
-    struct sched_param none = {0};
-
-    /* Should the system not want to: then with the priority of others. */
-    pthread_setschedparam(pthread_self(), SCHED_BATCH, &none);
-    setpriority(PRIO_PROCESS, 0, LEAST_NICE); /* of the thread, on Linux */
-    syscall(SYS_ioprio_set, IO_WHO_PROCESS, 0, IO_LEAST);
-    pthread_setname_np(pthread_self(), "hashing");
 }
 
 struct worker {
@@ -184,7 +162,7 @@ static void *work(void *context)
     struct hashing_job *job = NULL;
     size_t index;
 
-    give_way();
+    background_give_way("hashing");
     worker.buffer = memory_new(1, READ_BYTES);
     while (next_piece(worker.hashing, &job, &index, outcome))
         outcome = hash_piece(&worker, job, index);

@@ -14,6 +14,10 @@ struct known_file {
     struct content_id content;
     int64_t number; /* of the row in the store; 0: it could not be stored */
     uint64_t scan;  /* the last one that saw the file */
+    /* When its bytes were last read and compared, on the wall clock. */
+    int64_t checked_s;
+    bool damaged;   /* there is a struct damage of it */
+    bool withdrawn; /* damaged, and nobody could repair it: nobody is told of it */
     bool used;      /* of the table */
 };
 

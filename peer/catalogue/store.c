@@ -11,17 +11,24 @@
 #include <string.h>
 #include <unistd.h>
 
+static const char *const upgrades[] = {
+    "ALTER TABLE files ADD COLUMN checked_s INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE files ADD COLUMN bad BLOB;",
+};
+
 /* Rows are found by one look into an index: little cache is enough. */
 static const struct database_form form = {
     .name = "catalogue",
     .owner = "catalogue",
     .application_id = 0x50325043, /* "P2PC" */
-    .version = 1,
+    .version = 2,
     .schema = "CREATE TABLE files(number INTEGER PRIMARY KEY AUTOINCREMENT, inode INTEGER NOT NULL,"
               " device INTEGER NOT NULL, size INTEGER NOT NULL, modified_ns INTEGER NOT NULL,"
               " changed_ns INTEGER NOT NULL, name TEXT NOT NULL, seen_s INTEGER NOT NULL,"
-              " content BLOB NOT NULL, hashes BLOB NOT NULL);"
+              " content BLOB NOT NULL, hashes BLOB NOT NULL, checked_s INTEGER NOT NULL DEFAULT 0,"
+              " bad BLOB);"
               "CREATE UNIQUE INDEX files_by_inode ON files(inode, device);",
+    .upgrades = upgrades,
     .pragmas = "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
                "PRAGMA journal_size_limit=4194304; PRAGMA cache_size=-256;"
                "PRAGMA temp_store=MEMORY;",
@@ -29,20 +36,36 @@ static const struct database_form form = {
     .denied = ERROR_DENIED,
 };
 
-enum statement { FIND, ADD, MOVE, SEEN, FORGET, STATEMENT_COUNT };
+enum statement {
+    FIND,
+    ADD,
+    MOVE,
+    SEEN,
+    FORGET,
+    NOTE_CHECK,
+    NOTE_REPAIR,
+    READ_DAMAGE,
+    STATEMENT_COUNT
+};
 
 static const char *const statement_sql[STATEMENT_COUNT] = {
-    [FIND] = "SELECT number, name, content, changed_ns=?5, device=?2 FROM files WHERE inode=?1"
+    [FIND] = "SELECT number, name, content, changed_ns=?5, checked_s,"
+             " bad IS NOT NULL FROM files WHERE inode=?1"
              " AND size=?3 AND modified_ns=?4 AND (device=?2 OR changed_ns=?5)"
              " AND length(content)=32 AND length(hashes)=32*((size+1048575)/1048576)"
              " ORDER BY device=?2 DESC LIMIT 1",
     [ADD] = "INSERT OR REPLACE INTO files(inode, device, size, modified_ns, changed_ns, name,"
-            " seen_s, content, hashes) VALUES(?1, ?2, ?3, ?4, ?5, ?6, CAST(strftime('%s','now') AS "
-            "INTEGER), ?7, ?8)",
+            " seen_s, content, hashes, checked_s) VALUES(?1, ?2, ?3, ?4, ?5, ?6,"
+            " CAST(strftime('%s','now') AS INTEGER), ?7, ?8,"
+            " CAST(strftime('%s','now') AS INTEGER))",
     [MOVE] = "UPDATE OR REPLACE files SET device=?2, changed_ns=?5, name=?6 WHERE number=?9"
              " AND inode=?1 AND size=?3 AND modified_ns=?4",
     [SEEN] = "UPDATE files SET seen_s=?2 WHERE number=?1",
     [FORGET] = "DELETE FROM files WHERE seen_s<?1",
+    [NOTE_CHECK] = "UPDATE files SET checked_s=?2, bad=?3 WHERE number=?1",
+    [NOTE_REPAIR] = "UPDATE OR REPLACE files SET device=?2, modified_ns=?4, changed_ns=?5, bad=?6"
+                    " WHERE number=?7 AND inode=?1 AND size=?3",
+    [READ_DAMAGE] = "SELECT name, bad FROM files WHERE number=?1",
 };
 
 struct store {
@@ -126,7 +149,9 @@ static void read_row(struct database_statement *statement, struct store_row *row
     const char *name = database_text(statement, 1);
 
     *row = (struct store_row){.number = database_number(statement, 0),
-                              .exact = database_number(statement, 3) != 0};
+                              .exact = database_number(statement, 3) != 0,
+                              .checked_s = database_number(statement, 4),
+                              .damaged = database_number(statement, 5) != 0};
     snprintf(row->name.text, sizeof row->name.text, "%s", name ? name : "");
     memcpy(row->content.bytes, content, sizeof row->content.bytes);
 }
@@ -195,6 +220,91 @@ enum error_code store_move(struct store *store, int64_t number, const struct sto
         code = database_run(statement, error);
     }
     pthread_mutex_unlock(&store->lock);
+    return code;
+}
+
+/* An empty list is a NULL. */
+static void bind_pieces(struct database_statement *statement, int place,
+                        const struct piece_list *list)
+{
+    if (list->count == 0)
+        database_bind_null(statement, place);
+    else
+        database_bind_bytes(statement, place, list->items, list->count * sizeof *list->items);
+}
+
+enum error_code store_note_check(struct store *store, int64_t number, int64_t checked_s,
+                                 const struct piece_list *bad, struct error *error)
+{
+    struct database_statement *statement;
+
+    pthread_mutex_lock(&store->lock);
+    enum error_code code = get_statement(store, NOTE_CHECK, &statement, error);
+    if (!code) {
+        database_bind_number(statement, 1, number);
+        database_bind_number(statement, 2, checked_s);
+        bind_pieces(statement, 3, bad);
+        code = database_run(statement, error);
+    }
+    pthread_mutex_unlock(&store->lock);
+    return code;
+}
+
+enum error_code store_note_repair(struct store *store, int64_t number,
+                                  const struct share_identity *identity,
+                                  const struct piece_list *bad, struct error *error)
+{
+    struct database_statement *statement;
+
+    pthread_mutex_lock(&store->lock);
+    enum error_code code = get_statement(store, NOTE_REPAIR, &statement, error);
+    if (!code) {
+        bind_identity(statement, identity);
+        bind_pieces(statement, 6, bad);
+        database_bind_number(statement, 7, number);
+        code = database_run(statement, error);
+    }
+    pthread_mutex_unlock(&store->lock);
+    return code;
+}
+
+static void read_damage(struct database_statement *statement, struct file_name *name,
+                        struct piece_list *bad)
+{
+    const char *text = database_text(statement, 0);
+    size_t length = 0;
+    const void *items = database_bytes(statement, 1, &length);
+
+    snprintf(name->text, sizeof name->text, "%s", text ? text : "");
+    for (size_t i = 0; items && i < length / sizeof(uint32_t) && i < MANIFEST_PIECES_MAX; i++) {
+        uint32_t piece;
+        memcpy(&piece, (const char *)items + i * sizeof piece, sizeof piece);
+        if (piece < MANIFEST_PIECES_MAX)
+            piece_list_add(bad, piece);
+    }
+}
+
+enum error_code store_read_damage(struct store *store, int64_t number, struct file_name *name,
+                                  struct piece_list *bad, struct error *error)
+{
+    struct database_statement *statement;
+    bool found = false;
+
+    *bad = (struct piece_list){0};
+    pthread_mutex_lock(&store->lock);
+    enum error_code code = get_statement(store, READ_DAMAGE, &statement, error);
+    if (!code) {
+        database_bind_number(statement, 1, number);
+        found = database_next(statement);
+        if (found)
+            read_damage(statement, name, bad);
+        code = database_finish(statement, error);
+    }
+    pthread_mutex_unlock(&store->lock);
+    if (!code && !found)
+        code = error_set(error, ERROR_NOT_FOUND, "catalogue: not there");
+    if (code)
+        piece_list_done(bad);
     return code;
 }
 

@@ -1,11 +1,15 @@
 /*
  * The catalogue's database.
  *
- *   files(number, inode, device, size, modified_ns, changed_ns, name, seen_s, content, hashes)
+ *   files(number, inode, device, size, modified_ns, changed_ns, name, seen_s, content, hashes,
+ *         checked_s, bad)
  *
  * One row for each inode that was hashed, in its last state; hashes are 32 bytes a piece. The name
  * is the one that the file had, to tell a rename (which changes changed_ns) from a change. Rows of
  * files that nobody has seen for STORE_KEEP_S are forgotten; until then a folder may be away.
+ * checked_s is when the bytes were last compared with the hashes (0: before there was such a
+ * thing), bad the numbers of the pieces that were other ones, 4 bytes each as this machine has
+ * them; NULL for none.
  *
  * Write-ahead log, synced at checkpoints only: after a crash of the system the last files may be
  * hashed again. Any thread; one connection, under a lock of the store's own.
@@ -14,6 +18,7 @@
 
 #include "common/content.h"
 #include "common/error.h"
+#include "peer/catalogue/damage.h"
 #include "peer/share/share.h"
 
 #include <stdbool.h>
@@ -35,6 +40,8 @@ struct store_row {
     bool exact; /* the state is the one that was asked for; else only changed_ns differs */
     struct file_name name;
     struct content_id content;
+    int64_t checked_s;
+    bool damaged; /* it has bad pieces */
 };
 
 /* The row of that file. ERROR_NOT_FOUND: none, or of another size or modification time. A row whose
@@ -54,6 +61,18 @@ MUST_CHECK enum error_code store_add(struct store *store, const struct store_fil
 /* The same content has another name and state. */
 MUST_CHECK enum error_code store_move(struct store *store, int64_t number,
                                       const struct store_file *file, struct error *error);
+
+/* The file was checked. A row that is gone is no error. */
+MUST_CHECK enum error_code store_note_check(struct store *store, int64_t number, int64_t checked_s,
+                                            const struct piece_list *bad, struct error *error);
+/* We have written pieces of it, which changed its times: it is the same content. */
+MUST_CHECK enum error_code store_note_repair(struct store *store, int64_t number,
+                                             const struct share_identity *identity,
+                                             const struct piece_list *bad, struct error *error);
+/* The bad pieces, owned by the caller; and the name that it had. ERROR_NOT_FOUND: no such row. */
+MUST_CHECK enum error_code store_read_damage(struct store *store, int64_t number,
+                                             struct file_name *name, struct piece_list *bad,
+                                             struct error *error);
 
 /* ERROR_CHANGED: there is no such row, or it has fewer hashes. */
 MUST_CHECK enum error_code store_read_hashes(struct store *store, int64_t number, size_t first,

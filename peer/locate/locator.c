@@ -3,6 +3,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "peer/catalogue/catalogue_check.h"
 #include "peer/locate/answers.h"
 #include "peer/locate/client_rates.h"
 #include "peer/locate/round.h"
@@ -315,7 +316,8 @@ static bool find_own(struct locator *locator, const struct file_name *name,
 
     *sources = (struct directory_sources){0};
     if (locator->own_address.port == 0 || file_name_is_hidden(name) ||
-        share_identify(locator->share, name, &identity, NULL))
+        share_identify(locator->share, name, &identity, NULL) ||
+        (locator->catalogue && catalogue_is_withdrawn(locator->catalogue, &identity)))
         return false;
     sources->items = memory_new(1, sizeof *sources->items);
     sources->count = 1;

@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/stop_event.h"
+#include "peer/catalogue/catalogue_check.h"
 #include "peer/network/directory_client.h"
 #include "peer/network/heartbeat_rules.h"
 
@@ -67,6 +68,8 @@ static bool list_share(struct heartbeat *heartbeat, struct share_list *list)
     heartbeat->listing_failed = code != ERROR_NONE;
     if (heartbeat->catalogue && !heartbeat->names_only)
         catalogue_fill_list(heartbeat->catalogue, list);
+    if (heartbeat->catalogue)
+        catalogue_leave_out_withdrawn(heartbeat->catalogue, list);
     return code == ERROR_NONE || code == ERROR_NOT_FOUND;
 }
 

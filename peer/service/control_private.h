@@ -8,6 +8,7 @@
 #include "proto/control.pb-c.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 struct thread_pool;
 
@@ -15,6 +16,8 @@ struct control_service {
     struct control_service_options options; /* constant */
     struct rpc_service rpc;                 /* constant */
     struct thread_pool *pool;               /* constant; runs the operations */
+
+    atomic_int verifying; /* calls of Verify */
 
     pthread_mutex_t lock; /* guards what follows */
     struct operation *running;
@@ -32,6 +35,7 @@ void control_service_forget(struct control_service *service, struct operation *o
 void *control_search_open(void *service, struct rpc_call *call);
 void *control_list_open(void *service, struct rpc_call *call);
 void *control_put_open(void *service, struct rpc_call *call);
+void *control_verify_open(void *service, struct rpc_call *call);
 
 void *control_get_open(void *service, struct rpc_call *call);
 enum error_code control_get_message(void *state, const struct rpc_request *request,

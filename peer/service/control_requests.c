@@ -3,6 +3,7 @@
 
 #include "common/clock.h"
 #include "common/memory.h"
+#include "peer/catalogue/catalogue_check.h"
 #include "peer/network/peer_client.h"
 
 #include <errno.h>
@@ -180,6 +181,7 @@ static enum error_code list_own(const struct control_service_options *options,
     if (code != ERROR_NONE)
         return code;
     catalogue_fill_list(options->catalogue, &list);
+    catalogue_leave_out_withdrawn(options->catalogue, &list);
     files->items = memory_new(list.count + 1, sizeof *files->items);
     files->count = list.count;
     for (size_t i = 0; i < list.count; i++) {

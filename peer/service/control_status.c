@@ -1,6 +1,7 @@
 #include "peer/service/control_private.h"
 
 #include "common/memory.h"
+#include "peer/catalogue/catalogue_check.h"
 
 #include <stdlib.h>
 
@@ -141,6 +142,7 @@ enum error_code control_status_call(void *context, const ProtobufCMessage *reque
     count_share(service, &message, &share_error);
     message.failure = control_failure(&failure, &share_error);
     downloads_count(service->options.downloads, &counts);
+    message.damaged_files = (int64_t)catalogue_count_damaged(service->options.catalogue);
     message.downloads_queued = (int64_t)counts.queued;
     message.downloads_running = (int64_t)counts.running;
     message.downloads_done = (int64_t)counts.done;

@@ -8,6 +8,7 @@
  */
 #include "common/clock.h"
 #include "common/memory.h"
+#include "peer/catalogue/catalogue_check.h"
 #include "peer/service/peer_service_private.h"
 #include "proto/peer.pb-c.h"
 
@@ -82,6 +83,18 @@ static enum error_code check_content(struct download *download, const struct con
     return content_id_equal(&id, wanted) ? ERROR_NONE : peer_other_content(error);
 }
 
+/* What has rotted is not sent: others would share it on. */
+static enum error_code check_damage(const struct download *download, struct error *error)
+{
+    struct share_identity identity;
+
+    if (!download->service->catalogue)
+        return ERROR_NONE;
+    share_reader_identity(download->reader, &identity);
+    return catalogue_check_part(download->service->catalogue, &identity, download->offset,
+                                download->left_bytes, error);
+}
+
 static enum error_code limit(struct download *download, const Peer__DownloadRequest *request,
                              struct error *error)
 {
@@ -94,7 +107,7 @@ static enum error_code limit(struct download *download, const Peer__DownloadRequ
     if (request->length > 0 && request->length < download->left_bytes)
         download->left_bytes = request->length;
     share_reader_limit(download->reader, download->offset, download->left_bytes);
-    return ERROR_NONE;
+    return check_damage(download, error);
 }
 
 enum error_code peer_download_message(void *state, const struct rpc_request *request,

@@ -1,6 +1,7 @@
 #include "peer/service/peer_service.h"
 
 #include "common/memory.h"
+#include "peer/catalogue/catalogue_check.h"
 #include "peer/service/peer_service_private.h"
 #include "proto/peer.pb-c.h"
 
@@ -42,8 +43,10 @@ static enum error_code list_files(void *context, const ProtobufCMessage *request
     enum error_code code = share_list_files(service->share, &list, error);
 
     (void)request;
-    if (!code && service->catalogue)
+    if (!code && service->catalogue) {
         catalogue_fill_list(service->catalogue, &list);
+        catalogue_leave_out_withdrawn(service->catalogue, &list);
+    }
     if (!code)
         code = pack_list(&list, reply, error);
     if (code == ERROR_TOO_LARGE)

@@ -93,6 +93,12 @@ MUST_CHECK enum error_code share_open_file(struct share *share, const struct fil
                                            int *file, struct share_identity *identity,
                                            struct error *error);
 
+/* Opens it for reading and writing, to repair it where it is. ERROR_CHANGED: it is not the file
+ * with that identity any more; ERROR_DENIED: it may not be written; else likewise. */
+MUST_CHECK enum error_code share_open_repair(struct share *share, const struct file_name *name,
+                                             const struct share_identity *identity, int *file,
+                                             struct error *error);
+
 /* Which file is behind the descriptor now. ERROR_NOT_FOUND: it has no name any more. */
 MUST_CHECK enum error_code share_identify_open(int file, struct share_identity *identity,
                                                struct error *error);

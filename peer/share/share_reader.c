@@ -65,6 +65,28 @@ enum error_code share_open_file(struct share *share, const struct file_name *nam
     return code;
 }
 
+enum error_code share_open_repair(struct share *share, const struct file_name *name,
+                                  const struct share_identity *identity, int *file,
+                                  struct error *error)
+{
+    auto_close int folder = -1;
+    struct share_identity now;
+    enum error_code code = share_identify(share, name, &now, error);
+
+    if (!code)
+        code = share_folder_open(share, &folder, error);
+    if (code)
+        return code;
+    auto_close int opened =
+        openat(folder, name->text, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (opened < 0)
+        return error_set_errno(error, errno, "No se puede escribir en el archivo");
+    if (share_identify_open(opened, &now, NULL) || !share_identity_equal(&now, identity))
+        return error_set(error, ERROR_CHANGED, "El archivo ya no es el mismo");
+    *file = take_descriptor(&opened);
+    return ERROR_NONE;
+}
+
 enum error_code share_identify(struct share *share, const struct file_name *name,
                                struct share_identity *identity, struct error *error)
 {

@@ -15,7 +15,7 @@ enum argument_flags {
     ARGUMENT_RATES = 8,
 };
 
-#define ARGUMENTS_WORDS_MAX 2
+#define ARGUMENTS_WORDS_MAX 4096 /* of "verify *" */
 
 /* What a command takes, --config and --help besides. */
 struct argument_shape {

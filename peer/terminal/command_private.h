@@ -43,6 +43,7 @@ enum exit_status command_search(struct command_context *context);
 enum exit_status command_get(struct command_context *context);
 enum exit_status command_put(struct command_context *context);
 enum exit_status command_list(struct command_context *context);
+enum exit_status command_verify(struct command_context *context);
 enum exit_status command_status(struct command_context *context);
 enum exit_status command_limit(struct command_context *context);
 enum exit_status command_menu(struct command_context *context);

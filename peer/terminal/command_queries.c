@@ -300,6 +300,7 @@ static void status_json(const P2p__Control__StatusReply *reply, struct buffer *o
     json_write_string(&json, "folder", reply->folder);
     json_write_integer(&json, "files", reply->shared_files);
     json_write_integer(&json, "bytes", reply->shared_bytes);
+    json_write_integer(&json, "damaged", reply->damaged_files);
     json_end_object(&json);
     directories_json(&json, reply);
     json_begin_object(&json, "connections");
@@ -383,6 +384,8 @@ static void status_print(const P2p__Control__StatusReply *reply)
                units_bytes(reply->shared_bytes, text));
     if (reply->n_directories == 0)
         puts("Directorio    ninguno");
+    if (reply->damaged_files > 0)
+        printf("              %" PRId64 " dañados: vea p2p-peer verify\n", reply->damaged_files);
     for (size_t i = 0; i < reply->n_directories; i++)
         print_directory(reply->directories[i], reply->directory_enabled);
     printf("Conexiones    %" PRId64 " abiertas, %" PRId64 " como máximo\n", reply->connections,

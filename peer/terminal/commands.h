@@ -1,5 +1,6 @@
 /*
- * The commands of p2p-peer that ask the daemon: search, get, put, list, status and menu. Thin
+ * The commands of p2p-peer that ask the daemon: search, get, put, list,
+ * verify, status and menu. Thin
  * clients of the control socket. Results go to stdout, progress and errors to stderr.
  */
 #pragma once

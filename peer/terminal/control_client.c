@@ -270,6 +270,28 @@ enum error_code control_put(struct control_client *client, const char *path, con
     return converse(client, &method, &request.base, taker, error);
 }
 
+static enum error_code take_verify(void *context, ProtobufCMessage **reply, bool *stop,
+                                   struct error *error)
+{
+    const struct control_taker *taker = context;
+    const P2p__Control__VerifyReply *message = (const P2p__Control__VerifyReply *)*reply;
+
+    enum error_code code = control_failure_error(message->failure, error);
+    return code == ERROR_NONE ? taker->take(taker->context, reply, stop, error) : code;
+}
+
+enum error_code control_verify(struct control_client *client,
+                               const P2p__Control__VerifyRequest *request,
+                               const struct control_taker *taker, struct error *error)
+{
+    static const struct method method = {"/p2p.control.Control/Verify",
+                                         &p2p__control__verify_reply__descriptor};
+    struct control_taker checked = {
+        .take = take_verify, .context = &(struct control_taker){taker->take, taker->context}};
+
+    return converse(client, &method, &request->base, &checked, error);
+}
+
 enum error_code control_follow(struct control_client *client, const struct control_taker *taker,
                                struct error *error)
 {

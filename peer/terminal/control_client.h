@@ -38,8 +38,8 @@ struct control_taker {
     void *context;
 };
 
-/* take gets P2p__Control__ListReply, GetReply, PutReply, FollowReply. A failure in a reply is not
- * given to take but is the outcome, except of Get's jobs and Put. */
+/* take gets P2p__Control__ListReply, GetReply, PutReply, FollowReply, VerifyReply. A failure in a
+ * reply is not given to take but is the outcome, except of Get's jobs and Put. */
 MUST_CHECK enum error_code control_list(struct control_client *client, const char *address,
                                         const struct control_taker *taker, struct error *error);
 MUST_CHECK enum error_code control_get(struct control_client *client,
@@ -48,6 +48,9 @@ MUST_CHECK enum error_code control_get(struct control_client *client,
 MUST_CHECK enum error_code control_put(struct control_client *client, const char *path,
                                        const char *address, const struct control_taker *taker,
                                        struct error *error);
+MUST_CHECK enum error_code control_verify(struct control_client *client,
+                                          const P2p__Control__VerifyRequest *request,
+                                          const struct control_taker *taker, struct error *error);
 MUST_CHECK enum error_code control_follow(struct control_client *client,
                                           const struct control_taker *taker, struct error *error);
 

@@ -1,0 +1,141 @@
+#include "peer/network/piece_client.h"
+
+#include "common/clock.h"
+#include "common/memory.h"
+#include "peer/network/chunk.h"
+#include "peer/network/peer_client.h"
+#include "proto/peer.pb-c.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define COPY_SPANS 64 /* taken at a time */
+
+struct piece_client {
+    struct rpc_channel *channel;
+    struct interrupt *interrupt; /* borrowed */
+};
+
+struct piece_client *piece_client_open(const struct address *address, struct interrupt *interrupt)
+{
+    struct piece_client *client = memory_new(1, sizeof *client);
+    char target[ADDRESS_TEXT_BYTES];
+
+    client->channel = rpc_channel_open(address_format(address, target));
+    client->interrupt = interrupt;
+    return client;
+}
+
+void piece_client_close(struct piece_client *client)
+{
+    if (!client)
+        return;
+    rpc_channel_close(client->channel);
+    free(client);
+}
+
+/* What has come of a stream. */
+struct arrival {
+    const struct piece_request *request;
+    uint8_t *data;
+    bool begun;
+    int64_t at;  /* where in the file the next byte of the stream belongs */
+    size_t done; /* bytes of the piece that are there */
+};
+
+/* The part of the message from byte `from` on, to the end of the piece. */
+static void copy_data(struct arrival *arrival, const struct rpc_response *response,
+                      const struct chunk *chunk, size_t from)
+{
+    struct iovec spans[COPY_SPANS];
+    size_t left = arrival->request->length - arrival->done;
+    size_t length = chunk->data.bytes - from < left ? chunk->data.bytes - from : left;
+
+    for (size_t covered; length > 0; length -= covered, from += covered) {
+        size_t count = spans_slice(response->spans, response->span_count, chunk->data.offset + from,
+                                   length, spans, COPY_SPANS, &covered);
+        for (size_t i = 0; i < count; i++) {
+            memcpy(arrival->data + arrival->done, spans[i].iov_base, spans[i].iov_len);
+            arrival->done += spans[i].iov_len;
+        }
+    }
+}
+
+static enum error_code take_chunk(struct arrival *arrival, const struct rpc_response *response,
+                                  struct error *error)
+{
+    const struct piece_request *request = arrival->request;
+    struct chunk chunk;
+    enum error_code code = chunk_parse(response->spans, response->span_count, &chunk, error);
+
+    if (code || chunk.data.bytes == 0)
+        return code;
+    if (!arrival->begun && chunk.total_bytes > 0 && chunk.offset == request->offset)
+        arrival->at = request->offset;
+    arrival->begun = true;
+    int64_t end = arrival->at + (int64_t)chunk.data.bytes;
+    if (end > request->offset) {
+        int64_t from = request->offset > arrival->at ? request->offset - arrival->at : 0;
+        copy_data(arrival, response, &chunk, (size_t)from);
+    }
+    arrival->at = end;
+    return ERROR_NONE;
+}
+
+static enum error_code receive(struct rpc_client_call *call, struct arrival *arrival,
+                               struct error *error)
+{
+    int64_t end_ms = clock_boot_ms() + PIECE_CLIENT_MS;
+
+    while (arrival->done < arrival->request->length) {
+        struct rpc_response response;
+        bool end = false;
+        enum error_code code = rpc_client_receive(call, &response, &end, error);
+        if (!code && end)
+            return error_set(error, ERROR_CORRUPT, "el otro peer no envió la parte entera");
+        if (!code)
+            code = take_chunk(arrival, &response, error);
+        if (code)
+            return code;
+        if (clock_boot_ms() > end_ms)
+            return error_set(error, ERROR_TIMEOUT, "el otro peer envía demasiado despacio");
+    }
+    return ERROR_NONE;
+}
+
+static enum error_code ask(struct rpc_client_call *call, const struct piece_request *request,
+                           struct error *error)
+{
+    Peer__DownloadRequest message = PEER__DOWNLOAD_REQUEST__INIT;
+    struct file_name name = *request->name;
+    struct content_id content = *request->content;
+    bool ended = false;
+
+    message.filename.data = (uint8_t *)name.text;
+    message.filename.len = strlen(name.text);
+    message.content_id.data = content.bytes;
+    message.content_id.len = sizeof content.bytes;
+    message.offset = request->offset;
+    message.length = (int64_t)request->length;
+    enum error_code code = rpc_client_send(call, &message.base, NULL, 0, &ended, error);
+    return code ? code : rpc_client_send_end(call, error);
+}
+
+enum error_code piece_client_fetch(struct piece_client *client, const struct piece_request *request,
+                                   void *data, struct error *error)
+{
+    struct arrival arrival = {.request = request, .data = data};
+    struct rpc_client_call *call = NULL;
+    enum error_code code = rpc_client_start(client->channel, "/peer.PeerService/DownloadFile",
+                                            PEER_STEP_MS, &call, error);
+
+    if (code)
+        return code;
+    interrupt_attach(client->interrupt, call);
+    code = ask(call, request, error);
+    if (!code)
+        code = receive(call, &arrival, error);
+    interrupt_detach(client->interrupt);
+    rpc_client_free(call); /* what the peer still has to send, it keeps */
+    return code;
+}

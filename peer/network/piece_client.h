@@ -1,0 +1,37 @@
+/*
+ * Single pieces of a file from another peer, into memory: what a repair needs. (Whole files are
+ * downloads' business.) One thread at a time; calls end soon after the interrupt is raised.
+ */
+#pragma once
+
+#include "common/address.h"
+#include "common/content.h"
+#include "common/error.h"
+#include "common/file_name.h"
+#include "peer/network/interrupt.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* For one piece, however the bytes trickle: 17 KiB a second at least. */
+#define PIECE_CLIENT_MS 60000
+
+struct piece_client;
+
+/* A connection to that peer, made by the first fetch. Owned by the caller. */
+struct piece_client *piece_client_open(const struct address *address, struct interrupt *interrupt);
+void piece_client_close(struct piece_client *client); /* NULL is fine */
+
+struct piece_request {
+    const struct file_name *name;
+    const struct content_id *content; /* that the file must be */
+    int64_t offset;
+    size_t length; /* at most PIECE_BYTES, and within the file */
+};
+
+/* Fills `data`. A peer of the reference knows no parts: the file's beginning is then read and
+ * thrown away. Nothing is checked against a hash here. ERROR_CORRUPT: what came is not that part;
+ * else what the peer says, ERROR_UNREACHABLE, ERROR_TIMEOUT, ERROR_CANCELLED. */
+MUST_CHECK enum error_code piece_client_fetch(struct piece_client *client,
+                                              const struct piece_request *request, void *data,
+                                              struct error *error);
