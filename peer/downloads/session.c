@@ -2,6 +2,7 @@
 
 #include "common/clock.h"
 #include "common/memory.h"
+#include "peer/downloads/liveness.h"
 #include "peer/limits/limits.h"
 #include "peer/network/chunk.h"
 #include "proto/peer.pb-c.h"
@@ -28,7 +29,7 @@ struct stream {
     int64_t asked;     /* the offset */
     int64_t asked_end; /* the offset after the last byte */
     int64_t position;  /* in the file, of the next byte */
-    int64_t data_ms;   /* when the last byte came */
+    struct liveness liveness;
     bool begun;
     bool from_start;   /* it did not understand the offset */
     size_t window_end; /* from_start: up to there the plan was asked, and wanted nothing */
@@ -168,18 +169,6 @@ static enum error_code begin(struct stream *stream, const struct chunk *chunk, s
     return ERROR_NONE;
 }
 
-/* Messages without a byte are no sign of life: a source could send them for ever. */
-static enum error_code check_data_comes(struct stream *stream, size_t bytes, struct error *error)
-{
-    int64_t now_ms = clock_boot_ms();
-
-    if (bytes > 0)
-        stream->data_ms = now_ms;
-    if (now_ms - stream->data_ms <= stream->swarm->stall_ms)
-        return ERROR_NONE;
-    return error_set(error, ERROR_TIMEOUT, "no envía datos");
-}
-
 /* What came is paid for before more is read: the sender's window fills meanwhile. */
 static enum error_code pay(const struct stream *stream, size_t bytes, struct error *error)
 {
@@ -200,7 +189,10 @@ static enum error_code take_message(struct stream *stream, const struct rpc_resp
 
     enum error_code code = chunk_parse(response->spans, response->span_count, &chunk, error);
     if (code == ERROR_NONE)
-        code = check_data_comes(stream, chunk.data.bytes, error);
+        code = liveness_note(&stream->liveness, &chunk, stream->swarm->stall_ms, clock_boot_ms(),
+                             error);
+    if (code == ERROR_NONE && chunk.queue_position > 0)
+        return ERROR_NONE;
     if (code == ERROR_NONE && !stream->begun)
         code = begin(stream, &chunk, error);
     parcel.data = chunk.data;
@@ -224,7 +216,7 @@ static bool is_done(const struct stream *stream)
 
 static enum error_code receive(struct stream *stream, struct error *error)
 {
-    stream->data_ms = clock_boot_ms();
+    liveness_begin(&stream->liveness, clock_boot_ms());
     while (!is_done(stream)) {
         struct rpc_response response;
         bool end = false;
@@ -255,6 +247,7 @@ static enum error_code ask(struct stream *stream, struct error *error)
     request.filename.data = (uint8_t *)swarm->name.text;
     request.filename.len = strlen(swarm->name.text);
     request.offset = stream->asked;
+    request.accepts_queue_position = true;
     if (end < swarm->manifest.piece_count) {
         stream->asked_end = (int64_t)(end * PIECE_BYTES);
         request.length = stream->asked_end - stream->asked;

@@ -1,6 +1,7 @@
 #include "peer/downloads/transfer.h"
 
 #include "common/clock.h"
+#include "peer/downloads/liveness.h"
 #include "peer/network/chunk.h"
 #include "proto/peer.pb-c.h"
 
@@ -12,7 +13,7 @@
 struct progress {
     int64_t bytes;
     int64_t total_bytes;
-    int64_t data_ms; /* when the last byte came, on the boot clock */
+    struct liveness liveness;
 };
 
 static enum error_code write_data(const struct transfer *transfer,
@@ -41,19 +42,14 @@ static enum error_code wrong_size(const struct progress *progress, struct error 
                      progress->bytes, progress->total_bytes);
 }
 
-/* Messages without a byte are no sign of life: a source could send them for ever. */
-static enum error_code check_data_comes(const struct transfer *transfer, struct progress *progress,
-                                        size_t bytes, struct error *error)
+static enum error_code check_life(const struct transfer *transfer, struct progress *progress,
+                                  const struct chunk *chunk, struct error *error)
 {
-    int64_t now_ms = clock_boot_ms();
     char source[ADDRESS_TEXT_BYTES];
 
-    if (bytes > 0)
-        progress->data_ms = now_ms;
-    if (now_ms - progress->data_ms <= transfer->stall_ms)
-        return ERROR_NONE;
-    return error_set(error, ERROR_TIMEOUT, "%s no envía datos",
-                     address_format(transfer->address, source));
+    if (liveness_note(&progress->liveness, chunk, transfer->stall_ms, clock_boot_ms(), error))
+        return error_context(error, "%s", address_format(transfer->address, source));
+    return ERROR_NONE;
 }
 
 static enum error_code take_chunk(const struct transfer *transfer,
@@ -64,7 +60,7 @@ static enum error_code take_chunk(const struct transfer *transfer,
 
     enum error_code code = chunk_parse(response->spans, response->span_count, &chunk, error);
     if (code == ERROR_NONE)
-        code = check_data_comes(transfer, progress, chunk.data.bytes, error);
+        code = check_life(transfer, progress, &chunk, error);
     if (code != ERROR_NONE)
         return code;
     if (chunk.total_bytes > 0)
@@ -89,7 +85,9 @@ static enum error_code take_chunk(const struct transfer *transfer,
 static enum error_code receive_all(const struct transfer *transfer, struct rpc_client_call *call,
                                    bool *local, struct error *error)
 {
-    struct progress progress = {.data_ms = clock_boot_ms()};
+    struct progress progress = {.bytes = 0};
+
+    liveness_begin(&progress.liveness, clock_boot_ms());
 
     for (;;) {
         struct rpc_response response;
@@ -116,6 +114,7 @@ static enum error_code run_call(const struct transfer *transfer, struct rpc_clie
 
     request.filename.data = (uint8_t *)name.text;
     request.filename.len = strlen(name.text);
+    request.accepts_queue_position = true;
     enum error_code code = rpc_client_send(call, &request.base, NULL, 0, &ended, error);
     if (code == ERROR_NONE)
         code = rpc_client_send_end(call, error);

@@ -237,6 +237,38 @@ def test_who_waits_learns_its_place(net):
         assert not reader.empty
 
 
+class BusyPeer(reference.ReferencePeer):
+    """Understands parts, and lets everybody wait for 14 s before the data."""
+
+    calls = 0
+
+    def DownloadFile(self, request, context):
+        self.calls += 1
+        asked = wire.DownloadRequest.FromString(request.SerializeToString())
+        for place in range(7, 0, -1):
+            if asked.accepts_queue_position:
+                yield self.chunk(queue_position=place)
+            time.sleep(2)
+        data = (self.folder / request.filename).read_bytes()
+        end = asked.offset + asked.length if asked.length else len(data)
+        yield self.chunk(data=data[asked.offset:end], total_bytes=len(data), offset=asked.offset)
+
+    @staticmethod
+    def chunk(**fields):
+        return reference_wire.Chunk.FromString(wire.Chunk(**fields).SerializeToString())
+
+
+def test_a_download_waits_in_a_line(net):
+    """Longer than a source may be silent: the words on the place show that it is not gone."""
+    data = reference.random_bytes(100 * KIB)
+    source = net.reference_peer(kind=BusyPeer, files={"a": data})
+    peer = net.peer()
+    result = peer.command("get", "a", "--from", source.address, timeout=60)
+    assert result.returncode == 0, result.stderr
+    assert (peer.share / "a").read_bytes() == data
+    assert source.calls == 1
+
+
 def test_one_slot_serves_all(net):
     data = reference.random_bytes(8 * MIB)
     peer = net.peer(files={"a": data}, upload_slots=1)

@@ -3,6 +3,7 @@
 
 #include "common/memory.h"
 #include "peer/downloads/failures.h"
+#include "peer/downloads/liveness.h"
 #include "peer/downloads/rate.h"
 #include "peer/downloads/sources.h"
 
@@ -168,9 +169,44 @@ static void we_are_our_own_last_resort(void **state)
     }
 }
 
+/* ---- liveness ---- */
+
+static void tells_waiting_from_silence(void **state)
+{
+    static const struct {
+        int64_t at_ms;
+        size_t bytes;
+        int64_t place;
+        bool alive;
+    } rows[] = {
+        {0, 0, 0, true},
+        {10000, 0, 0, true},
+        {10001, 0, 0, false},
+        {10001, 1, 0, true},
+        {20000, 0, 3, true}, /* a word on the place counts, an empty message does not */
+        {30000, 0, 0, true},
+        {30001, 0, 0, false},
+        {30001, 0, 2, true},
+        {10001 + LIVENESS_QUEUE_MS, 0, 1, true},
+        {10002 + LIVENESS_QUEUE_MS, 0, 1, false}, /* but not for ever */
+        {10003 + LIVENESS_QUEUE_MS, 1, 0, true},
+    };
+    struct liveness liveness;
+
+    (void)state;
+    liveness_begin(&liveness, 0);
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct chunk chunk = {.data.bytes = rows[i].bytes, .queue_position = rows[i].place};
+        struct error error = {0};
+        enum error_code code = liveness_note(&liveness, &chunk, 10000, rows[i].at_ms, &error);
+        check_row(i, code == (rows[i].alive ? ERROR_NONE : ERROR_TIMEOUT));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(tells_waiting_from_silence),
         cmocka_unit_test(rate_of_a_steady_stream),
         cmocka_unit_test(rate_follows_a_change_within_seconds),
         cmocka_unit_test(rate_falls_in_a_pause),
