@@ -249,8 +249,10 @@ static enum error_code start_downloads(struct daemon *daemon, struct error *erro
 
 static enum error_code start_scrub(struct daemon *daemon, struct error *error)
 {
-    struct repairer_options options = {
-        .share = daemon->share, .catalogue = daemon->catalogue, .finder = &daemon->finder};
+    struct repairer_options options = {.share = daemon->share,
+                                       .catalogue = daemon->catalogue,
+                                       .finder = &daemon->finder,
+                                       .limits = daemon->limits};
     struct repairer *repairer = NULL;
     enum error_code code = repairer_start(&options, &repairer, error);
 

@@ -131,11 +131,15 @@ static void record(struct catalogue *catalogue, const struct hashing_job *job)
                                .content = job->manifest.id,
                                .checked_s = clock_wall_ms() / 1000};
     struct store *store = atomic_load(&catalogue->store);
+    auto_damage damage = {.number = 0};
     struct error error;
 
-    if (store_add(store, &file, &job->manifest, &known.number, &error))
+    if (!catalogue_recognise(catalogue, job, &known, &damage) &&
+        store_add(store, &file, &job->manifest, &known.number, &error))
         catalogue_store_failed(catalogue, &error);
     catalogue_put_known(catalogue, &known);
+    if (known.damaged)
+        catalogue_put_damaged(catalogue, &damage);
     atomic_store(&catalogue->news, true);
 }
 

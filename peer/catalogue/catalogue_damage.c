@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#define HASHES_AT_ONCE 128
+
 enum error_code catalogue_check_part(struct catalogue *catalogue,
                                      const struct share_identity *identity, int64_t offset,
                                      int64_t length, struct error *error)
@@ -163,4 +165,56 @@ enum error_code catalogue_note_repair(struct catalogue *catalogue, const struct 
         return error_set(error, ERROR_CHANGED, "El archivo ya no es el mismo");
     catalogue_wake(catalogue);
     return store_note_repair(atomic_load(&catalogue->store), damage->number, now, left, error);
+}
+
+/* Which pieces are other ones than they were. False: also some that were not bad before, or that
+ * cannot be told. */
+static bool compare_pieces(struct catalogue *catalogue, const struct hashing_job *job,
+                           const struct piece_list *bad, struct damage *left)
+{
+    const struct catalogue_entry entry = {.number = left->number};
+    uint8_t was[HASHES_AT_ONCE][HASH_BYTES];
+    size_t next_bad = 0;
+
+    for (size_t i = 0; i < job->manifest.piece_count; i++) {
+        size_t rest = job->manifest.piece_count - i;
+        size_t count = rest < HASHES_AT_ONCE ? rest : HASHES_AT_ONCE;
+        if (i % HASHES_AT_ONCE == 0 &&
+            catalogue_read_hashes(catalogue, &entry, i, count, was, NULL))
+            return false;
+        while (next_bad < bad->count && bad->items[next_bad] < i)
+            next_bad++;
+        if (memcmp(was[i % HASHES_AT_ONCE], job->manifest.hashes[i], HASH_BYTES) == 0)
+            continue;
+        if (next_bad == bad->count || bad->items[next_bad] != i)
+            return false;
+        piece_list_add(&left->bad, i);
+    }
+    return true;
+}
+
+bool catalogue_recognise(struct catalogue *catalogue, const struct hashing_job *job,
+                         struct known_file *known, struct damage *left)
+{
+    struct store *store = atomic_load(&catalogue->store);
+    auto_pieces bad = {0};
+    struct file_name name;
+    struct store_row row;
+
+    /* A row of the same size and time of modification, as store_find has it: who writes other bytes
+     * and sets that back too has to be told from rot by the pieces that were good. */
+    if (store_find(store, &job->identity, &row, NULL) || row.exact || !row.damaged ||
+        store_read_damage(store, row.number, &name, &bad, NULL))
+        return false;
+    *left = (struct damage){
+        .name = job->name, .identity = job->identity, .content = row.content, .number = row.number};
+    if (!compare_pieces(catalogue, job, &bad, left) ||
+        store_note_repair(store, row.number, &job->identity, &left->bad, NULL)) {
+        damage_done(left);
+        return false;
+    }
+    known->content = row.content;
+    known->number = row.number;
+    known->damaged = known->withdrawn = left->bad.count > 0;
+    return true;
 }

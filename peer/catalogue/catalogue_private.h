@@ -66,6 +66,11 @@ int64_t catalogue_waiting_due_ms(const struct catalogue *catalogue, int64_t aske
 void catalogue_put_known(struct catalogue *catalogue, const struct known_file *file);
 bool catalogue_find_known(struct catalogue *catalogue, const struct share_identity *identity,
                           struct known_file *known);
+/* Whether the file that was hashed is one that was damaged, though it has another time of change
+ * now: its mode was changed, or we were killed in a repair. Then it is not taken for new content:
+ * *known is as before, *left what is still bad. */
+bool catalogue_recognise(struct catalogue *catalogue, const struct hashing_job *job,
+                         struct known_file *known, struct damage *left);
 /* Of a file that was put as damaged just now; *damage is taken. */
 void catalogue_put_damaged(struct catalogue *catalogue, struct damage *damage);
 

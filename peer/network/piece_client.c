@@ -13,15 +13,18 @@
 
 struct piece_client {
     struct rpc_channel *channel;
-    struct interrupt *interrupt; /* borrowed */
+    char peer[ADDRESS_TEXT_BYTES];
+    struct limits *limits; /* borrowed, as is the next */
+    struct interrupt *interrupt;
 };
 
-struct piece_client *piece_client_open(const struct address *address, struct interrupt *interrupt)
+struct piece_client *piece_client_open(const struct address *address, struct limits *limits,
+                                       struct interrupt *interrupt)
 {
     struct piece_client *client = memory_new(1, sizeof *client);
-    char target[ADDRESS_TEXT_BYTES];
 
-    client->channel = rpc_channel_open(address_format(address, target));
+    client->channel = rpc_channel_open(address_format(address, client->peer));
+    client->limits = limits;
     client->interrupt = interrupt;
     return client;
 }
@@ -36,8 +39,10 @@ void piece_client_close(struct piece_client *client)
 
 /* What has come of a stream. */
 struct arrival {
+    const struct piece_client *client;
     const struct piece_request *request;
     uint8_t *data;
+    int64_t end_ms; /* when it takes too long, on the boot clock */
     bool begun;
     int64_t at;  /* where in the file the next byte of the stream belongs */
     size_t done; /* bytes of the piece that are there */
@@ -61,6 +66,19 @@ static void copy_data(struct arrival *arrival, const struct rpc_response *respon
     }
 }
 
+/* What came is paid for before more is read: the sender's window fills meanwhile. */
+static enum error_code pay(struct arrival *arrival, size_t bytes, struct error *error)
+{
+    const struct piece_client *client = arrival->client;
+    int64_t begin_ms = clock_boot_ms();
+
+    if (!limits_take(client->limits, LIMITS_DOWNLOAD, client->peer, (int64_t)bytes,
+                     client->interrupt))
+        return error_set(error, ERROR_CANCELLED, "cancelado");
+    arrival->end_ms += clock_boot_ms() - begin_ms;
+    return ERROR_NONE;
+}
+
 static enum error_code take_chunk(struct arrival *arrival, const struct rpc_response *response,
                                   struct error *error)
 {
@@ -79,14 +97,12 @@ static enum error_code take_chunk(struct arrival *arrival, const struct rpc_resp
         copy_data(arrival, response, &chunk, (size_t)from);
     }
     arrival->at = end;
-    return ERROR_NONE;
+    return pay(arrival, chunk.data.bytes, error);
 }
 
 static enum error_code receive(struct rpc_client_call *call, struct arrival *arrival,
                                struct error *error)
 {
-    int64_t end_ms = clock_boot_ms() + PIECE_CLIENT_MS;
-
     while (arrival->done < arrival->request->length) {
         struct rpc_response response;
         bool end = false;
@@ -97,7 +113,7 @@ static enum error_code receive(struct rpc_client_call *call, struct arrival *arr
             code = take_chunk(arrival, &response, error);
         if (code)
             return code;
-        if (clock_boot_ms() > end_ms)
+        if (clock_boot_ms() > arrival->end_ms)
             return error_set(error, ERROR_TIMEOUT, "el otro peer envía demasiado despacio");
     }
     return ERROR_NONE;
@@ -117,6 +133,7 @@ static enum error_code ask(struct rpc_client_call *call, const struct piece_requ
     message.content_id.len = sizeof content.bytes;
     message.offset = request->offset;
     message.length = (int64_t)request->length;
+    message.accepts_queue_position = true; /* signs of life */
     enum error_code code = rpc_client_send(call, &message.base, NULL, 0, &ended, error);
     return code ? code : rpc_client_send_end(call, error);
 }
@@ -124,7 +141,10 @@ static enum error_code ask(struct rpc_client_call *call, const struct piece_requ
 enum error_code piece_client_fetch(struct piece_client *client, const struct piece_request *request,
                                    void *data, struct error *error)
 {
-    struct arrival arrival = {.request = request, .data = data};
+    struct arrival arrival = {.client = client,
+                              .request = request,
+                              .data = data,
+                              .end_ms = clock_boot_ms() + PIECE_CLIENT_MS};
     struct rpc_client_call *call = NULL;
     enum error_code code = rpc_client_start(client->channel, "/peer.PeerService/DownloadFile",
                                             PEER_STEP_MS, &call, error);

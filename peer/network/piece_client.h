@@ -8,18 +8,22 @@
 #include "common/content.h"
 #include "common/error.h"
 #include "common/file_name.h"
+#include "peer/limits/limits.h"
 #include "peer/network/interrupt.h"
 
 #include <stddef.h>
 #include <stdint.h>
 
-/* For one piece, however the bytes trickle: 17 KiB a second at least. */
-#define PIECE_CLIENT_MS 60000
+/* For one piece, however the bytes trickle (1.7 KiB a second at least) and however long its turn at
+ * the other side takes; not counting what our own limits make us wait. */
+#define PIECE_CLIENT_MS 600000
 
 struct piece_client;
 
-/* A connection to that peer, made by the first fetch. Owned by the caller. */
-struct piece_client *piece_client_open(const struct address *address, struct interrupt *interrupt);
+/* A connection to that peer, made by the first fetch. limits (may be NULL) and interrupt are
+ * borrowed. Owned by the caller. */
+struct piece_client *piece_client_open(const struct address *address, struct limits *limits,
+                                       struct interrupt *interrupt);
 void piece_client_close(struct piece_client *client); /* NULL is fine */
 
 struct piece_request {

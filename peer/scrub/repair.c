@@ -166,7 +166,8 @@ static enum error_code fetch_piece(struct patient *patient, struct piece_client 
 /* All that this source has, until it fails once. */
 static void ask_source(struct patient *patient, const char *peer, const struct address *address)
 {
-    struct piece_client *client = piece_client_open(address, patient->repair->interrupt);
+    struct piece_client *client =
+        piece_client_open(address, patient->repair->limits, patient->repair->interrupt);
     struct damage *damage = patient->damage;
     size_t before = damage->bad.count;
     enum error_code code = ERROR_NONE;

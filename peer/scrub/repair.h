@@ -12,6 +12,7 @@
 #include "common/error.h"
 #include "peer/catalogue/catalogue_check.h"
 #include "peer/downloads/sources.h"
+#include "peer/limits/limits.h"
 #include "peer/network/interrupt.h"
 #include "peer/share/share.h"
 
@@ -19,6 +20,7 @@ struct repair {
     struct share *share; /* all are borrowed */
     struct catalogue *catalogue;
     const struct source_finder *finder;
+    struct limits *limits; /* may be NULL */
     struct interrupt *interrupt;
 };
 

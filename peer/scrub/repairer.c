@@ -170,6 +170,7 @@ enum error_code repairer_start(const struct repairer_options *options, struct re
     made->repair = (struct repair){.share = options->share,
                                    .catalogue = options->catalogue,
                                    .finder = options->finder,
+                                   .limits = options->limits,
                                    .interrupt = interrupt_new()};
     made->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     int reason =

@@ -22,6 +22,7 @@ struct repairer_options {
     struct share *share; /* all are borrowed until repairer_stop */
     struct catalogue *catalogue;
     const struct source_finder *finder;
+    struct limits *limits; /* may be NULL */
 };
 
 /* *repairer is owned by the caller. ERROR_IO: no thread. */

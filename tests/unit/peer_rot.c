@@ -338,6 +338,40 @@ static void a_repair_is_learned_without_hashing(void **state)
     assert_int_equal(catalogue_count_damaged(world->catalogue), 0);
 }
 
+/* Its time of change alone is another one: by its mode, or since we were killed in a repair. */
+static void damage_does_not_pass_for_new_content(void **state)
+{
+    struct world *world = *state;
+
+    rot(world, (const size_t[]){1, 3}, 2);
+    struct catalogue_entry entry = wait_known(world);
+    assert_bad(world, (const uint32_t[]){1, 3}, 2);
+    struct share_identity identity = identity_of(world);
+    struct timespec times[2] = {{.tv_nsec = UTIME_OMIT},
+                                {.tv_sec = identity.modified_ns / 1000000000,
+                                 .tv_nsec = identity.modified_ns % 1000000000}};
+    stop(world);
+    int file = open(path_of(world), O_WRONLY);
+    assert_true(file >= 0);
+    assert_int_equal(pwrite(file, world->data + PIECE_BYTES, PIECE_BYTES, PIECE_BYTES),
+                     PIECE_BYTES);
+    assert_int_equal(futimens(file, times), 0);
+    start(world);
+    struct catalogue_entry now = wait_known(world);
+    assert_true(content_id_equal(&now.id, &entry.id));
+    assert_int_equal(now.number, entry.number);
+    assert_int_equal(part(world, PIECE_BYTES, PIECE_BYTES), ERROR_NONE);
+    assert_int_equal(part(world, 3 * PIECE_BYTES, 1), ERROR_CORRUPT);
+    assert_bad(world, (const uint32_t[]){3}, 1);
+    /* But bytes that were good are not changed by rot and a mode: somebody wrote them. */
+    assert_int_equal(pwrite(file, "other", 5, 0), 5);
+    assert_int_equal(futimens(file, times), 0);
+    close(file);
+    now = wait_known(world);
+    assert_false(content_id_equal(&now.id, &entry.id));
+    assert_int_equal(part(world, 0, SIZE), ERROR_NONE);
+}
+
 static void a_check_that_is_broken_off_says_nothing(void **state)
 {
     struct world *world = *state;
@@ -498,6 +532,7 @@ int main(void)
         TEST(damage_outlives_a_restart_and_a_rename),
         TEST(a_withdrawn_file_is_nobodys_until_it_is_good),
         TEST(a_repair_is_learned_without_hashing),
+        TEST(damage_does_not_pass_for_new_content),
         TEST(a_check_that_is_broken_off_says_nothing),
         TEST(the_oldest_is_due_first),
         TEST(a_database_of_version_1_is_brought_up_to_date),
