@@ -9,6 +9,7 @@ struct commit_job {
     struct share_incoming *incoming; /* the committer's while it runs */
     struct file_name name;
     enum share_conflict conflict;
+    bool only_settle;
     void (*done)(void *context);
     void *context;
     struct commit_job *next; /* guarded by the committer's lock, as is all that follows */
@@ -43,8 +44,26 @@ static struct commit_job *take_job(struct committer *committer)
     return job;
 }
 
+static void finish(struct commit_job *job)
+{
+    job->finished = true;
+    if (job->abandoned)
+        job_free(job);
+    else
+        job->done(job->context);
+}
+
+/* Waits without the lock; called and returns with it. */
+static void run_settle(struct committer *committer, struct commit_job *job)
+{
+    pthread_mutex_unlock(&committer->lock);
+    share_incoming_settle(job->incoming);
+    pthread_mutex_lock(&committer->lock);
+    finish(job);
+}
+
 /* Commits without the lock; called and returns with it. */
-static void run_job(struct committer *committer, struct commit_job *job)
+static void run_commit(struct committer *committer, struct commit_job *job)
 {
     struct error error = {.code = ERROR_NONE};
     struct file_name stored = {.text = ""};
@@ -59,11 +78,15 @@ static void run_job(struct committer *committer, struct commit_job *job)
     job->stored = stored;
     job->error = error;
     job->error.code = code; /* the text of a failure that was overcome may be there */
-    job->finished = true;
-    if (job->abandoned)
-        job_free(job);
+    finish(job);
+}
+
+static void run_job(struct committer *committer, struct commit_job *job)
+{
+    if (job->only_settle)
+        run_settle(committer, job);
     else
-        job->done(job->context);
+        run_commit(committer, job);
 }
 
 static void *committer_run(void *argument)
@@ -131,6 +154,23 @@ struct commit_job *commit_job_new(struct share_incoming *incoming, const struct 
     return job;
 }
 
+struct commit_job *settle_job_new(struct share_incoming *incoming, void (*done)(void *context),
+                                  void *context)
+{
+    struct commit_job *job = memory_new(1, sizeof *job);
+
+    job->incoming = incoming;
+    job->only_settle = true;
+    job->done = done;
+    job->context = context;
+    return job;
+}
+
+struct share_incoming *settle_job_take(struct commit_job *job)
+{
+    return take_pointer(&job->incoming);
+}
+
 void committer_submit(struct committer *committer, struct commit_job *job)
 {
     pthread_mutex_lock(&committer->lock);
@@ -147,7 +187,7 @@ bool commit_job_is_done(struct committer *committer, const struct commit_job *jo
 
     pthread_mutex_lock(&committer->lock);
     finished = job->finished;
-    if (finished) {
+    if (finished && stored) {
         *stored = job->stored;
         *error = job->error;
     }

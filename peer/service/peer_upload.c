@@ -6,6 +6,8 @@
  *      │ refused, disk full                                       │
  *      └────────────────────────▶ response ◀──────────────────────┘
  *
+ * While the disk does not keep up, the incoming file is with the committer's threads, too.
+ *
  * A sender that vanishes never gets to the end of its requests, so nothing is stored.
  */
 #include "common/log.h"
@@ -25,6 +27,7 @@
 
 enum upload_stage {
     UPLOAD_RECEIVING,
+    UPLOAD_SETTLING,
     UPLOAD_ENDED,
     UPLOAD_COMMITTING,
     UPLOAD_DECIDED,
@@ -143,7 +146,10 @@ static enum error_code begin(struct upload *upload, struct error *error)
 {
     if (upload->incoming)
         return ERROR_NONE;
-    return share_incoming_begin(upload->service->share, &upload->incoming, error);
+    enum error_code code = share_incoming_begin(upload->service->share, &upload->incoming, error);
+    if (!code)
+        share_incoming_be_patient(upload->incoming);
+    return code;
 }
 
 static void decide(struct upload *upload, enum error_code code)
@@ -212,8 +218,20 @@ static enum rpc_step respond(struct upload *upload, struct rpc_reply *reply, str
     return rpc_reply_pack(reply, &response.base, error) ? RPC_END : RPC_SEND;
 }
 
-/* The next message, when the last one is within the limits: until then the sender's window fills,
- * and it waits. */
+/* When the disk has caught up, the file comes back. */
+static void take_settled(struct upload *upload)
+{
+    struct committer *committer = upload->service->committer;
+
+    if (!commit_job_is_done(committer, upload->job, NULL, NULL))
+        return;
+    upload->incoming = settle_job_take(upload->job);
+    commit_job_release(committer, take_pointer(&upload->job));
+    upload->stage = UPLOAD_RECEIVING;
+}
+
+/* The next message, when the last one is within the limits and the disk keeps up: until then the
+ * sender's window fills, and it waits. */
 static enum rpc_step receive(struct upload *upload)
 {
     int64_t granted;
@@ -221,6 +239,12 @@ static enum rpc_step receive(struct upload *upload)
     if (upload->unpaid_bytes > 0 && !limits_ask(&upload->stream, upload->unpaid_bytes, &granted))
         return RPC_WAIT;
     upload->unpaid_bytes = 0;
+    if (upload->incoming && share_incoming_lags(upload->incoming)) {
+        upload->job = settle_job_new(take_pointer(&upload->incoming), wake, upload);
+        upload->stage = UPLOAD_SETTLING;
+        committer_submit(upload->service->committer, upload->job);
+        return RPC_WAIT;
+    }
     deadline_set(upload->service->idle_uploads, &upload->idle);
     return RPC_READ;
 }
@@ -235,9 +259,12 @@ enum rpc_step peer_upload_next(void *state, struct rpc_reply *reply, struct erro
         commit_job_is_done(upload->service->committer, upload->job, &upload->name,
                            &upload->outcome))
         upload->stage = UPLOAD_DECIDED;
+    if (upload->stage == UPLOAD_SETTLING)
+        take_settled(upload);
     switch (upload->stage) {
     case UPLOAD_RECEIVING:
         return receive(upload);
+    case UPLOAD_SETTLING:
     case UPLOAD_COMMITTING:
         return RPC_WAIT;
     case UPLOAD_DECIDED:

@@ -130,6 +130,13 @@ MUST_CHECK enum error_code share_incoming_write(struct share_incoming *incoming,
                                                 const struct iovec *spans, size_t span_count,
                                                 struct error *error);
 
+/* A fast sender is held back to the speed of the disk: writing waits until what was written lags
+ * not too far behind. A thread that must not wait says so at the beginning, asks after each write
+ * whether it lags, and has another thread wait (settle) before it writes more. */
+void share_incoming_be_patient(struct share_incoming *incoming);
+bool share_incoming_lags(const struct share_incoming *incoming);
+void share_incoming_settle(struct share_incoming *incoming);
+
 /* Files that arrive in pieces, in any order, instead of being appended to.
  *
  * The file will have exactly that size; room for it is taken from the disk, where the file system

@@ -112,12 +112,27 @@ static void advance_writeback(struct share_incoming *incoming, int64_t written)
 {
     const int64_t step = WRITEBACK_STEP_BYTES;
 
-    for (; written - incoming->writeback >= step; incoming->writeback += step) {
+    for (; written - incoming->writeback >= step; incoming->writeback += step)
         sync_file_range(incoming->file, incoming->writeback, step, SYNC_FILE_RANGE_WRITE);
-        if (incoming->writeback >= WRITEBACK_LAG_BYTES)
-            sync_file_range(incoming->file, incoming->writeback - WRITEBACK_LAG_BYTES, step,
-                            SYNC_FILE_RANGE_WAIT_BEFORE);
-    }
+    if (!incoming->patient)
+        share_incoming_settle(incoming);
+}
+
+void share_incoming_be_patient(struct share_incoming *incoming)
+{
+    incoming->patient = true;
+}
+
+bool share_incoming_lags(const struct share_incoming *incoming)
+{
+    return incoming->writeback - incoming->settled > WRITEBACK_LAG_BYTES;
+}
+
+void share_incoming_settle(struct share_incoming *incoming)
+{
+    for (; share_incoming_lags(incoming); incoming->settled += WRITEBACK_STEP_BYTES)
+        sync_file_range(incoming->file, incoming->settled, WRITEBACK_STEP_BYTES,
+                        SYNC_FILE_RANGE_WAIT_BEFORE);
 }
 
 enum error_code share_write_spans(int file, const struct iovec *spans, size_t span_count,

@@ -26,6 +26,8 @@ struct share_incoming {
     char temporary[SHARE_TEMPORARY_BYTES]; /* "" when the file has no name any more */
     _Atomic int64_t written;
     int64_t writeback; /* up to here it was started; of what is appended */
+    int64_t settled;   /* up to here it was waited for; a lag behind writeback */
+    bool patient;      /* share_incoming_settle does the waiting */
 };
 
 /* Whether the name is one that we give to files that arrive. */

@@ -346,6 +346,35 @@ static void takes_many_spans(void **state)
     check_file(fixture, "f", text);
 }
 
+/* Who is patient is told when too much of what was written is not on the disk yet, and only then.
+ */
+static void says_when_it_lags(void **state)
+{
+    struct fixture *fixture = *state;
+    const size_t part = (size_t)4 << 20;
+    char *bytes = calloc(1, part);
+    struct iovec span = {.iov_base = bytes, .iov_len = part};
+
+    for (int patient = 0; patient < 2; patient++) {
+        struct share_incoming *incoming;
+        int lags = 0;
+        assert_int_equal(share_incoming_begin(fixture->share, &incoming, NULL), ERROR_NONE);
+        if (patient)
+            share_incoming_be_patient(incoming);
+        for (int i = 0; i < 24; i++) {
+            assert_int_equal(share_incoming_write(incoming, &span, 1, NULL), ERROR_NONE);
+            if (!share_incoming_lags(incoming))
+                continue;
+            lags++;
+            share_incoming_settle(incoming);
+            assert_false(share_incoming_lags(incoming));
+        }
+        assert_int_equal(lags > 0, patient);
+        share_incoming_abort(incoming);
+    }
+    free(bytes);
+}
+
 static void never_overwrites(void **state)
 {
     struct fixture *fixture = *state;
@@ -598,6 +627,7 @@ int main(void)
         TEST(receives_a_file),
         TEST(makes_received_files_readable_for_all),
         TEST(takes_many_spans),
+        TEST(says_when_it_lags),
         TEST(never_overwrites),
         TEST(stores_equal_content_once),
         TEST(respects_what_is_no_file),
