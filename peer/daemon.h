@@ -19,6 +19,8 @@
  * |                | and 2    |                               |                         |
  * | committers     | 2        | received files on their way   | peer_service_free       |
  * |                |          | to the disk                   |                         |
+ * | list           | 1        | looking through the folder,   | peer_service_free       |
+ * |                |          | for ListFiles                 |                         |
  * | downloads      | 4        | a job each; its journal       | downloads_stop          |
  * | sessions       | 8 a job  | a source each, with its calls | downloads_stop, or the  |
  * |                |          |                               | job's thread            |

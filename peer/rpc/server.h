@@ -125,3 +125,14 @@ MUST_CHECK enum error_code rpc_reply_pack(struct rpc_reply *reply, const Protobu
 MUST_CHECK enum error_code rpc_reply_pack_payload(struct rpc_reply *reply,
                                                   const ProtobufCMessage *message, void *payload,
                                                   size_t payload_bytes, struct error *error);
+
+/* A message that many replies are, in memory once. ERROR_TOO_LARGE over limit_bytes. Any thread. */
+struct rpc_packed;
+MUST_CHECK enum error_code rpc_packed_new(const ProtobufCMessage *message, size_t limit_bytes,
+                                          struct rpc_packed **packed, struct error *error);
+struct rpc_packed *rpc_packed_share(const struct rpc_packed *packed); /* one more owner */
+bool rpc_packed_equal(const struct rpc_packed *left, const struct rpc_packed *right);
+void rpc_packed_free(struct rpc_packed *packed); /* NULL is fine */
+
+/* Borrows it for the call only. Instead of rpc_reply_pack. */
+void rpc_reply_set_packed(struct rpc_reply *reply, const struct rpc_packed *packed);

@@ -5,6 +5,7 @@
 #include "peer/limits/deadlines.h"
 #include "peer/rpc/server.h"
 #include "peer/service/committer.h"
+#include "peer/service/peer_list.h"
 #include "peer/service/peer_service.h"
 #include "peer/share/share.h"
 
@@ -17,6 +18,7 @@ struct peer_service {
     _Atomic(struct locator *) locator; /* NULL until it is set */
     struct limits *limits;
     struct committer *committer;
+    struct lister *lister;
     struct deadlines *places; /* of waiting downloads: the next word on their place */
     struct deadlines *idle_downloads;
     struct deadlines *idle_uploads;

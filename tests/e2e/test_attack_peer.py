@@ -3,6 +3,7 @@
 import http.server
 import json
 import os
+import socket
 import subprocess
 import threading
 import time
@@ -104,3 +105,45 @@ def test_a_hundred_thousand_sources(net, answering):
     result = peer.command("get", "a", timeout=40)
     assert result.returncode == 4
     assert "p0 (127.0.0.1:1)" in result.stderr
+
+
+def literal(name, value):
+    return b"\0" + bytes([len(name)]) + name.encode() + bytes([len(value)]) + value.encode()
+
+
+def frame(kind, flags, stream, data=b""):
+    return len(data).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + data
+
+
+def calls_without_a_window(peer, path, count):
+    """A connection that makes so many calls and never lets a byte of a reply pass."""
+    head = b"".join(literal(*field) for field in (
+        (":method", "POST"), (":scheme", "http"), (":path", path), (":authority", "x"),
+        ("te", "trailers"), ("content-type", "application/grpc")))
+    connection = socket.create_connection(("127.0.0.1", peer.port))
+    connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, b"\0\4\0\0\0\0") +
+                       b"".join(frame(1, 4, stream, head) + frame(0, 1, stream, b"\0" * 5)
+                                for stream in range(1, 2 * count, 2)))
+    return connection
+
+
+def test_many_who_ask_for_a_long_list(net):
+    """A list of many files is made once for all who ask, by no thread that serves others; and those
+    who do not read it keep it in memory once."""
+    peer = net.peer(files={"a": "x"})
+    for number in range(20000):
+        (peer.share / f"{number:050}").touch()
+    hostile = [calls_without_a_window(peer, "/peer.PeerService/ListFiles", 60) for _ in range(16)]
+    for _ in range(5):
+        started = time.monotonic()
+        with peer.client() as client:
+            client.raw("unary_unary", "/grpc.health.v1.Health/Check")(b"", timeout=30)
+        assert time.monotonic() - started < 3 * harness.PATIENCE
+        time.sleep(1)
+    with peer.client() as client:
+        assert len(client.list_files()) == 20001
+    if not harness.SANITIZER:
+        assert peer.status_value("VmRSS") < 150 * 1024
+    assert peer.terminate() < 2 * harness.PATIENCE
+    for connection in hostile:
+        connection.close()
