@@ -127,6 +127,7 @@ static enum error_code make_swarm(struct job_call *call, struct manifest *manife
                                     .manifest = manifest,
                                     .incoming = incoming,
                                     .held = held,
+                                    .journal = job->recorded ? job->journal : NULL,
                                     .intake = call->environment->intake,
                                     .limits = call->environment->limits,
                                     .stall_ms = call->environment->stall_ms,
@@ -145,8 +146,7 @@ static size_t take_unsynced(struct swarm *swarm, bool all, uint32_t **pieces)
     size_t count = 0;
 
     pthread_mutex_lock(&swarm->lock);
-    if (all || swarm->unsynced_count * PIECE_BYTES >= SWARM_SYNC_BYTES ||
-        clock_boot_ms() - swarm->unsynced_ms >= SWARM_SYNC_MS) {
+    if (all || clock_boot_ms() - swarm->unsynced_ms >= SWARM_SYNC_MS) {
         count = swarm->unsynced_count;
         *pieces = memory_new(count + 1, sizeof **pieces);
         memcpy(*pieces, swarm->unsynced, count * sizeof **pieces);

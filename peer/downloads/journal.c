@@ -9,19 +9,22 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SUFFIX ".journal"
+#define SUFFIX  ".journal"
+#define BOOT_ID "/proc/sys/kernel/random/boot_id"
 
 struct journal {
     char *path;
     int file;
-    struct content_id id; /* zeroes while there is no content */
-    size_t piece_count;
+    struct content_id id;          /* zeroes while there is no content */
+    char boot[JOURNAL_BOOT_BYTES]; /* "": not known, then nothing is noted */
+    pthread_mutex_t lock;          /* held while records are appended */
 };
 
 static char *path_of(const char *folder, uint64_t id)
@@ -47,16 +50,24 @@ static enum error_code open_locked(const char *path, int *file, struct error *er
     return ERROR_NONE;
 }
 
+static void read_boot(char boot[JOURNAL_BOOT_BYTES])
+{
+    auto_close int file = open(BOOT_ID, O_RDONLY | O_CLOEXEC);
+    ssize_t got = file < 0 ? 0 : read(file, boot, JOURNAL_BOOT_BYTES - 1);
+
+    boot[got > 0 ? got : 0] = '\0';
+}
+
 static struct journal *journal_new(char *path, int file, const struct journal_job *job)
 {
     struct journal *journal = memory_new(1, sizeof *journal);
 
     journal->path = path;
     journal->file = file;
-    if (job->has_content) {
+    if (job->has_content)
         journal->id = job->manifest.id;
-        journal->piece_count = job->manifest.piece_count;
-    }
+    read_boot(journal->boot);
+    pthread_mutex_init(&journal->lock, NULL);
     return journal;
 }
 
@@ -135,16 +146,18 @@ enum error_code journal_open(const char *folder, uint64_t id, struct journal **j
     auto_free char *path = path_of(folder, id);
     auto_free char *text = NULL;
     auto_close int file = -1;
+    char boot[JOURNAL_BOOT_BYTES];
     size_t length;
 
     *job = (struct journal_job){.peer = NULL};
+    read_boot(boot);
     enum error_code code = open_locked(path, &file, error);
     if (code == ERROR_NONE)
         code = file_read(path, JOURNAL_MAX_BYTES, &text, &length, error);
     if (code == ERROR_TOO_LARGE)
         code = error_set(error, ERROR_CORRUPT, "%s: too long for a journal", path);
     if (code == ERROR_NONE)
-        code = journal_parse(text, length, job, error);
+        code = journal_parse(text, length, boot, job, error);
     if (code == ERROR_NONE && ftruncate(file, (off_t)job->good_bytes) < 0)
         code = failed(path, error);
     if (code != ERROR_NONE) {
@@ -160,6 +173,7 @@ void journal_close(struct journal *journal)
     if (!journal)
         return;
     close(journal->file);
+    pthread_mutex_destroy(&journal->lock);
     free(journal->path);
     free(journal);
 }
@@ -171,20 +185,43 @@ void journal_remove(struct journal *journal)
     journal_close(journal);
 }
 
-/* A torn record would hide those that come after it: what was there before stays the end. */
+/* Half a record would shift those that come after it: what was there before stays the end. */
 static enum error_code append(struct journal *journal, const uint8_t *records, size_t bytes,
                               struct error *error)
 {
+    enum error_code code = ERROR_NONE;
     struct stat before;
 
-    if (fstat(journal->file, &before) < 0)
-        return failed(journal->path, error);
-    enum error_code code = write_all(journal->file, journal->path, records, bytes, error);
+    pthread_mutex_lock(&journal->lock);
+    if (fstat(journal->file, &before) < 0) {
+        code = failed(journal->path, error);
+    } else {
+        code = write_all(journal->file, journal->path, records, bytes, error);
+        if (code != ERROR_NONE)
+            (void)!ftruncate(journal->file, before.st_size);
+    }
+    pthread_mutex_unlock(&journal->lock);
+    return code;
+}
+
+static enum error_code append_for_good(struct journal *journal, const uint8_t *records,
+                                       size_t bytes, struct error *error)
+{
+    enum error_code code = append(journal, records, bytes, error);
+
     if (code == ERROR_NONE && fdatasync(journal->file) < 0)
         code = failed(journal->path, error);
-    if (code != ERROR_NONE)
-        (void)!ftruncate(journal->file, before.st_size);
     return code;
+}
+
+void journal_note(struct journal *journal, uint32_t piece)
+{
+    uint8_t record[JOURNAL_RECORD_BYTES];
+
+    if (!journal->boot[0])
+        return;
+    journal_format_record(&journal->id, piece, journal->boot, record);
+    (void)append(journal, record, sizeof record, &(struct error){0});
 }
 
 enum error_code journal_add(struct journal *journal, const uint32_t *pieces, size_t count,
@@ -193,16 +230,16 @@ enum error_code journal_add(struct journal *journal, const uint32_t *pieces, siz
     auto_free uint8_t *records = memory_new(count + 1, JOURNAL_RECORD_BYTES);
 
     for (size_t i = 0; i < count; i++)
-        journal_format_record(&journal->id, pieces[i], records + i * JOURNAL_RECORD_BYTES);
-    return append(journal, records, count * JOURNAL_RECORD_BYTES, error);
+        journal_format_record(&journal->id, pieces[i], "", records + i * JOURNAL_RECORD_BYTES);
+    return append_for_good(journal, records, count * JOURNAL_RECORD_BYTES, error);
 }
 
 enum error_code journal_pause(struct journal *journal, bool paused, struct error *error)
 {
     uint8_t record[JOURNAL_RECORD_BYTES];
 
-    journal_format_record(&journal->id, paused ? JOURNAL_PAUSED : JOURNAL_RESUMED, record);
-    return append(journal, record, sizeof record, error);
+    journal_format_record(&journal->id, paused ? JOURNAL_PAUSED : JOURNAL_RESUMED, "", record);
+    return append_for_good(journal, record, sizeof record, error);
 }
 
 /* "12.journal" is 12. */

@@ -1,7 +1,7 @@
 /*
  * What of a download outlives the daemon: a file ID.journal a job in a folder of the state
  * directory. It says what is wanted and, once it is known, which content, and then of each piece
- * that it is verified and on the disk:
+ * that it is verified and written:
  *
  *     {"version":1,"name":…,"temporary":…,"peer":…,"addresses":[…],"content":…,"size":…}\n
  *     the hashes of all pieces, 32 bytes each         (unless "content" is "": not known yet)
@@ -9,10 +9,16 @@
  *
  * A record is the number of a piece, 4 bytes big-endian, and the first 12 bytes of a SHA-256 over
  * the content id and that number: it belongs to this journal and to no other. Numbers beyond all
- * pieces say that the job was paused or goes on. What follows the last good record in a row is a
- * torn end and is ignored.
+ * pieces say that the job was paused or goes on.
  *
- * Who has a journal open holds its lock (flock). One thread at a time.
+ * A piece is noted at once, without waiting for the disk: what a process has written outlives it,
+ * but not the machine. So in a note the hash goes over the machine's boot id, too, and after
+ * another boot it is no record any more. Once the piece's bytes were synced it is recorded for
+ * good.
+ *
+ * What is no good record is passed over; what follows the last good one is a torn end.
+ *
+ * Who has a journal open holds its lock (flock). Any thread.
  */
 #pragma once
 
@@ -45,15 +51,15 @@ struct journal_job {
     /* Of the records. */
     uint8_t *held; /* bit i % 8 of byte i / 8; NULL without content */
     bool paused;
-    size_t good_bytes; /* the journal without its torn end */
+    size_t good_bytes; /* the journal up to its last good record */
 };
 
 void journal_job_done(struct journal_job *job);
 
-/* Pure. *job is the caller's (journal_job_done), empty after an error. ERROR_CORRUPT: no journal.
- */
-MUST_CHECK enum error_code journal_parse(const char *data, size_t length, struct journal_job *job,
-                                         struct error *error);
+/* Pure. Notes count that were made during that boot; "": none. *job is the caller's
+ * (journal_job_done), empty after an error. ERROR_CORRUPT: no journal. */
+MUST_CHECK enum error_code journal_parse(const char *data, size_t length, const char *boot,
+                                         struct journal_job *job, struct error *error);
 
 struct journal;
 
@@ -71,6 +77,9 @@ MUST_CHECK enum error_code journal_open(const char *folder, uint64_t id, struct 
 void journal_close(struct journal *journal);  /* the file stays; NULL is fine */
 void journal_remove(struct journal *journal); /* closes, too; NULL is fine */
 
+/* This piece is verified and written. Does not wait for the disk; should it fail, the piece may be
+ * fetched again. */
+void journal_note(struct journal *journal, uint32_t piece);
 /* These pieces are verified, and their bytes have been synced. Synced when it returns. */
 MUST_CHECK enum error_code journal_add(struct journal *journal, const uint32_t *pieces,
                                        size_t count, struct error *error);

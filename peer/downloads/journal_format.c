@@ -11,16 +11,18 @@
 
 #define VERSION 1
 
-void journal_format_record(const struct content_id *id, uint32_t number,
+void journal_format_record(const struct content_id *id, uint32_t number, const char *boot,
                            uint8_t record[JOURNAL_RECORD_BYTES])
 {
-    uint8_t text[HASH_BYTES + 4];
+    uint8_t text[HASH_BYTES + 4 + JOURNAL_BOOT_BYTES];
     uint8_t hash[HASH_BYTES];
+    size_t boot_length = strnlen(boot, JOURNAL_BOOT_BYTES);
 
     memcpy(text, id->bytes, HASH_BYTES);
     for (int i = 0; i < 4; i++)
         text[HASH_BYTES + i] = record[i] = (uint8_t)(number >> (24 - 8 * i));
-    content_hash_piece(text, sizeof text, hash);
+    memcpy(text + HASH_BYTES + 4, boot, boot_length);
+    content_hash_piece(text, HASH_BYTES + 4 + boot_length, hash);
     memcpy(record + 4, hash, JOURNAL_RECORD_BYTES - 4);
 }
 
@@ -125,32 +127,46 @@ static bool take_hashes(const char *data, size_t length, struct journal_job *job
     return manifest_check(&job->manifest, NULL) == ERROR_NONE;
 }
 
-/* Returns the bytes of the good records in a row. */
-static size_t take_records(const uint8_t *data, size_t length, struct journal_job *job)
+static bool is_record(const uint8_t *record, const struct content_id *id, uint32_t number,
+                      const char *boot)
 {
-    size_t at = 0;
+    uint8_t expected[JOURNAL_RECORD_BYTES];
 
-    for (; length - at >= JOURNAL_RECORD_BYTES; at += JOURNAL_RECORD_BYTES) {
-        const uint8_t *record = data + at;
-        uint8_t expected[JOURNAL_RECORD_BYTES];
-        uint32_t number = (uint32_t)record[0] << 24 | (uint32_t)record[1] << 16 |
-                          (uint32_t)record[2] << 8 | record[3];
-
-        journal_format_record(&job->manifest.id, number, expected);
-        if (memcmp(record, expected, sizeof expected) != 0)
-            break;
-        if (number >= JOURNAL_PAUSED)
-            job->paused = number == JOURNAL_PAUSED;
-        else if (number < job->manifest.piece_count)
-            job->held[number / 8] |= (uint8_t)(1U << number % 8);
-        else
-            break;
-    }
-    return at;
+    journal_format_record(id, number, boot, expected);
+    return memcmp(record, expected, sizeof expected) == 0;
 }
 
-enum error_code journal_parse(const char *data, size_t length, struct journal_job *job,
-                              struct error *error)
+static bool take_record(const uint8_t *record, const char *boot, struct journal_job *job)
+{
+    const struct content_id *id = &job->manifest.id;
+    uint32_t number = (uint32_t)record[0] << 24 | (uint32_t)record[1] << 16 |
+                      (uint32_t)record[2] << 8 | record[3];
+
+    if (number < JOURNAL_PAUSED && number >= job->manifest.piece_count)
+        return false;
+    if (!is_record(record, id, number, "") && (!boot[0] || !is_record(record, id, number, boot)))
+        return false;
+    if (number >= JOURNAL_PAUSED)
+        job->paused = number == JOURNAL_PAUSED;
+    else
+        job->held[number / 8] |= (uint8_t)(1U << number % 8);
+    return true;
+}
+
+/* Returns the bytes up to the end of the last good record. */
+static size_t take_records(const uint8_t *data, size_t length, const char *boot,
+                           struct journal_job *job)
+{
+    size_t good = 0;
+
+    for (size_t at = 0; length - at >= JOURNAL_RECORD_BYTES; at += JOURNAL_RECORD_BYTES)
+        if (take_record(data + at, boot, job))
+            good = at + JOURNAL_RECORD_BYTES;
+    return good;
+}
+
+enum error_code journal_parse(const char *data, size_t length, const char *boot,
+                              struct journal_job *job, struct error *error)
 {
     size_t most = length < JOURNAL_HEADER_MAX ? length : JOURNAL_HEADER_MAX;
     const char *end = most ? memchr(data, '\n', most) : NULL;
@@ -162,6 +178,6 @@ enum error_code journal_parse(const char *data, size_t length, struct journal_jo
         return error_set(error, ERROR_CORRUPT, "this is no journal of a download");
     }
     at += job->manifest.piece_count * HASH_BYTES;
-    job->good_bytes = at + take_records((const uint8_t *)data + at, length - at, job);
+    job->good_bytes = at + take_records((const uint8_t *)data + at, length - at, boot, job);
     return ERROR_NONE;
 }

@@ -13,6 +13,8 @@
 /* Header and hashes. out->failed when the header would be too long. */
 void journal_format(const struct journal_job *job, struct buffer *out);
 
-/* id: zeroes while there is no content. */
-void journal_format_record(const struct content_id *id, uint32_t number,
+#define JOURNAL_BOOT_BYTES 40 /* a boot id as text */
+
+/* id: zeroes while there is no content. boot: "" for a record for good, else it is a note. */
+void journal_format_record(const struct content_id *id, uint32_t number, const char *boot,
                            uint8_t record[JOURNAL_RECORD_BYTES]);

@@ -67,6 +67,7 @@ struct swarm *swarm_new(const struct swarm_options *options)
     swarm->limits = options->limits;
     swarm->stall_ms = options->stall_ms;
     swarm->in_order = options->in_order;
+    swarm->journal = options->journal;
     pthread_mutex_init(&swarm->lock, NULL);
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -210,6 +211,8 @@ static void note_stored_locked(struct swarm *swarm, struct swarm_source *source,
     if (swarm->unsynced_count == 0)
         swarm->unsynced_ms = now_ms;
     swarm->unsynced[swarm->unsynced_count++] = (uint32_t)index;
+    if (swarm->journal)
+        journal_note(swarm->journal, (uint32_t)index);
 }
 
 /* The source is to blame, or has another file of that name and never said it had this one. */

@@ -16,6 +16,7 @@
 #include "common/content.h"
 #include "peer/downloads/downloads.h"
 #include "peer/downloads/intake.h"
+#include "peer/downloads/journal.h"
 #include "peer/downloads/pieces.h"
 #include "peer/downloads/rate.h"
 #include "peer/downloads/sources.h"
@@ -32,11 +33,9 @@
 #define SWARM_RETRY_MS     1000  /* full jitter: a random part of this, doubled each time, ... */
 #define SWARM_RETRY_MAX_MS 60000
 #define SWARM_SPACE_MS     3000 /* a full disk is tried again so often */
-#define SWARM_SYNC_BYTES                                                              \
-    ((int64_t)32 << 20)          /* what is fetched again after a crash, at most, ... \
-                                  */
-#define SWARM_SYNC_MS       2000 /* ... or what came in this time */
-#define SWARM_SESSION_AHEAD 3    /* pieces that a session may have in the intake */
+#define SWARM_SYNC_MS      2000 /* what is fetched again after a loss of power: what came in so long */
+
+#define SWARM_SESSION_AHEAD 3 /* pieces that a session may have in the intake */
 
 struct swarm;
 
@@ -77,7 +76,8 @@ struct swarm {
     struct intake *intake;
     struct limits *limits; /* may be NULL */
     int64_t stall_ms;
-    bool in_order; /* somebody reads it while it arrives */
+    bool in_order;           /* somebody reads it while it arrives */
+    struct journal *journal; /* to note pieces in; may be NULL */
 
     pthread_mutex_t lock; /* guards what follows; held for moments only */
     pthread_cond_t changed;
@@ -103,6 +103,7 @@ struct swarm_options {
     struct manifest *manifest;
     struct share_incoming *incoming;
     const uint8_t *held;
+    struct journal *journal; /* borrowed; NULL: nothing is noted */
     struct intake *intake;
     struct limits *limits;
     int64_t stall_ms;

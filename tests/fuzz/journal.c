@@ -14,7 +14,7 @@ static void check_again(const struct journal_job *job)
     journal_format(job, &text);
     if (text.failed)
         return; /* a header that was just short enough, with other white space */
-    fuzz_check(journal_parse(text.data, text.length, &again, NULL) == ERROR_NONE);
+    fuzz_check(journal_parse(text.data, text.length, "boot", &again, NULL) == ERROR_NONE);
     fuzz_check(strcmp(again.name.text, job->name.text) == 0);
     fuzz_check(strcmp(again.peer, job->peer) == 0);
     fuzz_check(again.address_count == job->address_count);
@@ -28,7 +28,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct journal_job job;
     struct error error;
 
-    if (journal_parse((const char *)data, size, &job, &error)) {
+    if (journal_parse((const char *)data, size, "boot", &job, &error)) {
         fuzz_check(error.code == ERROR_CORRUPT && !job.peer && !job.held);
         return 0;
     }

@@ -136,7 +136,7 @@ static void make_text(struct buffer *text)
     journal_format(&job, text);
     for (uint32_t i = 0; i < 3; i++) {
         uint8_t record[JOURNAL_RECORD_BYTES];
-        journal_format_record(&job.manifest.id, i * 5, record);
+        journal_format_record(&job.manifest.id, i * 5, "", record);
         buffer_append(text, record, sizeof record);
     }
     assert_false(text->failed);
@@ -152,7 +152,7 @@ static void a_journal_cut_anywhere(void **state)
     make_text(&text);
     size_t records = text.length - (size_t)3 * JOURNAL_RECORD_BYTES;
     for (size_t length = 0; length <= text.length; length++) {
-        enum error_code code = journal_parse(text.data, length, &read, NULL);
+        enum error_code code = journal_parse(text.data, length, "", &read, NULL);
         if (length < records) {
             check_row(length, code == ERROR_CORRUPT && !read.peer && !read.held);
             continue;
@@ -175,9 +175,10 @@ static void a_journal_with_a_wrong_byte_anywhere(void **state)
     size_t records = text.length - (size_t)3 * JOURNAL_RECORD_BYTES;
     for (size_t at = 0; at < text.length; at++) {
         text.data[at] ^= 0x41;
-        if (journal_parse(text.data, text.length, &read, NULL) == ERROR_NONE) {
-            size_t before = at < records ? 3 : (at - records) / JOURNAL_RECORD_BYTES;
-            check_row(at, count_held(&read) == before);
+        if (journal_parse(text.data, text.length, "", &read, NULL) == ERROR_NONE) {
+            check_row(at, count_held(&read) == (at < records ? 3 : 2));
+            if (at >= text.length - JOURNAL_RECORD_BYTES)
+                check_row(at, read.good_bytes == text.length - JOURNAL_RECORD_BYTES);
             journal_job_done(&read);
         } else {
             check_row(at, at < records);
@@ -207,6 +208,58 @@ static void a_torn_end_is_cut_off(void **state)
     assert_int_equal(count_held(&read), 3);
     journal_job_done(&read);
     journal_close(journal);
+    unit_folder_remove(folder);
+}
+
+/* A note counts while the machine runs; what comes after it, always. */
+static void notes_are_of_one_boot(void **state)
+{
+    auto_buffer text;
+    struct journal_job job, read;
+    uint8_t record[JOURNAL_RECORD_BYTES];
+    static const struct {
+        const char *boot;
+        size_t held;
+    } rows[] = {{"this", 5}, {"another", 4}, {"", 4}};
+
+    (void)state;
+    make_text(&text);
+    make_job(&job);
+    journal_format_record(&job.manifest.id, 3, "this", record);
+    buffer_append(&text, record, sizeof record);
+    journal_format_record(&job.manifest.id, 4, "", record);
+    buffer_append(&text, record, sizeof record);
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        assert_int_equal(journal_parse(text.data, text.length, rows[i].boot, &read, NULL),
+                         ERROR_NONE);
+        check_row(i, count_held(&read) == rows[i].held);
+        check_row(i, read.good_bytes == text.length);
+        journal_job_done(&read);
+    }
+    journal_job_done(&job);
+}
+
+static void what_is_noted_is_read(void **state)
+{
+    char folder[UNIT_PATH_BYTES];
+    struct journal *journal;
+    struct journal_job job, read;
+    const uint32_t piece = 7;
+
+    (void)state;
+    unit_folder_make(folder);
+    make_job(&job);
+    assert_int_equal(journal_create(folder, 1, &job, true, &journal, NULL), ERROR_NONE);
+    journal_note(journal, 2);
+    journal_note(journal, piece);
+    assert_int_equal(journal_add(journal, &piece, 1, NULL), ERROR_NONE);
+    journal_note(journal, 9);
+    journal_close(journal);
+    assert_int_equal(journal_open(folder, 1, &journal, &read, NULL), ERROR_NONE);
+    assert_int_equal(count_held(&read), 3);
+    journal_job_done(&read);
+    journal_remove(journal);
+    journal_job_done(&job);
     unit_folder_remove(folder);
 }
 
@@ -255,6 +308,8 @@ int main(void)
         cmocka_unit_test(a_journal_cut_anywhere),
         cmocka_unit_test(a_journal_with_a_wrong_byte_anywhere),
         cmocka_unit_test(a_torn_end_is_cut_off),
+        cmocka_unit_test(notes_are_of_one_boot),
+        cmocka_unit_test(what_is_noted_is_read),
         cmocka_unit_test(the_folder_is_listed),
     };
 
