@@ -1,29 +1,11 @@
 #include "peer/downloads/downloads.h"
 
 #include "common/clock.h"
-#include "common/file_io.h"
-#include "common/log.h"
 #include "common/memory.h"
 #include "common/thread_pool.h"
-#include "peer/downloads/intake.h"
-#include "peer/downloads/job.h"
+#include "peer/downloads/downloads_private.h"
 
 #include <stdlib.h>
-
-struct downloads {
-    struct job_environment environment; /* constant */
-    char *folder;                       /* constant; of the journals, or NULL */
-    struct intake *intake;              /* constant */
-    struct thread_pool *pool;           /* constant; runs the jobs */
-
-    pthread_mutex_t lock; /* guards what follows; never held while waiting for anything */
-    struct job *jobs;     /* newest first */
-    struct downloads_follower *followers;
-    struct downloads_counts finished; /* done and failed, since the start */
-    uint64_t last_id;
-    uint64_t last_revision;
-    bool stopping;
-};
 
 const char *download_state_name(enum download_state state)
 {
@@ -71,7 +53,7 @@ static void wake_all_locked(const struct downloads *downloads)
         f->wake(f->context);
 }
 
-static void publish_locked(struct job *job, int64_t now_ms)
+void downloads_publish_locked(struct job *job, int64_t now_ms)
 {
     struct downloads *downloads = job->owner;
 
@@ -92,7 +74,7 @@ static void publish(struct job *job, bool only_progress)
 
     pthread_mutex_lock(&downloads->lock);
     if (!only_progress || now_ms - job->published_ms >= DOWNLOADS_PROGRESS_MS) {
-        publish_locked(job, now_ms);
+        downloads_publish_locked(job, now_ms);
     } else {
         job->status.bytes = job->draft.bytes; /* true when asked for, but no news */
         job->status.total_bytes = job->draft.total_bytes;
@@ -103,7 +85,7 @@ static void publish(struct job *job, bool only_progress)
 }
 
 /* Forgets the oldest finished jobs beyond the cap; those that somebody reads stay. */
-static void forget_old_locked(struct downloads *downloads)
+void downloads_forget_locked(struct downloads *downloads)
 {
     size_t finished = 0;
 
@@ -120,109 +102,6 @@ static void forget_old_locked(struct downloads *downloads)
     }
 }
 
-static void log_end(const struct download_status *status)
-{
-    const char *place = status->destination == DOWNLOAD_SHARE ? status->stored.text : "a reader";
-
-    if (status->state == DOWNLOAD_DONE)
-        log_line(LOG_DEBUG, "downloads", "%s from %s is complete: %s", status->name.text,
-                 status->source, place);
-    else
-        log_line(LOG_DEBUG, "downloads", "%s: %s", status->name.text, status->error.text);
-}
-
-/* Takes the bytes of a released job away, with the lock open meanwhile. */
-static void drop_spool_locked(struct downloads *downloads, struct job *job)
-{
-    job->pins++;
-    pthread_mutex_unlock(&downloads->lock);
-    job_drop_spool(job);
-    pthread_mutex_lock(&downloads->lock);
-    job->pins--;
-}
-
-static bool is_running_locked(const struct job *job)
-{
-    return job->interrupt != NULL;
-}
-
-static bool is_crowded(struct job *job)
-{
-    struct downloads *downloads = job->owner;
-    bool crowded = false;
-
-    pthread_mutex_lock(&downloads->lock);
-    for (const struct job *other = downloads->jobs; other && !crowded; other = other->next)
-        crowded = other->active && !is_running_locked(other) &&
-                  !download_state_is_final(other->status.state) &&
-                  other->status.state != DOWNLOAD_PAUSED;
-    pthread_mutex_unlock(&downloads->lock);
-    return crowded;
-}
-
-static void run_job(void *context);
-
-/* Puts the job in line. False: there is no room, or we are stopping. */
-static bool submit_locked(struct downloads *downloads, struct job *job)
-{
-    if (downloads->stopping ||
-        thread_pool_submit(downloads->pool, run_job, job, NULL) != ERROR_NONE)
-        return false;
-    job->active = true;
-    return true;
-}
-
-/* After a run. True: it has to run again at once, for there was no room in the line. */
-static bool leave_locked(struct downloads *downloads, struct job *job)
-{
-    bool again = job->yielded;
-
-    job->interrupt = NULL;
-    job->active = false;
-    if (job->again && job->status.state == DOWNLOAD_PAUSED) {
-        job->draft.state = DOWNLOAD_QUEUED;
-        publish_locked(job, clock_boot_ms());
-        again = true;
-    }
-    job->again = false;
-    return again && !submit_locked(downloads, job) && !downloads->stopping;
-}
-
-static bool may_run(const struct job *job)
-{
-    return !download_state_is_final(job->status.state) && job->status.state != DOWNLOAD_PAUSED &&
-           !job->owner->stopping;
-}
-
-/* On a thread of the pool. */
-static void run_job(void *context)
-{
-    struct job *job = context;
-    struct downloads *downloads = job->owner;
-    bool again = true;
-
-    while (again) {
-        struct interrupt *interrupt = interrupt_new();
-        pthread_mutex_lock(&downloads->lock);
-        bool runs = may_run(job);
-        atomic_store(&job->wish, JOB_GO_ON);
-        job->interrupt = runs ? interrupt : NULL;
-        pthread_mutex_unlock(&downloads->lock);
-        if (runs) {
-            job_run(job, &downloads->environment, interrupt);
-            if (download_state_is_final(job->draft.state))
-                log_end(&job->draft);
-        }
-        pthread_mutex_lock(&downloads->lock);
-        again = leave_locked(downloads, job);
-        if (job->released && !job->active)
-            drop_spool_locked(downloads, job);
-        forget_old_locked(downloads);
-        pthread_mutex_unlock(&downloads->lock);
-        interrupt_free(interrupt);
-    }
-}
-
 static struct downloads *new_downloads(const struct downloads_options *options)
 {
     struct downloads *downloads = memory_new(1, sizeof *downloads);
@@ -236,54 +115,10 @@ static struct downloads *new_downloads(const struct downloads_options *options)
         .folder = downloads->folder,
         .stall_ms = options->stall_ms ? options->stall_ms : DOWNLOADS_STALL_MS,
         .publish = publish,
-        .is_crowded = is_crowded,
+        .is_crowded = downloads_is_crowded,
     };
     pthread_mutex_init(&downloads->lock, NULL);
     return downloads;
-}
-
-/* A journal of an earlier daemon. */
-static void restore(struct downloads *downloads, uint64_t id)
-{
-    struct journal *journal = NULL;
-    struct journal_job restored;
-    struct error error;
-
-    enum error_code code = journal_open(downloads->folder, id, &journal, &restored, &error);
-    if (code != ERROR_NONE) {
-        log_line(LOG_WARNING, "downloads", "%s", error.text);
-        if (code == ERROR_CORRUPT)
-            journal_move_aside(downloads->folder, id);
-        return;
-    }
-    struct job *job = job_restore(id, journal, &restored);
-    job->owner = downloads;
-    pthread_mutex_lock(&downloads->lock);
-    if (downloads->last_id < id)
-        downloads->last_id = id;
-    job->next = downloads->jobs;
-    downloads->jobs = job;
-    publish_locked(job, clock_boot_ms());
-    if (job->status.state == DOWNLOAD_QUEUED && !submit_locked(downloads, job)) {
-        job->draft.state = DOWNLOAD_PAUSED; /* more than ever fit: the user sees them */
-        publish_locked(job, clock_boot_ms());
-    }
-    pthread_mutex_unlock(&downloads->lock);
-}
-
-static enum error_code open_folder(struct downloads *downloads, struct error *error)
-{
-    size_t count;
-
-    if (!downloads->folder)
-        return ERROR_NONE;
-    enum error_code code = file_make_folder(downloads->folder, 0700, error);
-    if (code != ERROR_NONE)
-        return code;
-    auto_free uint64_t *ids = journal_list(downloads->folder, &count);
-    for (size_t i = 0; i < count; i++)
-        restore(downloads, ids[i]);
-    return ERROR_NONE;
 }
 
 enum error_code downloads_start(const struct downloads_options *options, struct downloads **out,
@@ -297,7 +132,7 @@ enum error_code downloads_start(const struct downloads_options *options, struct 
         code = thread_pool_start("download", DOWNLOADS_RUNNING_MAX, DOWNLOADS_QUEUED_MAX,
                                  &downloads->pool, error);
     if (code == ERROR_NONE)
-        code = open_folder(downloads, error);
+        code = downloads_restore(downloads, error);
     if (code != ERROR_NONE) {
         downloads_stop(downloads);
         downloads_free(downloads);
@@ -310,7 +145,7 @@ enum error_code downloads_start(const struct downloads_options *options, struct 
 /* Asks for the end of a job. False: it does not run, and is at its end. */
 static bool interrupt_locked(struct job *job, enum job_wish wish)
 {
-    if (!is_running_locked(job))
+    if (!downloads_is_running_locked(job))
         return false;
     atomic_store(&job->wish, wish);
     interrupt_raise(job->interrupt);
@@ -322,7 +157,7 @@ static void end_locked(struct job *job)
 {
     job->draft.state = DOWNLOAD_CANCELLED;
     error_set(&job->draft.error, ERROR_CANCELLED, "cancelado");
-    publish_locked(job, clock_boot_ms());
+    downloads_publish_locked(job, clock_boot_ms());
 }
 
 /* Returns whether what is on disk is left to the caller. */
@@ -378,10 +213,10 @@ enum error_code downloads_add(struct downloads *downloads, const struct download
     pthread_mutex_lock(&downloads->lock);
     enum error_code code = ERROR_NONE;
     *id = job->draft.id;
-    if (submit_locked(downloads, job)) {
+    if (downloads_submit_locked(downloads, job)) {
         job->next = downloads->jobs;
         downloads->jobs = take_pointer(&job);
-        publish_locked(downloads->jobs, clock_boot_ms());
+        downloads_publish_locked(downloads->jobs, clock_boot_ms());
     } else if (downloads->stopping) {
         code = error_set(error, ERROR_CANCELLED, "El peer se está deteniendo");
     } else {
@@ -434,11 +269,11 @@ bool downloads_pause(struct downloads *downloads, uint64_t id)
     if (!job)
         return false;
     pthread_mutex_lock(&downloads->lock);
-    bool pauses = may_run(job);
+    bool pauses = downloads_may_run_locked(job);
     job->again = false;
     if (pauses && !interrupt_locked(job, JOB_PAUSE)) {
         job->draft.state = DOWNLOAD_PAUSED;
-        publish_locked(job, clock_boot_ms());
+        downloads_publish_locked(job, clock_boot_ms());
     }
     pthread_mutex_unlock(&downloads->lock);
     if (pauses)
@@ -454,12 +289,12 @@ bool downloads_resume(struct downloads *downloads, uint64_t id)
     if (!job)
         return false;
     pthread_mutex_lock(&downloads->lock);
-    bool pausing = is_running_locked(job) && atomic_load(&job->wish) == JOB_PAUSE;
-    bool paused = job->status.state == DOWNLOAD_PAUSED && !is_running_locked(job);
+    bool pausing = downloads_is_running_locked(job) && atomic_load(&job->wish) == JOB_PAUSE;
+    bool paused = job->status.state == DOWNLOAD_PAUSED && !downloads_is_running_locked(job);
     job->again = pausing;
-    if (paused && (job->active || submit_locked(downloads, job))) {
+    if (paused && (job->active || downloads_submit_locked(downloads, job))) {
         job->draft.state = DOWNLOAD_QUEUED;
-        publish_locked(job, clock_boot_ms());
+        downloads_publish_locked(job, clock_boot_ms());
     }
     pthread_mutex_unlock(&downloads->lock);
     if (paused || pausing)
@@ -571,8 +406,8 @@ void downloads_release(struct downloads *downloads, uint64_t id)
         job->released = true;
         (void)cancel_locked(job);
         if (!job->active)
-            drop_spool_locked(downloads, job);
-        forget_old_locked(downloads);
+            downloads_drop_spool_locked(downloads, job);
+        downloads_forget_locked(downloads);
     }
     pthread_mutex_unlock(&downloads->lock);
 }

@@ -136,6 +136,7 @@ struct download_source {
     int64_t bytes; /* verified, from it */
     int64_t bytes_per_second;
     int64_t retry_in_ms; /* LATER */
+    int64_t place;       /* ACTIVE: in the line of those that it sends to; 0: it sends */
     bool liar;           /* it sent what is wrong */
     struct error error;  /* why it last failed; code ERROR_NONE: it has not */
 };

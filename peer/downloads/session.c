@@ -30,6 +30,7 @@ struct stream {
     int64_t asked_end; /* the offset after the last byte */
     int64_t position;  /* in the file, of the next byte */
     struct liveness liveness;
+    int64_t place; /* that it told us in its line */
     bool begun;
     bool from_start;   /* it did not understand the offset */
     size_t window_end; /* from_start: up to there the plan was asked, and wanted nothing */
@@ -191,8 +192,10 @@ static enum error_code take_message(struct stream *stream, const struct rpc_resp
     if (code == ERROR_NONE)
         code = liveness_note(&stream->liveness, &chunk, stream->swarm->stall_ms, clock_boot_ms(),
                              error);
+    if (code == ERROR_NONE && chunk.queue_position != stream->place)
+        swarm_note_place(stream->source, stream->place = chunk.queue_position);
     if (code == ERROR_NONE && chunk.queue_position > 0)
-        return ERROR_NONE;
+        return ERROR_NONE; /* others may fetch its pieces meanwhile: the plan sees that none come */
     if (code == ERROR_NONE && !stream->begun)
         code = begin(stream, &chunk, error);
     parcel.data = chunk.data;

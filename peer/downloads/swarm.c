@@ -179,6 +179,13 @@ void swarm_promised(struct swarm_source *source, bool promised)
     pthread_mutex_unlock(&source->swarm->lock);
 }
 
+void swarm_note_place(struct swarm_source *source, int64_t place)
+{
+    pthread_mutex_lock(&source->swarm->lock);
+    source->place = place;
+    pthread_mutex_unlock(&source->swarm->lock);
+}
+
 void swarm_received(struct swarm_source *source, size_t bytes, bool wanted)
 {
     struct swarm *swarm = source->swarm;

@@ -55,6 +55,7 @@ struct swarm_source {
     int64_t received;   /* all that came */
     struct rate rate;
     int64_t bytes_per_second;
+    int64_t place;        /* in its line of receivers; 0: it sends */
     struct error error;   /* of the last failure; code ERROR_NONE before */
     unsigned failures;    /* since the last good piece */
     int64_t retry_ms;     /* LATER: when, on the boot clock. DROPPED: since when */
@@ -151,6 +152,8 @@ struct intake_piece *swarm_begin_piece(struct swarm_source *source, size_t index
 void swarm_drop_piece(struct swarm_source *source, struct intake_piece *piece);
 /* Whether the source has said that what it sends is our content. */
 void swarm_promised(struct swarm_source *source, bool promised);
+/* Its place in the source's line; 0: it is served. */
+void swarm_note_place(struct swarm_source *source, int64_t place);
 /* wanted: they go into a piece. */
 void swarm_received(struct swarm_source *source, size_t bytes, bool wanted);
 /* Whether any of the pieces [first, end) is still to be fetched by it. */

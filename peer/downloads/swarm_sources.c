@@ -185,7 +185,7 @@ static void end_locked(struct swarm_source *source, int64_t now_ms)
 
     pieces_remove_source(swarm->pieces, source->number);
     swarm->active--;
-    source->bytes_per_second = 0;
+    source->bytes_per_second = source->place = 0;
     source->state = DOWNLOAD_SOURCE_READY;
     if (source->wrong.code != ERROR_NONE)
         fail_locked(source, &source->wrong, now_ms);
@@ -268,6 +268,7 @@ size_t swarm_describe(struct swarm *swarm, struct download_source *rows, size_t 
                                                .state = source->state,
                                                .bytes = source->bytes,
                                                .bytes_per_second = source->bytes_per_second,
+                                               .place = source->place,
                                                .liar = source->liar,
                                                .error = source->error};
         snprintf(rows[count].who, sizeof rows[count].who, "%s", source->who);

@@ -145,6 +145,7 @@ static void fill_row(struct source_row *row, struct download_source *source)
     row->message.bytes_per_second = source->bytes_per_second;
     row->message.retry_in_ms = source->retry_in_ms;
     row->message.liar = source->liar;
+    row->message.place = source->place;
     row->message.failure = control_failure(&row->failure, &source->error);
 }
 
