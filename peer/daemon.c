@@ -314,6 +314,7 @@ static enum error_code start_control(struct daemon *daemon, struct error *error)
                                               .catalogue = daemon->catalogue,
                                               .downloads = daemon->downloads,
                                               .limits = daemon->limits,
+                                              .directories = daemon->directories,
                                               .finder = &daemon->finder,
                                               .describe = describe,
                                               .context = daemon};

@@ -178,3 +178,35 @@ enum error_code directories_search(struct directories *directories,
         *error = first;
     return first.code;
 }
+
+enum error_code directories_files(struct directories *directories,
+                                  const struct directory_files_taker *taker,
+                                  struct stop_event *stop, struct error *error)
+{
+    auto_free bool *asked = memory_new(directories->count + 1, sizeof *asked);
+    struct error reason = {0};
+    size_t number;
+    bool failed;
+
+    error_set(&reason, ERROR_UNREACHABLE, "No hay directorio");
+    while (choose(directories, asked, &number, &failed)) {
+        struct directory_client_options options = {
+            .login_url = directories->items[number].login_url,
+            .search_url = directories->items[number].search_url,
+            .stop = stop,
+            .connect_ms = failed ? DIRECTORIES_FAILED_CONNECT_MS : 0,
+        };
+        struct directory_client *client = directory_client_new(&options);
+        asked[number] = true;
+        reason = (struct error){0};
+        enum error_code code = directory_files(client, taker, &reason);
+        directory_client_free(client);
+        if (code != ERROR_CANCELLED)
+            directories_note(directories, number, code);
+        if (is_answer(code) || code == ERROR_CANCELLED)
+            break;
+    }
+    if (error && reason.code)
+        *error = reason;
+    return reason.code;
+}

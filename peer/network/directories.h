@@ -51,3 +51,9 @@ MUST_CHECK enum error_code directories_search(struct directories *directories,
                                               const struct directories_query *query,
                                               struct directory_sources *sources, bool *answered,
                                               struct error *error);
+
+/* Every file that one of them knows (the first that answers), as directory_files; a file may be
+ * told twice when one breaks off and another is asked. */
+MUST_CHECK enum error_code directories_files(struct directories *directories,
+                                             const struct directory_files_taker *taker,
+                                             struct stop_event *stop, struct error *error);

@@ -297,6 +297,55 @@ enum error_code directory_search(struct directory_client *client, const struct f
     return code;
 }
 
+/* ---- all files ---- */
+
+/* Of a page: the longest names of all fit DIRECTORY_REPLY_MAX_BYTES. */
+#define PAGE_FILES 5000
+
+/* "http://HOST:8000/ver_archivos" beside the search. */
+static void files_url(const struct directory_client *client, const char *cursor, struct buffer *url)
+{
+    size_t length = strcspn(client->search_url, "?");
+
+    while (length > 0 && client->search_url[length - 1] != '/')
+        length--;
+    buffer_append(url, client->search_url, length);
+    buffer_printf(url, "ver_archivos?limit=%d", PAGE_FILES);
+    if (cursor) {
+        buffer_append_string(url, "&cursor=");
+        directory_encode(url, cursor);
+    }
+}
+
+enum error_code directory_files(struct directory_client *client,
+                                const struct directory_files_taker *taker, struct error *error)
+{
+    auto_free char *cursor = NULL;
+    struct directory_files_page page = {.taker = taker};
+    enum error_code code = ERROR_NONE;
+
+    do {
+        auto_buffer url;
+        long status;
+        buffer_init(&url, (size_t)64 * 1024);
+        files_url(client, cursor, &url);
+        struct request request = {url.data, NULL, 0};
+        code = exchange(client, &request, &status, error);
+        if (!code)
+            code = status_error(client, status, error);
+        if (!code)
+            code = directory_parse_files(client->reply.data ? client->reply.data : "",
+                                         client->reply.length, &page, error);
+        free(cursor);
+        cursor = take_pointer(&page.cursor);
+        if (!code && page.files > DIRECTORY_FILES_MAX)
+            code = error_set(error, ERROR_TOO_LARGE, "El directorio tiene más de %d archivos",
+                             DIRECTORY_FILES_MAX);
+    } while (!code && cursor && !page.enough);
+    buffer_done(&client->reply);
+    return code;
+}
+
 void directory_sources_done(struct directory_sources *sources)
 {
     for (size_t i = 0; i < sources->count; i++) {

@@ -101,3 +101,20 @@ MUST_CHECK enum error_code directory_search(struct directory_client *client,
                                             const struct file_name *name,
                                             struct directory_sources *sources, struct error *error);
 void directory_sources_done(struct directory_sources *sources);
+
+/* Files are taken one by one; a take that returns false has had enough. */
+struct directory_files_taker {
+    bool (*take)(void *context, const char *peer, const struct file_name *name);
+    void *context;
+};
+
+/* A directory of so many files is read to its end; of a larger one we would only hear for minutes.
+ * ERROR_TOO_LARGE. */
+#define DIRECTORY_FILES_MAX 1000000
+
+/* Every file of every peer, page by page where the directory has pages (the reference's has not,
+ * and DIRECTORY_REPLY_MAX_BYTES holds for all of its list then). Files of peers that are away are
+ * among them. Errors as of directory_search. */
+MUST_CHECK enum error_code directory_files(struct directory_client *client,
+                                           const struct directory_files_taker *taker,
+                                           struct error *error);

@@ -103,6 +103,32 @@ enum error_code directory_parse_search(const char *text, size_t length,
     return ERROR_NONE;
 }
 
+enum error_code directory_parse_files(const char *text, size_t length,
+                                      struct directory_files_page *page, struct error *error)
+{
+    auto_json *root = NULL;
+
+    page->cursor = NULL;
+    if (json_parse(text, length, &root, NULL))
+        return corrupt(error);
+    const struct json *list = json_find(root, "archivos");
+    if (!json_is_array(list))
+        return corrupt(error);
+    for (const struct json *item = json_first(list); item && !page->enough;
+         item = json_next(item)) {
+        const char *peer = json_string(json_find(item, "peer"));
+        const char *name = json_string(json_find(item, "filename"));
+        struct file_name checked;
+        page->files++;
+        if (peer && name && !file_name_parse(name, strlen(name), &checked, NULL))
+            page->enough = !page->taker->take(page->taker->context, peer, &checked);
+    }
+    const char *cursor = json_string(json_find(root, "cursor"));
+    if (cursor && json_first(list)) /* an empty page is the last, whatever it says */
+        page->cursor = memory_copy_string(cursor);
+    return ERROR_NONE;
+}
+
 const char *directory_parse_detail(const char *text, size_t length, char *out, size_t size)
 {
     auto_json *root = NULL;

@@ -24,6 +24,20 @@ MUST_CHECK enum error_code directory_parse_search(const char *text, size_t lengt
                                                   struct directory_sources *sources,
                                                   struct error *error);
 
+/* What pages of all files say, one after the other. */
+struct directory_files_page {
+    const struct directory_files_taker *taker; /* borrowed */
+    size_t files;                              /* so far, over all pages */
+    char *cursor;                              /* of the next page; NULL: none. The caller's */
+    bool enough;                               /* said the taker */
+};
+
+/* {"archivos":[{"peer":P,"filename":F,"url":[...]}, ...],"cursor":C}, the cursor where more
+ * follows. Entries that are malformed are left out. ERROR_CORRUPT: no such thing. */
+MUST_CHECK enum error_code directory_parse_files(const char *text, size_t length,
+                                                 struct directory_files_page *page,
+                                                 struct error *error);
+
 struct json;
 
 /* One such entry. False, and *source empty: it names no peer. */

@@ -34,6 +34,7 @@ void control_service_forget(struct control_service *service, struct operation *o
 /* The methods; open functions of struct rpc_method. */
 void *control_search_open(void *service, struct rpc_call *call);
 void *control_list_open(void *service, struct rpc_call *call);
+void *control_match_open(void *service, struct rpc_call *call);
 void *control_put_open(void *service, struct rpc_call *call);
 void *control_verify_open(void *service, struct rpc_call *call);
 

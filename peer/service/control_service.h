@@ -9,6 +9,7 @@
 #include "peer/catalogue/catalogue.h"
 #include "peer/downloads/downloads.h"
 #include "peer/limits/limits.h"
+#include "peer/network/directories.h"
 #include "peer/rpc/server.h"
 #include "peer/settings.h"
 #include "peer/share/share.h"
@@ -42,6 +43,7 @@ struct control_service_options {
     struct downloads *downloads;
     struct limits *limits;
     const struct source_finder *finder;
+    struct directories *directories; /* NULL: none */
     /* Any thread, must not block. */
     void (*describe)(void *context, struct control_status *status);
     void *context;
