@@ -13,6 +13,7 @@ static const struct flag flags[] = {
     {"help", 0, offsetof(struct arguments, help), false},
     {"config", 0, offsetof(struct arguments, config), true},
     {"json", ARGUMENT_JSON, offsetof(struct arguments, json), false},
+    {"follow", ARGUMENT_FOLLOW, offsetof(struct arguments, follow), false},
     {"from", ARGUMENT_FROM, offsetof(struct arguments, from), true},
     {"output", ARGUMENT_OUTPUT, offsetof(struct arguments, output), true},
     {"upload", ARGUMENT_RATES, offsetof(struct arguments, upload), true},

@@ -13,9 +13,10 @@ enum argument_flags {
     ARGUMENT_FROM = 2,
     ARGUMENT_OUTPUT = 4,
     ARGUMENT_RATES = 8,
+    ARGUMENT_FOLLOW = 16,
 };
 
-#define ARGUMENTS_WORDS_MAX 4096 /* of "verify *" */
+#define ARGUMENTS_WORDS_MAX 4096 /* of "verify *", "get a b ..." */
 
 /* What a command takes, --config and --help besides. */
 struct argument_shape {
@@ -26,6 +27,7 @@ struct argument_shape {
 struct arguments {
     bool help;
     bool json;
+    bool follow;
     const char *config; /* all are borrowed from argv; NULL: not given */
     const char *from;
     const char *output;

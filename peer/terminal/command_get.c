@@ -1,18 +1,28 @@
-#include "peer/terminal/command_private.h"
+/* get: one file here, several in get_many. */
+#include "peer/terminal/get_private.h"
 
 #include "common/address.h"
 #include "common/memory.h"
 #include "peer/downloads/downloads.h"
+#include "peer/terminal/ctrl_c.h"
+#include "peer/terminal/job_text.h"
 #include "peer/terminal/output.h"
 #include "peer/terminal/progress_bar.h"
 
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
 #include <string.h>
+
+#define REASON_BYTES 1024
+#define LEFT_IDS_MAX 20 /* named after Ctrl-C */
 
 /* One `get` while its events come in. */
 struct session {
     const char *name; /* cleaned, for the bar */
     struct progress_bar bar;
     struct output *output; /* NULL: the shared folder */
+    uint64_t id;           /* of the job; 0: not heard of yet */
     bool write_failed;
     uint32_t attempt;
     P2p__Control__GetReply *last; /* the job's final state */
@@ -33,6 +43,24 @@ static enum error_code take_data(struct session *session, const P2p__Control__Ge
     return code;
 }
 
+static void show_bar(struct session *session, const P2p__Control__Job *job)
+{
+    char reason[REASON_BYTES];
+    char clean[CLEAN_BYTES];
+    const char *why = job_why(job);
+    struct progress progress = {.name = session->name,
+                                .bytes = job->bytes,
+                                .total_bytes = job->total_bytes,
+                                .bytes_per_second = job->bytes_per_second,
+                                .sources = job->active_sources};
+
+    if (job->state == DOWNLOAD_WAITING || job->state == DOWNLOAD_PAUSED) {
+        snprintf(reason, sizeof reason, "%s%s%s", job_state_text(job), why[0] ? ": " : "", why);
+        progress.state = command_clean(reason, clean);
+    }
+    progress_bar_show(&session->bar, &progress);
+}
+
 static enum error_code take_reply(void *context, ProtobufCMessage **message, bool *stop,
                                   struct error *error)
 {
@@ -45,34 +73,38 @@ static enum error_code take_reply(void *context, ProtobufCMessage **message, boo
     if (!reply->job)
         return ERROR_NONE;
     const P2p__Control__Job *job = reply->job;
+    session->id = job->id;
     if (download_state_is_final((enum download_state)job->state)) {
         session->last = (P2p__Control__GetReply *)take_pointer(message);
         return ERROR_NONE;
     }
-    struct progress progress = {.name = session->name,
-                                .bytes = job->bytes,
-                                .total_bytes = job->total_bytes,
-                                .bytes_per_second = job->bytes_per_second};
-    progress_bar_show(&session->bar, &progress);
+    show_bar(session, job);
     return ERROR_NONE;
 }
 
-/* --from is a peer's name, or the address of one. */
-static void fill_request(const struct arguments *arguments, P2p__Control__GetRequest *request,
-                         char **name, char **from)
+void get_request_fill(struct get_request *request, const struct command_context *context,
+                      const char *name)
 {
+    const struct arguments *arguments = &context->arguments;
     struct address address;
 
-    *name = memory_copy_string(arguments->words[0]);
-    *from = memory_copy_string(arguments->from ? arguments->from : "");
-    request->name = *name;
-    request->stream = arguments->output != NULL;
+    p2p__control__get_request__init(&request->message);
+    request->name = memory_copy_string(name);
+    request->from = memory_copy_string(arguments->from ? arguments->from : "");
+    request->message.name = request->name;
+    request->message.stream = arguments->output != NULL;
     if (arguments->from && address_parse(arguments->from, false, &address, NULL) == ERROR_NONE) {
-        request->addresses = from;
-        request->n_addresses = 1;
+        request->message.addresses = &request->from;
+        request->message.n_addresses = 1;
     } else {
-        request->peer = *from;
+        request->message.peer = request->from;
     }
+}
+
+void get_request_done(struct get_request *request)
+{
+    free(request->name);
+    free(request->from);
 }
 
 static enum exit_status print_json(const P2p__Control__Job *job, const char *path, const char *note)
@@ -93,19 +125,37 @@ static enum exit_status print_json(const P2p__Control__Job *job, const char *pat
     return command_print(&out);
 }
 
+enum exit_status get_print_done(const struct command_context *context, const P2p__Control__Job *job,
+                                const char *path, const char *note)
+{
+    if (context->arguments.json)
+        return print_json(job, path, note);
+    printf("Archivo descargado: %s\n", path);
+    if (!context->arguments.output && strcmp(job->stored_name, job->name) != 0)
+        printf("Ya existía %s con otro contenido: se guardó como %s\n", job->name,
+               job->stored_name);
+    return fflush(stdout) == 0 ? EXIT_DONE : EXIT_FAILED;
+}
+
+void get_print_left(const uint64_t *ids, size_t count)
+{
+    if (count == 0)
+        return;
+    fprintf(stderr, "\n%s en el peer. Para verlas: p2p-peer downloads. Para cancelar: ",
+            count == 1 ? "La descarga sigue" : "Las descargas siguen");
+    fputs("p2p-peer downloads cancel", stderr);
+    for (size_t i = 0; i < count && i < LEFT_IDS_MAX; i++)
+        fprintf(stderr, " %" PRIu64, ids[i]);
+    fputs(count > LEFT_IDS_MAX ? " …\n" : "\n", stderr);
+}
+
 static enum exit_status print_result(const struct command_context *context,
                                      const struct session *session)
 {
     const P2p__Control__Job *job = session->last->job;
     const char *path = session->output ? output_path(session->output) : job->path;
 
-    if (context->arguments.json)
-        return print_json(job, path, session->last->note);
-    printf("Archivo descargado: %s\n", path);
-    if (!session->output && strcmp(job->stored_name, job->name) != 0)
-        printf("Ya existía %s con otro contenido: se guardó como %s\n", job->name,
-               job->stored_name);
-    return fflush(stdout) == 0 ? EXIT_DONE : EXIT_FAILED;
+    return get_print_done(context, job, path, session->last->note);
 }
 
 /* How the job ended, and the file's name for good. */
@@ -119,42 +169,68 @@ static enum error_code finish(struct session *session, struct error *error)
     return code;
 }
 
-static enum exit_status run(const struct command_context *context, struct session *session)
+/* What is said of an error; a reader of standard output that has seen enough wants to hear of
+ * nothing. */
+static enum exit_status print_error(const struct command_context *context,
+                                    const struct session *session, const struct error *error)
 {
-    P2p__Control__GetRequest request = P2P__CONTROL__GET_REQUEST__INIT;
+    bool to_standard = session->output && strcmp(output_path(session->output), "-") == 0;
+
+    if (session->write_failed && to_standard && error->code == ERROR_UNREACHABLE)
+        return EXIT_FAILED;
+    if (error->code == ERROR_CANCELLED && !session->last && ctrl_c_came()) {
+        get_print_left(&session->id, session->id > 0);
+        return (enum exit_status)(EXIT_BY_SIGNAL + SIGINT);
+    }
+    enum exit_status status = command_fail(context, error, "Error al descargar");
+    return session->write_failed ? EXIT_FAILED : status;
+}
+
+static enum exit_status run(const struct command_context *context, struct control_client *client,
+                            struct session *session)
+{
     struct control_taker taker = {.take = take_reply, .context = session};
-    auto_free char *name = NULL;
-    auto_free char *from = NULL;
+    struct get_request request;
     struct error error = {0};
     char clean[CLEAN_BYTES];
     bool to_standard = session->output && strcmp(output_path(session->output), "-") == 0;
 
-    fill_request(&context->arguments, &request, &name, &from);
-    enum error_code code = control_get(context->client, &request, &taker, &error);
+    get_request_fill(&request, context, context->arguments.words[0]);
+    enum error_code code = control_get(client, &request.message, &taker, &error);
+    get_request_done(&request);
     progress_bar_clear(&session->bar);
     if (session->last && session->last->note[0] && !context->arguments.json)
         fprintf(stderr, "%s\n", command_clean(session->last->note, clean));
     if (code == ERROR_NONE)
         code = finish(session, &error);
-    if (code == ERROR_NONE)
-        return to_standard ? EXIT_DONE : print_result(context, session);
-    if (session->write_failed && to_standard && code == ERROR_UNREACHABLE)
-        return EXIT_FAILED; /* the reader has seen enough: nobody wants to hear of it */
-    enum exit_status status = command_fail(context, &error, "Error al descargar");
-    return session->write_failed ? EXIT_FAILED : status;
+    if (code != ERROR_NONE)
+        return print_error(context, session, &error);
+    return to_standard ? EXIT_DONE : print_result(context, session);
 }
 
-enum exit_status command_get(struct command_context *context)
+/* To the shared folder: Ctrl-C leaves the download alone. */
+static enum exit_status run_to_share(const struct command_context *context, struct session *session)
+{
+    struct interrupt *interrupt = interrupt_new();
+    struct control_client *client =
+        control_client_open(context->socket_path, context->start_hint, interrupt);
+
+    (void)ctrl_c_catch();
+    struct ctrl_c_watch *watch = ctrl_c_watch_start(interrupt);
+    enum exit_status status = run(context, client, session);
+    ctrl_c_watch_stop(watch);
+    control_client_close(client);
+    interrupt_free(interrupt);
+    return status;
+}
+
+static enum exit_status get_one(const struct command_context *context)
 {
     const struct arguments *arguments = &context->arguments;
     struct session session = {0};
     char clean[CLEAN_BYTES];
     struct error error = {0};
 
-    if (arguments->json && arguments->output && strcmp(arguments->output, "-") == 0) {
-        fputs("p2p-peer get: --json does not go with --output -\n", stderr);
-        return EXIT_USAGE;
-    }
     session.name = command_clean(arguments->words[0], clean);
     if (arguments->output && output_open(arguments->output, arguments->words[0], &session.output,
                                          &error) != ERROR_NONE) {
@@ -162,9 +238,35 @@ enum exit_status command_get(struct command_context *context)
         return EXIT_FAILED; /* a folder that does not exist is not "the file was not found" */
     }
     progress_bar_init(&session.bar);
-    enum exit_status status = run(context, &session);
+    enum exit_status status =
+        session.output ? run(context, context->client, &session) : run_to_share(context, &session);
     output_close(session.output);
     if (session.last)
         protobuf_c_message_free_unpacked(&session.last->base, NULL);
     return status;
+}
+
+bool get_is_pattern(const char *name)
+{
+    return strpbrk(name, "*?") != NULL;
+}
+
+enum exit_status command_get(struct command_context *context)
+{
+    const struct arguments *arguments = &context->arguments;
+    bool one = arguments->word_count == 1 && !get_is_pattern(arguments->words[0]);
+    const char *wrong = NULL;
+
+    if (arguments->json && arguments->output && strcmp(arguments->output, "-") == 0)
+        wrong = "--json does not go with --output -";
+    else if (arguments->output && arguments->word_count > 1)
+        wrong = "--output goes with one name only";
+    else if (arguments->output && arguments->follow)
+        wrong = "--output does not go with --follow";
+    if (wrong) {
+        fprintf(stderr, "p2p-peer get: %s\n", wrong);
+        return EXIT_USAGE;
+    }
+    /* One name to one place is as it always was: with --json one object, and nothing before it. */
+    return arguments->output || (one && !arguments->follow) ? get_one(context) : get_many(context);
 }

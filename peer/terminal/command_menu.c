@@ -107,6 +107,13 @@ static enum error_code session_list(void *context, const char *address,
     return control_list(session->client, address, taker, error);
 }
 
+static enum error_code session_downloads(void *context, struct job_list *list, struct error *error)
+{
+    struct session *session = context;
+
+    return job_list_get(session->client, list, error);
+}
+
 /* ---- the session ---- */
 
 static void open_input(struct session *session)
@@ -165,6 +172,7 @@ static enum exit_status run(struct session *session)
                                    .get = session_get,
                                    .put = session_put,
                                    .list = session_list,
+                                   .downloads = session_downloads,
                                    .context = session};
 
     if (menu_run(&terminal, &peer) != LINE_INTERRUPTED)

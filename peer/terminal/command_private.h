@@ -24,6 +24,10 @@ struct command_context {
 enum exit_status command_fail(const struct command_context *context, const struct error *error,
                               const char *what);
 
+/* Likewise of one file (or with NULL of one download) among several; the others go on. */
+enum exit_status command_fail_one(const struct command_context *context, const char *name,
+                                  uint64_t id, const struct error *error);
+
 /* Prints what was written, and a newline. */
 enum exit_status command_print(const struct buffer *out);
 
@@ -41,6 +45,8 @@ void command_limits_print(const P2p__Control__Limits *limits, bool also_none);
 
 enum exit_status command_search(struct command_context *context);
 enum exit_status command_get(struct command_context *context);
+enum exit_status command_downloads(struct command_context *context);
+enum exit_status command_explain(struct command_context *context);
 enum exit_status command_put(struct command_context *context);
 enum exit_status command_list(struct command_context *context);
 enum exit_status command_verify(struct command_context *context);

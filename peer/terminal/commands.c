@@ -23,10 +23,20 @@ struct command {
 static const struct command commands[] = {
     {"search", {ARGUMENT_JSON, 1, 1}, "NAME", "who has a file", command_search},
     {"get",
-     {ARGUMENT_JSON | ARGUMENT_FROM | ARGUMENT_OUTPUT, 1, 1},
-     "NAME [--from PEER] [--output PATH|-]",
-     "fetch a file into the shared folder, to a path or to standard output",
+     {ARGUMENT_JSON | ARGUMENT_FROM | ARGUMENT_OUTPUT | ARGUMENT_FOLLOW, 1, ARGUMENTS_WORDS_MAX},
+     "NAME... [--from PEER] [--output PATH|-] [--follow]",
+     "fetch files into the shared folder; one also to a path or to standard output",
      command_get},
+    {"downloads",
+     {ARGUMENT_JSON | ARGUMENT_FOLLOW, 0, ARGUMENTS_WORDS_MAX},
+     "[pause|resume|cancel ID...|all] [--follow]",
+     "list the downloads, or pause, resume, cancel some",
+     command_downloads},
+    {"explain",
+     {ARGUMENT_JSON, 1, 1},
+     "ID",
+     "what happened at each source of a download, what limits it",
+     command_explain},
     {"put",
      {ARGUMENT_JSON, 2, 2},
      "FILE ADDRESS",
@@ -137,6 +147,41 @@ enum exit_status command_fail(const struct command_context *context, const struc
         json_end_object(&json);
         (void)command_print(&out);
     }
+    return status_of(error->code);
+}
+
+static void print_one_error(const char *name, uint64_t id, const struct error *error)
+{
+    struct json_writer json;
+    auto_buffer out;
+
+    buffer_init(&out, (size_t)64 * 1024);
+    json_writer_init(&json, &out);
+    json_begin_object(&json, NULL);
+    if (name)
+        command_json_text(&json, "name", name);
+    else
+        json_write_integer(&json, "id", (int64_t)id);
+    json_begin_object(&json, "error");
+    json_write_string(&json, "code", error_code_name(error->code));
+    command_json_text(&json, "text", error->text);
+    json_end_object(&json);
+    json_end_object(&json);
+    (void)command_print(&out);
+}
+
+enum exit_status command_fail_one(const struct command_context *context, const char *name,
+                                  uint64_t id, const struct error *error)
+{
+    char clean[CLEAN_BYTES];
+    char text[CLEAN_BYTES];
+
+    if (name)
+        fprintf(stderr, "%s: %s\n", command_clean(name, clean), command_clean(error->text, text));
+    else
+        fprintf(stderr, "%s\n", command_clean(error->text, text));
+    if (context->arguments.json)
+        print_one_error(name, id, error);
     return status_of(error->code);
 }
 

@@ -209,6 +209,59 @@ enum error_code control_limit(struct control_client *client,
     return code;
 }
 
+enum error_code control_match(struct control_client *client, const char *pattern, const char *from,
+                              P2p__Control__MatchReply **reply, struct error *error)
+{
+    static const struct method method = {"/p2p.control.Control/Match",
+                                         &p2p__control__match_reply__descriptor};
+    P2p__Control__MatchRequest request = P2P__CONTROL__MATCH_REQUEST__INIT;
+    auto_free char *pattern_copy = memory_copy_string(pattern);
+    auto_free char *from_copy = memory_copy_string(from);
+    ProtobufCMessage *message;
+
+    request.pattern = pattern_copy;
+    request.from = from_copy;
+    enum error_code code = ask(client, &method, &request.base, &message, error);
+    *reply = (P2p__Control__MatchReply *)message;
+    if (code == ERROR_NONE)
+        code = control_failure_error((*reply)->failure, error);
+    return code;
+}
+
+enum error_code control_order(struct control_client *client, enum control_order order, uint64_t id,
+                              struct error *error)
+{
+    static const struct method methods[] = {
+        [CONTROL_PAUSE] = {"/p2p.control.Control/Pause", &p2p__control__job_reply__descriptor},
+        [CONTROL_RESUME] = {"/p2p.control.Control/Resume", &p2p__control__job_reply__descriptor},
+        [CONTROL_CANCEL] = {"/p2p.control.Control/Cancel", &p2p__control__job_reply__descriptor},
+    };
+    P2p__Control__JobRequest request = P2P__CONTROL__JOB_REQUEST__INIT;
+    auto_reply ProtobufCMessage *message = NULL;
+
+    request.id = id;
+    enum error_code code = ask(client, &methods[order], &request.base, &message, error);
+    if (code == ERROR_NONE)
+        code = control_failure_error(((P2p__Control__JobReply *)message)->failure, error);
+    return code;
+}
+
+enum error_code control_sources(struct control_client *client, uint64_t id,
+                                P2p__Control__SourcesReply **reply, struct error *error)
+{
+    static const struct method method = {"/p2p.control.Control/Sources",
+                                         &p2p__control__sources_reply__descriptor};
+    P2p__Control__JobRequest request = P2P__CONTROL__JOB_REQUEST__INIT;
+    ProtobufCMessage *message;
+
+    request.id = id;
+    enum error_code code = ask(client, &method, &request.base, &message, error);
+    *reply = (P2p__Control__SourcesReply *)message;
+    if (code == ERROR_NONE)
+        code = control_failure_error((*reply)->failure, error);
+    return code;
+}
+
 /* ---- several replies ---- */
 
 static enum error_code take_list(void *context, ProtobufCMessage **reply, bool *stop,
@@ -299,5 +352,16 @@ enum error_code control_follow(struct control_client *client, const struct contr
                                          &p2p__control__follow_reply__descriptor};
     P2p__Control__FollowRequest request = P2P__CONTROL__FOLLOW_REQUEST__INIT;
 
+    return converse(client, &method, &request.base, taker, error);
+}
+
+enum error_code control_downloads(struct control_client *client, bool follow,
+                                  const struct control_taker *taker, struct error *error)
+{
+    static const struct method method = {"/p2p.control.Control/Downloads",
+                                         &p2p__control__downloads_reply__descriptor};
+    P2p__Control__DownloadsRequest request = P2P__CONTROL__DOWNLOADS_REQUEST__INIT;
+
+    request.follow = follow;
     return converse(client, &method, &request.base, taker, error);
 }

@@ -30,6 +30,12 @@ MUST_CHECK enum error_code control_limit(struct control_client *client,
                                          const P2p__Control__LimitRequest *request,
                                          P2p__Control__LimitReply **reply, struct error *error);
 
+/* The names of others' files that match; from: only of the peer of that name or address ("": of
+ * all). */
+MUST_CHECK enum error_code control_match(struct control_client *client, const char *pattern,
+                                         const char *from, P2p__Control__MatchReply **reply,
+                                         struct error *error);
+
 /* For calls of several replies: take is called for each. An error that it returns ends the call and
  * is the outcome; so does *stop, with ERROR_NONE. It keeps a reply by setting *reply to NULL. */
 struct control_taker {
@@ -53,6 +59,20 @@ MUST_CHECK enum error_code control_verify(struct control_client *client,
                                           const struct control_taker *taker, struct error *error);
 MUST_CHECK enum error_code control_follow(struct control_client *client,
                                           const struct control_taker *taker, struct error *error);
+
+/* All downloads that are remembered; with follow their changes, too, until the taker has enough.
+ * take gets P2p__Control__DownloadsReply. */
+MUST_CHECK enum error_code control_downloads(struct control_client *client, bool follow,
+                                             const struct control_taker *taker,
+                                             struct error *error);
+
+enum control_order { CONTROL_PAUSE, CONTROL_RESUME, CONTROL_CANCEL };
+/* ERROR_NOT_FOUND: there is no such download (any more). */
+MUST_CHECK enum error_code control_order(struct control_client *client, enum control_order order,
+                                         uint64_t id, struct error *error);
+/* Likewise. The sources of a download whose content is known. */
+MUST_CHECK enum error_code control_sources(struct control_client *client, uint64_t id,
+                                           P2p__Control__SourcesReply **reply, struct error *error);
 
 /* The error that a failure tells; ERROR_NONE for NULL. */
 enum error_code control_failure_error(const P2p__Control__Failure *failure, struct error *error);

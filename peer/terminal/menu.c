@@ -3,6 +3,7 @@
 #include "common/buffer.h"
 #include "common/memory.h"
 #include "common/text.h"
+#include "peer/terminal/job_text.h"
 
 #include <inttypes.h>
 #include <limits.h>
@@ -227,12 +228,44 @@ static enum line_result list_files(const struct menu *menu)
     return LINE_READ;
 }
 
+/* ---- 5: downloads, which the reference does not show ---- */
+
+#define DESCRIPTION_BYTES 4096
+
+static void show_downloads(const struct menu *menu, const struct job_list *list)
+{
+    say(menu, list->count > 0 ? "Descargas:" : "Sin descargas.");
+    for (size_t i = 0; i < list->count; i++) {
+        auto_buffer text;
+        buffer_init(&text, DESCRIPTION_BYTES);
+        job_describe(list->jobs[i], &text);
+        say(menu, "- %" PRIu64 ". %s: %s", list->jobs[i]->id, list->jobs[i]->name, text.data);
+    }
+}
+
+static enum line_result list_downloads(const struct menu *menu)
+{
+    struct job_list list;
+    struct error error;
+
+    if (menu->peer->downloads(menu->peer->context, &list, &error) != ERROR_NONE) {
+        say(menu, "Error al ver descargas: %s", error.text);
+        return LINE_READ;
+    }
+    show_downloads(menu, &list);
+    job_list_done(&list);
+    return LINE_READ;
+}
+
 /* ---- the menu ---- */
+
+/* 4 is kept for searching by words. */
 
 static const struct entry entries[] = {
     {"1", "Buscar y descargar archivo", search_and_download},
     {"2", "Subir archivo (gRPC)", ask_and_upload},
     {"3", "Listar archivos remotos (gRPC)", list_files},
+    {"5", "Ver descargas", list_downloads},
     {"0", "Salir", NULL},
 };
 

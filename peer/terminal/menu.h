@@ -1,11 +1,13 @@
 /*
  * The interactive menu: its entries, their prompts and texts. What it asks and where it prints is
- * passed in. Prompts and texts are the reference's, word for word.
+ * passed in. Prompts and texts are the reference's, word for word, but of the entries that it has
+ * not.
  */
 #pragma once
 
 #include "common/error.h"
 #include "peer/terminal/control_client.h"
+#include "peer/terminal/job_list.h"
 #include "peer/terminal/line_input.h"
 
 #include <stddef.h>
@@ -31,6 +33,8 @@ struct menu_peer {
                            P2p__Control__PutReply **reply, struct error *error);
     enum error_code (*list)(void *context, const char *address, const struct control_taker *taker,
                             struct error *error);
+    /* The list is the menu's (job_list_done). */
+    enum error_code (*downloads)(void *context, struct job_list *list, struct error *error);
     void *context;
 };
 

@@ -208,7 +208,7 @@ def test_without_a_peer(net, command):
 
 
 @pytest.mark.parametrize("command", [
-    ["search"], ["search", "a", "b"], ["get"], ["get", "a", "b"], ["get", "a", "--from"],
+    ["search"], ["search", "a", "b"], ["get"], ["get", "a", "--from"],
     ["put"], ["put", "a"], ["put", "a", "no-address"], ["list", "no-address"], ["list", "a:1", "b"],
     ["status", "x"], ["search", "--nonsense"], ["get", "a", "--output"]])
 def test_wrong_use(net, command):
@@ -253,7 +253,8 @@ def test_a_bar_on_a_terminal(net):
     assert re.search(rb"[KMG]i?B/s", seen), seen
 
 
-@pytest.mark.parametrize("method", ["Search", "List", "Put", "Get", "Follow", "Status"])
+@pytest.mark.parametrize("method", ["Search", "Match", "List", "Put", "Get", "Follow", "Status",
+                                    "Downloads", "Pause", "Resume", "Cancel", "Sources"])
 def test_a_control_call_without_a_request_is_refused(peer, method):
     with grpc.insecure_channel("unix:" + peer.settings["control_socket"]) as channel:
         call = channel.stream_unary("/p2p.control.Control/" + method)

@@ -69,13 +69,13 @@ static void time_left(void **state)
         struct progress progress;
         int64_t seconds;
     } rows[] = {
-        {{"a", 0, 100, 10}, 10},
-        {{"a", 95, 100, 10}, 1},
-        {{"a", 100, 100, 10}, 0},
-        {{"a", 0, 0, 10}, -1},
-        {{"a", 0, 100, 0}, -1},
-        {{"a", 101, 100, 10}, -1},
-        {{"a", 0, INT64_MAX, 1}, INT64_MAX},
+        {{"a", 0, 100, 10, 0, NULL}, 10},
+        {{"a", 95, 100, 10, 0, NULL}, 1},
+        {{"a", 100, 100, 10, 0, NULL}, 0},
+        {{"a", 0, 0, 10, 0, NULL}, -1},
+        {{"a", 0, 100, 0, 0, NULL}, -1},
+        {{"a", 101, 100, 10, 0, NULL}, -1},
+        {{"a", 0, INT64_MAX, 1, 0, NULL}, INT64_MAX},
     };
 
     (void)state;
@@ -90,22 +90,42 @@ static void progress_lines(void **state)
         size_t columns;
         const char *text;
     } rows[] = {
-        {{"a.bin", 45 * MIB, 100 * MIB, 5 * MIB},
+        {{"a.bin", 45 * MIB, 100 * MIB, 5 * MIB, 0, NULL},
          79,
          "a.bin   45 % [===========>                ]  45.0 MiB  5.0 MiB/s  0:11"},
-        {{"a.bin", 100 * MIB, 100 * MIB, 5 * MIB},
+        {{"a.bin", 100 * MIB, 100 * MIB, 5 * MIB, 0, NULL},
          79,
          "a.bin  100 % [============================]  100.0 MiB  5.0 MiB/s  0:00"},
-        {{"a.bin", 0, 100 * MIB, 0}, 79, "a.bin    0 % [                            ]  0 B"},
-        {{"a.bin", 45 * MIB, 100 * MIB, 5 * MIB},
+        {{"a.bin", 0, 100 * MIB, 0, 0, NULL},
+         79,
+         "a.bin    0 % [                            ]  0 B"},
+        {{"a.bin", 45 * MIB, 100 * MIB, 5 * MIB, 0, NULL},
          55,
          "a.bin   45 % [====>       ]  45.0 MiB  5.0 MiB/s  0:11"},
-        {{"a.bin", 45 * MIB, 100 * MIB, 5 * MIB}, 45, "a.bin   45 %  45.0 MiB  5.0 MiB/s  0:11"},
-        {{"a rather long name.bin", 45 * MIB, 100 * MIB, 5 * MIB},
+        {{"a.bin", 45 * MIB, 100 * MIB, 5 * MIB, 0, NULL},
+         45,
+         "a.bin   45 %  45.0 MiB  5.0 MiB/s  0:11"},
+        {{"a rather long name.bin", 45 * MIB, 100 * MIB, 5 * MIB, 0, NULL},
          45,
          "a rather l…   45 %  45.0 MiB  5.0 MiB/s  0:11"},
-        {{"a.bin", 45 * MIB, 0, 5 * MIB}, 79, "a.bin  45.0 MiB  5.0 MiB/s"},
-        {{"a.bin", 45 * MIB, 40 * MIB, 5 * MIB}, 79, "a.bin  45.0 MiB  5.0 MiB/s"},
+        {{"a.bin", 45 * MIB, 0, 5 * MIB, 0, NULL}, 79, "a.bin  45.0 MiB  5.0 MiB/s"},
+        {{"a.bin", 45 * MIB, 40 * MIB, 5 * MIB, 0, NULL}, 79, "a.bin  45.0 MiB  5.0 MiB/s"},
+        {{"a.bin", 45 * MIB, 100 * MIB, 5 * MIB, 1, NULL},
+         79,
+         "a.bin   45 % [==========>               ]  45.0 MiB  5.0 MiB/s  0:11  1 fuente"},
+        {{"a.bin", 45 * MIB, 100 * MIB, 5 * MIB, 12, NULL},
+         60,
+         "a.bin   45 %  45.0 MiB  5.0 MiB/s  0:11  12 fuentes"},
+        {{"a.bin", 45 * MIB, 100 * MIB, 5 * MIB, 12, NULL},
+         45,
+         "a.bin   45 %  45.0 MiB  5.0 MiB/s  0:11"},
+        {{"a.bin", 45 * MIB, 100 * MIB, 0, 0, "espera: no hay fuentes"},
+         79,
+         "a.bin   45 %  espera: no hay fuentes"},
+        {{"a.bin", 45 * MIB, 100 * MIB, 0, 0, "espera: no hay fuentes"},
+         30,
+         "a.bin   45 %  espera: no hay …"},
+        {{"a rather long name.bin", 0, 0, 0, 0, "en cola"}, 20, "a rather l…  en cola"},
     };
 
     (void)state;
@@ -126,7 +146,7 @@ static void progress_fits_every_width(void **state)
     (void)state;
     for (size_t n = 0; n < ARRAY_LENGTH(names); n++) {
         for (size_t columns = 1; columns < 200; columns++) {
-            struct progress progress = {names[n], 45 * MIB, 100 * MIB, 5 * MIB};
+            struct progress progress = {names[n], 45 * MIB, 100 * MIB, 5 * MIB, 0, NULL};
             char line[PROGRESS_LINE_BYTES];
             check_row(columns, text_columns(progress_line(&progress, columns, line)) <= columns);
             check_row(columns, text_is_utf8(line, strlen(line)));
@@ -168,12 +188,12 @@ static void good_arguments(void **state)
         {{"get", "a"}, "a", NULL, NULL, NULL, false},
         {{"get", "a", "--json"}, "a", NULL, NULL, NULL, true},
         {{"get", "--json", "--from", "P", "a"}, "a", NULL, "P", NULL, true},
-        {{"get", "--from=P=Q", "a", "--output=-"}, "a", NULL, "P=Q", "-", false},
-        {{"get", "a", "--output", "-"}, "a", NULL, NULL, "-", false},
+        {{"get", "--from=P=Q", "a", "--output=-", 0, NULL}, "a", NULL, "P=Q", "-", false},
+        {{"get", "a", "--output", "-", 0, NULL}, "a", NULL, NULL, "-", false},
         {{"get", "--config", "c", "--", "--json"}, "--json", "c", NULL, NULL, false},
         {{"get", "--", "-rf"}, "-rf", NULL, NULL, NULL, false},
         {{"get", "-"}, "-", NULL, NULL, NULL, false},
-        {{"get", "--output", "--from", "a"}, "a", NULL, NULL, "--from", false},
+        {{"get", "--output", "--from", "a", 0, NULL}, "a", NULL, NULL, "--from", false},
     };
 
     (void)state;
@@ -198,7 +218,7 @@ static void bad_arguments(void **state)
         {&get_shape, {"get", "a", "b"}},
         {&get_shape, {"get", "a", "--from"}},
         {&get_shape, {"get", "a", "--from="}},
-        {&get_shape, {"get", "a", "--from", ""}},
+        {&get_shape, {"get", "a", "--from", "", 0, NULL}},
         {&get_shape, {"get", "a", "--jsonx"}},
         {&get_shape, {"get", "a", "--json=1"}},
         {&get_shape, {"get", "a", "-x"}},

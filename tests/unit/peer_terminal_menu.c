@@ -3,11 +3,12 @@
 
 #include "common/buffer.h"
 #include "common/memory.h"
+#include "peer/downloads/downloads.h"
 #include "peer/terminal/menu.h"
 
 #define MENU                                                                         \
     "\n--- MENÚ PEER ---\n1. Buscar y descargar archivo\n2. Subir archivo (gRPC)\n" \
-    "3. Listar archivos remotos (gRPC)\n0. Salir\nSeleccione una opción: "
+    "3. Listar archivos remotos (gRPC)\n5. Ver descargas\n0. Salir\nSeleccione una opción: "
 #define BYE MENU "0\nSaliendo del menú.\n"
 
 #define TYPED_MAX 6
@@ -23,6 +24,8 @@ struct scene {
     size_t peers;     /* in the answer to a search */
     size_t addresses; /* of each */
     size_t files;     /* in a list */
+    size_t downloads; /* that the daemon has */
+    enum error_code downloads_code;
     bool no_file, refused;
 };
 
@@ -134,10 +137,43 @@ static enum error_code list(void *context, const char *address, const struct con
     return taker->take(taker->context, &kept, &stop, error);
 }
 
+static enum error_code downloads(void *context, struct job_list *job_list, struct error *error)
+{
+    static char name[] = "a\033[2J.iso";
+    static char other[] = "b.iso";
+    static char reason[] = "no hay fuentes";
+    static P2p__Control__Job jobs[2];
+    const struct scene *scene = context;
+
+    if (scene->downloads_code)
+        return error_set(error, scene->downloads_code, "sin conexión");
+    *job_list = (struct job_list){.jobs = memory_new(2, sizeof *job_list->jobs)};
+    for (size_t i = 0; i < scene->downloads; i++) {
+        p2p__control__job__init(&jobs[i]);
+        jobs[i].id = i + 1;
+        jobs[i].name = i == 0 ? name : other;
+        jobs[i].state = i == 0 ? DOWNLOAD_RUNNING : DOWNLOAD_WAITING;
+        jobs[i].total_bytes = 4 << 20;
+        jobs[i].bytes = 1 << 20;
+        jobs[i].bytes_per_second = i == 0 ? 1 << 20 : 0;
+        jobs[i].active_sources = i == 0 ? 3 : 0;
+        jobs[i].reason = i == 0 ? jobs[i].reason : reason;
+        job_list->jobs[i] = &jobs[i];
+    }
+    /* Nothing of the messages is the list's: job_list_done frees `count` replies. */
+    job_list->replies = memory_new(2, sizeof *job_list->replies);
+    for (size_t i = 0; i < scene->downloads; i++) {
+        P2p__Control__DownloadsReply message = P2P__CONTROL__DOWNLOADS_REPLY__INIT;
+        job_list->replies[i] = copy_message(&message.base);
+    }
+    job_list->count = scene->downloads;
+    return ERROR_NONE;
+}
+
 static void play(struct scene *scene)
 {
     const struct menu_terminal terminal = {ask, say, scene};
-    const struct menu_peer peer = {search, get, put, list, scene};
+    const struct menu_peer peer = {search, get, put, list, downloads, scene};
 
     buffer_init(&scene->screen, 1 << 16);
     buffer_init(&scene->asked, 1 << 16);
@@ -264,6 +300,18 @@ static void flows(void **state)
          {0},
          MENU "3\nDirección del peer (ip:puerto) a listar: \nDebe ingresar peer destino.\n" BYE,
          ""},
+        {{"5", "0"}, {0}, MENU "5\nSin descargas.\n" BYE, ""},
+        {{"5", "0"},
+         {.downloads = 2},
+         MENU "5\nDescargas:\n"
+              "- 1. a?[2J.iso: descargando, 25 % de 4.0 MiB, 1.0 MiB/s, quedan 0:03, 3 fuentes\n"
+              "- 2. b.iso: espera, 25 % de 4.0 MiB: no hay fuentes\n" BYE,
+         ""},
+        {{"5", "0"},
+         {.downloads_code = ERROR_UNREACHABLE},
+         MENU "5\nError al ver descargas: sin conexión\n" BYE,
+         ""},
+        {{"4", "0"}, {0}, MENU "4\nOpción no válida. Intente de nuevo.\n" BYE, ""},
     };
 
     (void)state;

@@ -1,0 +1,264 @@
+/* downloads: the list, following it, and orders to some of them. */
+#include "peer/terminal/command_private.h"
+
+#include "common/memory.h"
+#include "common/text.h"
+#include "peer/downloads/downloads.h"
+#include "peer/terminal/job_board.h"
+#include "peer/terminal/job_list.h"
+#include "peer/terminal/job_table.h"
+#include "peer/terminal/job_text.h"
+
+#include <inttypes.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#define TABLE_MAX_BYTES ((size_t)64 * 1024 * 1024)
+#define LINE_MAX_BYTES  ((size_t)64 * 1024)
+
+static const struct order {
+    const char *name;
+    enum control_order order;
+    const char *said;
+} orders[] = {
+    {"pause", CONTROL_PAUSE, "en pausa"},
+    {"resume", CONTROL_RESUME, "reanudada"},
+    {"cancel", CONTROL_CANCEL, "cancelada"},
+};
+
+/* ---- the list ---- */
+
+/* On a terminal the table fits the window; elsewhere nothing is cut. */
+static size_t table_columns(void)
+{
+    struct winsize size;
+
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0)
+        return JOB_TABLE_ANY_WIDTH;
+    return size.ws_col;
+}
+
+static enum exit_status print_job_json(const P2p__Control__Job *job)
+{
+    auto_buffer out;
+    struct json_writer json;
+
+    buffer_init(&out, LINE_MAX_BYTES);
+    json_writer_init(&json, &out);
+    job_json(&json, job);
+    return command_print(&out);
+}
+
+static enum exit_status show_list(const struct command_context *context)
+{
+    struct job_list list;
+    struct error error = {0};
+    enum exit_status status = EXIT_DONE;
+    auto_buffer out;
+
+    buffer_init(&out, TABLE_MAX_BYTES);
+    if (job_list_get(context->client, &list, &error) != ERROR_NONE)
+        return command_fail(context, &error, "Error");
+    for (size_t i = 0; i < list.count && context->arguments.json && status == EXIT_DONE; i++)
+        status = print_job_json(list.jobs[i]);
+    if (!context->arguments.json && list.count == 0)
+        puts("No hay descargas.");
+    if (!context->arguments.json && list.count > 0) {
+        job_table_format(list.jobs, list.count, table_columns(), &out);
+        fwrite(out.data, 1, out.length, stdout);
+    }
+    job_list_done(&list);
+    return fflush(stdout) == 0 && !out.failed ? status : EXIT_FAILED;
+}
+
+/* ---- following ---- */
+
+struct following {
+    bool as_json;
+    bool listed; /* what comes is news */
+    bool failed; /* to print */
+    struct job_board *board;
+};
+
+/* A line for each end; the others are bars. */
+static void tell(struct following *following, const P2p__Control__Job *job)
+{
+    char clean[CLEAN_BYTES];
+    char why[CLEAN_BYTES];
+    const char *colon = job_why(job)[0] ? ": " : "";
+
+    job_board_clear(following->board);
+    printf("%" PRIu64 "  %s  %s%s%s\n", job->id, command_clean(job->name, clean),
+           job_state_text(job), colon, command_clean(job_why(job), why));
+    following->failed = fflush(stdout) != 0;
+}
+
+static enum error_code take_change(void *context, ProtobufCMessage **message, bool *stop,
+                                   struct error *error)
+{
+    struct following *following = context;
+    P2p__Control__DownloadsReply *reply = (P2p__Control__DownloadsReply *)*message;
+
+    (void)error;
+    following->listed |= reply->listed;
+    if (!reply->job)
+        return ERROR_NONE;
+    if (following->as_json) {
+        following->failed = print_job_json(reply->job) != EXIT_DONE;
+    } else {
+        if (following->listed && job_is_over(reply->job))
+            tell(following, reply->job);
+        job_board_put(following->board, reply);
+        *message = NULL;
+        job_board_draw(following->board);
+    }
+    *stop = following->failed;
+    return ERROR_NONE;
+}
+
+static enum exit_status follow(const struct command_context *context)
+{
+    struct following following = {.as_json = context->arguments.json, .board = job_board_new()};
+    struct control_taker taker = {.take = take_change, .context = &following};
+    struct error error = {0};
+    enum exit_status status = EXIT_FAILED; /* it ends only when something is wrong */
+
+    enum error_code code = control_downloads(context->client, true, &taker, &error);
+    job_board_clear(following.board);
+    job_board_free(following.board);
+    if (code == ERROR_NONE && !following.failed)
+        code = error_set(&error, ERROR_UNREACHABLE, "Se perdió la conexión con el peer local");
+    if (code != ERROR_NONE)
+        status = command_fail(context, &error, "Error");
+    return status;
+}
+
+/* ---- orders ---- */
+
+static enum exit_status order_json(const struct order *order, uint64_t id)
+{
+    struct json_writer json;
+    auto_buffer out;
+
+    buffer_init(&out, LINE_MAX_BYTES);
+    json_writer_init(&json, &out);
+    json_begin_object(&json, NULL);
+    json_write_integer(&json, "id", (int64_t)id);
+    json_write_string(&json, "order", order->name);
+    json_end_object(&json);
+    return command_print(&out);
+}
+
+static enum exit_status tell_order(const struct command_context *context, const struct order *order,
+                                   uint64_t id)
+{
+    if (context->arguments.json)
+        return order_json(order, id);
+    printf("Descarga %" PRIu64 " %s\n", id, order->said);
+    return fflush(stdout) == 0 ? EXIT_DONE : EXIT_FAILED;
+}
+
+/* One that is over is left alone by the daemon: that is told, not hidden. */
+static enum exit_status give_order(const struct command_context *context, const struct order *order,
+                                   const struct job_list *list, uint64_t id)
+{
+    const P2p__Control__Job *job = job_list_find(list, id);
+    struct error error = {0};
+    enum error_code code = ERROR_NONE;
+
+    if (!job)
+        code = job_list_missing(id, &error);
+    else if (job_is_over(job))
+        code = error_set(&error, ERROR_INVALID, "La descarga %" PRIu64 " ya está %s", id,
+                         job_state_text(job));
+    else
+        code = control_order(context->client, order->order, id, &error);
+    if (code != ERROR_NONE)
+        return command_fail_one(context, NULL, id, &error);
+    return tell_order(context, order, id);
+}
+
+/* The first that fails gives the status; the others are tried all the same. */
+static enum exit_status order_all(const struct command_context *context, const struct order *order,
+                                  const struct job_list *list)
+{
+    enum exit_status status = EXIT_DONE;
+    size_t count = 0;
+
+    for (size_t i = 0; i < list->count; i++) {
+        if (job_is_over(list->jobs[i]))
+            continue;
+        enum exit_status one = give_order(context, order, list, list->jobs[i]->id);
+        status = status == EXIT_DONE ? one : status;
+        count++;
+    }
+    if (count == 0 && !context->arguments.json)
+        puts("No hay descargas en curso.");
+    return status;
+}
+
+static enum exit_status order_some(const struct command_context *context, const struct order *order,
+                                   const struct job_list *list)
+{
+    const struct arguments *arguments = &context->arguments;
+    enum exit_status status = EXIT_DONE;
+
+    for (size_t i = 1; i < arguments->word_count; i++) {
+        long long id = 0;
+        (void)text_to_integer(arguments->words[i], 1, LLONG_MAX, &id); /* checked before */
+        enum exit_status one = give_order(context, order, list, (uint64_t)id);
+        status = status == EXIT_DONE ? one : status;
+    }
+    return status;
+}
+
+static bool wants_all(const struct arguments *arguments)
+{
+    return arguments->word_count == 2 && strcmp(arguments->words[1], "all") == 0;
+}
+
+/* What is wrong with the words; NULL: nothing. */
+static const char *check_words(const struct arguments *arguments, const struct order **order)
+{
+    long long id;
+
+    for (size_t i = 0; i < ARRAY_LENGTH(orders); i++)
+        if (strcmp(arguments->words[0], orders[i].name) == 0)
+            *order = &orders[i];
+    if (!*order)
+        return "pause, resume or cancel is expected";
+    if (arguments->follow)
+        return "--follow goes with the list only";
+    if (arguments->word_count < 2)
+        return "which downloads? IDs, or all";
+    if (wants_all(arguments))
+        return NULL;
+    for (size_t i = 1; i < arguments->word_count; i++)
+        if (!text_to_integer(arguments->words[i], 1, LLONG_MAX, &id))
+            return "an ID is a number";
+    return NULL;
+}
+
+enum exit_status command_downloads(struct command_context *context)
+{
+    const struct arguments *arguments = &context->arguments;
+    const struct order *order = NULL;
+    struct job_list list;
+    struct error error = {0};
+
+    if (arguments->word_count == 0)
+        return arguments->follow ? follow(context) : show_list(context);
+    const char *wrong = check_words(arguments, &order);
+    if (wrong) {
+        fprintf(stderr, "p2p-peer downloads: %s\n", wrong);
+        return EXIT_USAGE;
+    }
+    if (job_list_get(context->client, &list, &error) != ERROR_NONE)
+        return command_fail(context, &error, "Error");
+    enum exit_status status =
+        wants_all(arguments) ? order_all(context, order, &list) : order_some(context, order, &list);
+    job_list_done(&list);
+    return status;
+}

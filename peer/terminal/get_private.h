@@ -1,0 +1,32 @@
+/*
+ * What the files of `get` share. Used inside terminal/get* and terminal/command_get.c only.
+ */
+#pragma once
+
+#include "peer/terminal/command_private.h"
+
+#define EXIT_BY_SIGNAL 128 /* plus its number, as shells do */
+
+/* Several names, or what matches patterns: all are given to the daemon and followed, a bar each. */
+enum exit_status get_many(struct command_context *context);
+
+/* Whether the name is a pattern: it has '*' or '?'. */
+bool get_is_pattern(const char *name);
+
+/* A request for that name; what it points to is context's and the two texts'. --from is a peer's
+ * name, or the address of one. */
+struct get_request {
+    P2p__Control__GetRequest message;
+    char *name; /* owned (get_request_done) */
+    char *from;
+};
+void get_request_fill(struct get_request *request, const struct command_context *context,
+                      const char *name);
+void get_request_done(struct get_request *request);
+
+/* The file is there: path says where, note what else the user is to be told ("": nothing). */
+enum exit_status get_print_done(const struct command_context *context, const P2p__Control__Job *job,
+                                const char *path, const char *note);
+
+/* After Ctrl-C: they go on, and how to see and to cancel them. To stderr. */
+void get_print_left(const uint64_t *ids, size_t count);

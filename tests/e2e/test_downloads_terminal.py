@@ -1,0 +1,368 @@
+"""What the user sees of downloads: the list, orders, bars, wild cards, explain, lines of JSON."""
+
+import json
+import re
+
+import pexpect
+import pytest
+
+import harness
+import reference
+from harness import wait_until
+
+MIB = 1024 * 1024
+DONE, FAILED, USAGE, NOT_FOUND, UNREACHABLE = range(5)
+INTERRUPTED = 130
+ESCAPES = re.compile(r"\x1b(\[[0-9;?]*[A-Za-z]|[()][A-Z0-9]|[=>78])")
+
+
+def lines(result):
+    """The JSON on stdout: a document a line."""
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def jobs(peer):
+    return lines(peer.command("downloads", "--json"))
+
+
+def job(peer, name):
+    return next((row for row in jobs(peer) if row["name"] == name), None)
+
+
+def wait_state(peer, name, *states):
+    wait_until(lambda: (job(peer, name) or {}).get("state") in states, 20, f"{name} {states}")
+
+
+@pytest.fixture
+def pair(net):
+    """Peer1 whose commands are run, and Peer2 with files, in one network."""
+    directory = net.directory()
+    files = {"a.iso": b"a" * 1000, "b.iso": b"b" * 2000, "c.txt": b"c", "[x] ñ?.iso": b"d"}
+    other = net.peer("Peer2", directory, files=files)
+    peer = net.peer("Peer1", directory, files={"mine.iso": "12345"})
+    directory.wait_for_files("Peer2", sorted(files))
+    directory.wait_for_files("Peer1", ["mine.iso"])
+    return directory, peer, other
+
+
+@pytest.fixture
+def slow(net):
+    """Likewise, but Peer2 takes half a minute for each of its files."""
+    directory = net.directory()
+    files = {f"{name}.iso": reference.random_bytes(3 * MIB) for name in "ab"}
+    other = net.peer("Peer2", directory, files=files, upload_limit=200000)
+    peer = net.peer("Peer1", directory)
+    for name in files:  # in pieces it goes once the directory knows the content
+        wait_until(lambda: '"content":"' in peer.command("search", name, "--json").stdout, 20, name)
+    return peer, other
+
+
+class Terminal:
+    """A command under pexpect."""
+
+    def __init__(self, peer, *arguments, term="xterm", columns=80, rows=24):
+        self.child = pexpect.spawn(
+            str(harness.PEER_PROGRAM), [*arguments, "--config", str(peer.config_path)],
+            env=harness.environment(TERM=term), encoding="utf-8", codec_errors="replace",
+            timeout=20 * harness.PATIENCE, dimensions=(rows, columns))
+        self.raw = ""
+
+    def expect(self, pattern):
+        self.child.expect(pattern)
+        self.raw += self.child.before + self.child.after
+
+    def end(self):
+        self.child.expect(pexpect.EOF)
+        self.raw += self.child.before
+        self.child.close()
+        return self.child.exitstatus
+
+    def rows(self):
+        """Every line as it was drawn."""
+        return re.split(r"[\r\n]+", ESCAPES.sub("", self.raw))
+
+
+@pytest.fixture
+def terminal():
+    opened = []
+
+    def start(*arguments, **options):
+        opened.append(Terminal(*arguments, **options))
+        return opened[-1]
+
+    yield start
+    for one in opened:
+        one.child.close(force=True)
+
+
+# ---- get ----
+
+def test_get_several(pair):
+    _, peer, _ = pair
+    result = peer.command("get", "a.iso", "c.txt", "a.iso")
+    assert (result.returncode, result.stderr) == (DONE, "")
+    assert sorted(result.stdout.splitlines()) == sorted(
+        f"Archivo descargado: {peer.share}/{name}" for name in ("a.iso", "c.txt"))
+    assert peer.names() == ["a.iso", "c.txt", "mine.iso"]
+
+
+def test_get_several_of_which_one_is_nowhere(pair):
+    _, peer, _ = pair
+    result = peer.command("get", "a.iso", "nothing", "c.txt")
+    assert result.returncode == NOT_FOUND
+    assert "nothing: " in result.stderr and "no encontrado" in result.stderr
+    assert peer.names() == ["a.iso", "c.txt", "mine.iso"]
+
+
+def test_get_wild_cards(pair):
+    """Others' files of the directory's list; our own are here already."""
+    _, peer, _ = pair
+    assert peer.command("get", "*.iso").returncode == DONE
+    assert peer.names() == ["[x] ñ?.iso", "a.iso", "b.iso", "mine.iso"]
+
+
+@pytest.mark.parametrize("pattern,names", [
+    ("?.iso", ["a.iso", "b.iso"]), ("[x]*", ["[x] ñ?.iso"]), (r"*ñ\?*", ["[x] ñ?.iso"]),
+    ("[x] ñ?.iso", ["[x] ñ?.iso"])])
+def test_wild_cards(pair, pattern, names):
+    _, peer, _ = pair
+    assert peer.command("get", pattern).returncode == DONE
+    assert peer.names() == names + ["mine.iso"]
+
+
+def test_wild_cards_that_match_nothing(pair):
+    _, peer, _ = pair
+    result = peer.command("get", "*.zip", "--json")
+    assert result.returncode == NOT_FOUND
+    assert "*.zip" in result.stderr
+    assert lines(result)[-1]["error"]["code"] == "not found"
+
+
+def test_wild_cards_of_one_peer(net, pair):
+    _, peer, other = pair
+    assert peer.command("get", "?.iso", "--from", "Peer2").returncode == DONE
+    assert peer.command("get", "*.txt", "--from", other.address).returncode == DONE
+    assert peer.command("get", "*.txt", "--from", "Peer3").returncode == NOT_FOUND
+    assert peer.names() == ["a.iso", "b.iso", "c.txt", "mine.iso"]
+    plain = net.reference_peer(files={"x.bin": "x", "y.bin": "y", "z.txt": "z"})
+    assert peer.command("get", "*.bin", "--from", plain.address).returncode == DONE
+    assert {"x.bin", "y.bin"} <= set(peer.names()) and "z.txt" not in peer.names()
+
+
+def test_wild_cards_in_the_reference_network(net):
+    """Its list has no pages."""
+    directory = net.reference_directory()
+    source = net.reference_peer(files={"a.txt": "1", "b.txt": "2"})
+    source.log_in(directory.url, "Peer2")
+    peer = net.peer("Peer1", directory, grpc_urls=[source.address])
+    assert peer.command("get", "*.txt").returncode == DONE
+    assert peer.names() == ["a.txt", "b.txt"]
+
+
+def test_wild_cards_over_many_pages(net):
+    directory = net.directory()
+    names = [f"{number}.dat" for number in range(6000)] + ["z-last.iso"]
+    entries = [{"filename": name, "url": ["127.0.0.1:9"]} for name in names]
+    body = {"username": "Peer2", "password": harness.PASSWORD, "files_index": entries}
+    reply = directory.request("POST", "/login", body=json.dumps(body).encode(),
+                              headers={"Content-Type": "application/json"})
+    assert reply.status == 200, reply
+    peer = net.peer("Peer1", directory)
+    assert "z-last.iso" in peer.command("get", "*.iso").stderr  # found, though nobody is there
+    result = peer.command("get", "*.dat")
+    assert result.returncode == FAILED
+    assert "Más de 1000 archivos" in result.stderr
+
+
+def test_wild_cards_without_a_directory(net):
+    peer = net.peer("Peer1", f"http://127.0.0.1:{harness.free_port()}")
+    assert peer.command("get", "*").returncode == UNREACHABLE
+
+
+def test_get_json_lines(slow):
+    """Progress, then for each file the object that one alone has."""
+    peer, _ = slow
+    result = peer.command("get", "*.iso", "--json", timeout=60 * harness.PATIENCE)
+    assert result.returncode == DONE, result.stderr
+    told = lines(result)
+    finals = [row for row in told if "path" in row]
+    assert sorted(row["name"] for row in finals) == ["a.iso", "b.iso"]
+    assert all(set(row) == {"name", "path", "bytes", "source"} for row in finals)
+    progress = [row for row in told if row.get("state") == "running"]
+    assert any(row["bytes_per_second"] > 0 and row["sources"] == 1 for row in progress)
+    assert result.stderr == ""
+
+
+def test_get_json_of_one(pair):
+    _, peer, _ = pair
+    assert len(lines(peer.command("get", "a.iso", "--json"))) == 1
+    told = lines(peer.command("get", "b.iso", "--json", "--follow"))
+    assert set(told[-1]) == {"name", "path", "bytes", "source"}
+
+
+@pytest.mark.parametrize("arguments", [
+    ["a.iso"], ["*.iso"]], ids=["one", "several"])
+def test_interrupted_get_leaves_the_downloads(slow, terminal, arguments):
+    peer, _ = slow
+    getting = terminal(peer, "get", *arguments)
+    getting.expect(r"a\.iso +\d+ %")
+    getting.child.sendintr()
+    getting.expect("sigue")
+    assert getting.end() == INTERRUPTED
+    assert "p2p-peer downloads cancel 1" in getting.raw
+    assert job(peer, "a.iso")["state"] == "running"
+
+
+@pytest.mark.parametrize("columns", [20, 40, 132])
+def test_bars_fit_the_window(slow, terminal, columns):
+    peer, _ = slow
+    getting = terminal(peer, "get", "*.iso", columns=columns)
+    getting.expect(r"b\.iso +\d+ %")
+    getting.expect(r"b\.iso +\d+ %")
+    peer.command("downloads", "pause", "all")
+    getting.expect("b.iso.*en pausa" if columns > 20 else "b.iso.*en")
+    peer.command("downloads", "cancel", "all")
+    assert getting.end() == FAILED
+    drawn = [row for row in getting.rows() if "%" in row]
+    assert drawn and max(len(row) for row in drawn) < columns
+    if columns == 132:
+        assert re.search(r"B/s  \d+:\d\d  1 fuente", getting.raw)
+
+
+def test_bars_of_many_in_a_low_window(net, terminal):
+    directory = net.directory()
+    names = [f"{number}.iso" for number in range(9)]
+    other = net.peer("Peer2", directory, files={name: b"x" * MIB for name in names},
+                     upload_limit=100000)
+    peer = net.peer("Peer1", directory)
+    directory.wait_for_files("Peer2", names)
+    getting = terminal(peer, "get", "*.iso", rows=6)
+    getting.expect("… y 5 más")
+    peer.command("downloads", "cancel", "all")
+    assert getting.end() == FAILED
+    assert other.running()
+
+
+def test_bars_on_a_dumb_terminal(slow, terminal):
+    peer, _ = slow
+    getting = terminal(peer, "get", "*.iso", term="dumb")
+    getting.expect("2 descargas en curso")
+    peer.command("downloads", "cancel", "all")
+    assert getting.end() == FAILED
+    assert "\x1b" not in getting.raw
+
+
+# ---- downloads ----
+
+def test_no_downloads(peer):
+    result = peer.command("downloads")
+    assert (result.returncode, result.stdout, result.stderr) == (DONE, "No hay descargas.\n", "")
+    assert peer.command("downloads", "--json").stdout == ""
+    assert peer.command("downloads", "cancel", "all").returncode == DONE
+    for order in ("pause", "resume", "cancel"):
+        result = peer.command("downloads", order, "7")
+        assert (result.returncode, result.stdout) == (NOT_FOUND, "")
+        assert "No existe la descarga 7" in result.stderr
+    assert peer.command("explain", "7").returncode == NOT_FOUND
+
+
+def test_orders(slow, terminal):
+    peer, _ = slow
+    getting = terminal(peer, "get", "*.iso")
+    getting.expect(r"b\.iso +\d+ %")
+    shown = peer.command("downloads").stdout.splitlines()
+    assert shown[0].split() == ["ID", "ESTADO", "%", "VELOCIDAD", "QUEDA", "FUENTES", "NOMBRE"]
+    assert shown[1].split()[:2] == ["1", "descargando"] and shown[1].endswith("  a.iso")
+    result = peer.command("downloads", "pause", "1", "99")
+    assert (result.returncode, result.stdout) == (NOT_FOUND, "Descarga 1 en pausa\n")
+    wait_state(peer, "a.iso", "paused")
+    assert job(peer, "b.iso")["state"] == "running"
+    assert "en pausa" in peer.command("downloads").stdout
+    assert lines(peer.command("downloads", "resume", "all", "--json"))[0] == {
+        "id": 1, "order": "resume"}
+    wait_state(peer, "a.iso", "running")
+    assert peer.command("downloads", "cancel", "2").returncode == DONE
+    wait_state(peer, "b.iso", "cancelled")
+    again = peer.command("downloads", "cancel", "2", "--json")
+    assert again.returncode == FAILED
+    assert lines(again)[0]["id"] == 2 and "cancelada" in lines(again)[0]["error"]["text"]
+    assert peer.command("downloads", "cancel", "all").returncode == DONE
+    assert getting.end() == FAILED
+    assert [name for name in peer.names() if not name.startswith(".")] == []
+
+
+def test_following(slow, terminal):
+    peer, _ = slow
+    following = terminal(peer, "downloads", "--follow", "--json")
+    bars = terminal(peer, "downloads", "--follow")
+    getting = terminal(peer, "get", "a.iso")
+    following.expect('"state":"running"')
+    bars.expect(r"a\.iso +\d+ %")
+    peer.command("downloads", "cancel", "1")
+    following.expect('"state":"cancelled"')
+    bars.expect("1  a.iso  cancelada")
+    assert getting.end() == FAILED
+    for one in (following, bars):
+        one.child.sendintr()
+        one.child.expect(pexpect.EOF)
+    assert all(json.loads(line) for line in following.raw.splitlines()[:-1])
+
+
+def test_a_wait_is_told(slow, terminal):
+    peer, other = slow
+    getting = terminal(peer, "get", "*.iso", columns=120)
+    wait_until(lambda: all(row["held_bytes"] > 0 for row in jobs(peer)) and len(jobs(peer)) == 2,
+               60, "pieces of both")
+    other.kill()
+    getting.expect("a.iso.*espera: ")
+    wait_state(peer, "a.iso", "waiting")
+    assert job(peer, "a.iso")["reason"]
+    assert job(peer, "a.iso")["reason"] in peer.command("downloads").stdout
+    told = peer.command("explain", "1")
+    assert told.returncode == DONE
+    assert "Espera, y sigue sola en cuanto pueda: " in told.stdout
+    assert "Último fallo: " in told.stdout
+
+
+def test_explain(slow, terminal):
+    peer, other = slow
+    getting = terminal(peer, "get", "a.iso")
+    getting.expect(r"\d+ %")
+    wait_until(lambda: job(peer, "a.iso")["bytes_per_second"] > 0, 20, "bytes")
+    told = peer.command("explain", "1").stdout
+    assert told.startswith("Descarga 1: a.iso\nEstado: descargando, ")
+    assert f"- Peer2 ({other.address}): envía ahora, a " in told
+    assert "Envía una sola fuente: la velocidad es la suya." in told
+    (row,) = lines(peer.command("explain", "1", "--json"))
+    assert row["source_list"][0]["address"] == other.address
+    assert row["source_list"][0]["state"] == "active" and not row["source_list"][0]["liar"]
+    assert row["limit"] in told
+
+
+def test_explain_a_limit_of_our_own(net, terminal):
+    directory = net.directory()
+    net.peer("Peer2", directory, files={"a.iso": reference.random_bytes(8 * MIB)})
+    peer = net.peer("Peer1", directory, download_limit=300000)
+    wait_until(lambda: '"content":"' in peer.command("search", "a.iso", "--json").stdout, 20)
+    terminal(peer, "get", "a.iso")
+    wait_until(lambda: "Limita el tope de descarga de este peer, 293.0 KiB/s" in
+               peer.command("explain", "1").stdout, 20, "the sentence")
+
+
+@pytest.mark.parametrize("command", [
+    ["downloads", "frob"], ["downloads", "pause"], ["downloads", "pause", "x"],
+    ["downloads", "cancel", "all", "1"], ["downloads", "pause", "1", "--follow"],
+    ["explain"], ["explain", "x"], ["explain", "0"], ["get", "a", "b", "--output", "x"],
+    ["get", "a", "--output", "x", "--follow"]])
+def test_wrong_use(peer, command):
+    result = peer.command(*command)
+    assert (result.returncode, result.stdout) == (USAGE, "")
+    assert result.stderr.strip()
+
+
+@pytest.mark.parametrize("command", [["downloads"], ["downloads", "--follow"], ["explain", "1"],
+                                     ["downloads", "pause", "1"], ["get", "a", "b"]])
+def test_without_a_daemon(net, command):
+    peer = net.peer()
+    peer.terminate()
+    assert peer.command(*command).returncode == UNREACHABLE
