@@ -125,6 +125,28 @@ def test_a_file_that_is_not_hashed_yet_is_neither(peer):
         assert file["state"] == "unknown" and file["error"]["code"] in ("busy", "changed")
 
 
+def test_who_downloads_takes_another_source(net, rotting, data):
+    verify(rotting, "f", status=1)
+    directory = net.directory()
+    assert directory.login("Peer1", files=["f"], url=[rotting.address]).status == 200
+    getter = net.peer("Peer3", directory)
+    # By itself it gives nothing that is wrong: the download waits, or fails, and leaves no file.
+    process = subprocess.Popen([harness.PEER_PROGRAM, "get", "f", "--config", getter.config_path],
+                               env=harness.environment(), stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE)
+    time.sleep(2)
+    assert not (getter.share / "f").exists()
+    whole = net.peer("Peer2", directory, files={"f": data})
+    wait_hashed(whole, "f", data)
+    directory.wait_for_files("Peer2", ["f"])
+    if process.poll() is not None:
+        process.communicate()
+        assert getter.command("get", "f").returncode == 0
+    wait_until(lambda: (getter.share / "f").exists(), 60, "the download")
+    process.communicate()
+    assert (getter.share / "f").read_bytes() == data
+
+
 def test_without_another_holder_it_is_withdrawn(net, data):
     directory = net.directory()
     peer = net.peer("Peer1", directory, files={"f": rotten(data), "good": b"x"})
