@@ -10,7 +10,9 @@
 
 struct thread_pool;
 
-/* name: at most 15 bytes, for debuggers. *pool is owned by the caller. ERROR_IO: no threads. */
+/* The first thread is started at once, each of the others, at most `threads` with it, when there is
+ * more work than threads that wait for some; they stay. name: at most 15 bytes, for debuggers.
+ * *pool is owned by the caller. ERROR_IO: no threads. */
 MUST_CHECK enum error_code thread_pool_start(const char *name, size_t threads, size_t queue_max,
                                              struct thread_pool **pool, struct error *error);
 

@@ -43,8 +43,9 @@
  * | workers        |          |                               |                         |
  * | control pool   | 4        | what commands wait for        | control_service_stop    |
  *
- * gRPC core keeps some threads of its own until the process ends (peer/rpc/lifecycle.h), and
- * libcurl has one for as long as it looks a name up.
+ * Of the pools (downloads, intake, locate, control pool) one thread each is there at first, the
+ * others come with the work (common/thread_pool.h). gRPC core keeps some threads of its own until
+ * the process ends (peer/rpc/lifecycle.h), and libcurl has one for as long as it looks a name up.
  */
 #pragma once
 

@@ -95,6 +95,7 @@ enum error_code timer_start(struct timer **timer_out, struct error *error)
         free(timer);
         return error_set_errno(error, result, "cannot start a thread");
     }
+    pthread_setname_np(timer->thread, "timer");
     *timer_out = timer;
     return ERROR_NONE;
 }

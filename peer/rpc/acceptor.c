@@ -307,6 +307,7 @@ enum error_code acceptor_start(struct acceptor *acceptor, struct error *error)
     result = pthread_create(&acceptor->thread, NULL, run, acceptor);
     if (result)
         return error_set_errno(error, result, "cannot start a thread");
+    pthread_setname_np(acceptor->thread, "acceptor");
     acceptor->running = true;
     return ERROR_NONE;
 }
