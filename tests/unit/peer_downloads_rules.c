@@ -171,6 +171,53 @@ static void we_are_our_own_last_resort(void **state)
 
 /* ---- liveness ---- */
 
+static void the_content_that_most_have_is_wanted(void **state)
+{
+    /* The first letter of a name is its content; '-': not known. */
+    static const struct {
+        const char *names[4];
+        const char *peer;
+        char wanted;
+    } rows[] = {
+        {{"-1", "-2", "-3", "-4"}, "", 0},   {{"-1", "a2", "b3", "b4"}, "", 'b'},
+        {{"a1", "b2", "b3", "a4"}, "", 'a'}, {{"a1", "b2", "b3", "b4"}, "a1", 'a'},
+        {{"-1", "b2", "b3", "b4"}, "-1", 0}, {{"a1", "b2", "b3", "b4"}, "other", 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct directory_sources sources;
+        struct content_id content = {.bytes = {0}};
+        make_sources(&sources, rows[i].names, 4);
+        for (size_t s = 0; s < 4; s++) {
+            sources.items[s].has_content = rows[i].names[s][0] != '-';
+            sources.items[s].content.bytes[0] = (uint8_t)rows[i].names[s][0];
+        }
+        check_row(i, sources_wanted_content(&sources, rows[i].peer, &content) ==
+                         (rows[i].wanted != 0));
+        check_row(i, content.bytes[0] == rows[i].wanted);
+        directory_sources_done(&sources);
+    }
+}
+
+static void we_are_left_out_if_anybody_else_is_there(void **state)
+{
+    static const char *const both[] = {"Me@10.0.0.1:1", "A@10.0.0.2:2"};
+    struct source_finder own = {.own_name = "Me"};
+    struct directory_sources sources;
+
+    (void)state;
+    make_sources(&sources, both, 2);
+    sources_leave_out_self(&own, &sources);
+    assert_int_equal(sources.count, 1);
+    assert_string_equal(sources.items[0].peer, "A");
+    directory_sources_done(&sources);
+    make_sources(&sources, both, 1);
+    sources_leave_out_self(&own, &sources);
+    assert_int_equal(sources.count, 1);
+    directory_sources_done(&sources);
+}
+
 static void tells_waiting_from_silence(void **state)
 {
     static const struct {
@@ -215,6 +262,8 @@ int main(void)
         cmocka_unit_test(only_peers_without_address_get_the_fallbacks),
         cmocka_unit_test(one_peer_is_kept),
         cmocka_unit_test(we_are_our_own_last_resort),
+        cmocka_unit_test(the_content_that_most_have_is_wanted),
+        cmocka_unit_test(we_are_left_out_if_anybody_else_is_there),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

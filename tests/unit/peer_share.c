@@ -1,5 +1,6 @@
 #include "unit.h"
 
+#include "common/memory.h"
 #include "peer/share/share.h"
 
 #include <dirent.h>
@@ -615,11 +616,54 @@ static void bears_a_folder_that_goes_and_comes_back(void **state)
     share_close(share);
 }
 
+static void pieces_in_any_order_and_over_a_restart(void **state)
+{
+    struct fixture *fixture = *state;
+    struct share_incoming *incoming, *other;
+    struct file_name name = name_of("f");
+    struct file_name stored;
+    struct share_kept kept = {.names = memory_new(1, SHARE_TEMPORARY_BYTES), .count = 1};
+    struct share *again;
+    char path[UNIT_PATH_BYTES], text[16] = "";
+    char head[] = "first, ", tail[] = "second";
+    struct iovec spans[] = {{head, 7}, {tail, 6}};
+    size_t got;
+
+    assert_int_equal(share_incoming_begin(fixture->share, &incoming, NULL), ERROR_NONE);
+    assert_int_equal(share_incoming_reserve(incoming, 13, NULL), ERROR_NONE);
+    assert_int_equal(share_incoming_write_at(incoming, 7, &spans[1], 1, NULL), ERROR_NONE);
+    assert_int_equal(share_incoming_sync(incoming, NULL), ERROR_NONE);
+    memcpy(kept.names[0], share_incoming_name(incoming), SHARE_TEMPORARY_BYTES);
+    assert_int_equal(share_incoming_reopen(fixture->share, kept.names[0], 13, &other, NULL),
+                     ERROR_BUSY);
+    share_incoming_keep(incoming);
+
+    assert_int_equal(share_open_keeping(fixture->folder, &kept, &again, NULL), ERROR_NONE);
+    assert_int_equal(share_incoming_reopen(again, kept.names[0], 12, &incoming, NULL),
+                     ERROR_NOT_FOUND);
+    assert_int_equal(share_incoming_reopen(again, "f", 13, &incoming, NULL), ERROR_INVALID);
+    assert_int_equal(share_incoming_reopen(again, kept.names[0], 13, &incoming, NULL), ERROR_NONE);
+    assert_int_equal(share_incoming_write_at(incoming, 0, &spans[0], 1, NULL), ERROR_NONE);
+    assert_int_equal(share_incoming_read(incoming, 3, text, 15, &got, NULL), ERROR_NONE);
+    assert_string_equal(text, "st, second");
+    assert_int_equal(share_incoming_commit(incoming, &name, SHARE_REFUSE, &stored, NULL),
+                     ERROR_NONE);
+    assert_int_equal(count_entries(fixture->folder), 1);
+    share_close(again);
+
+    unit_file_write(unit_path(fixture->folder, kept.names[0], path), "x", 1);
+    assert_int_equal(share_open(fixture->folder, &again, NULL), ERROR_NONE); /* keeps nothing */
+    assert_int_equal(count_entries(fixture->folder), 1);
+    share_close(again);
+    free(kept.names);
+}
+
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(lists_regular_visible_files),
+        TEST(pieces_in_any_order_and_over_a_restart),
         TEST(opens_nothing_but_regular_visible_files),
         TEST(leaves_out_what_it_may_not_read),
         TEST(reads_in_order_to_the_end),
