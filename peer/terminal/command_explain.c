@@ -21,6 +21,7 @@ static void source_json(struct json_writer *json, const P2p__Control__JobSource 
     json_write_integer(json, "bytes", source->bytes);
     json_write_integer(json, "bytes_per_second", source->bytes_per_second);
     json_write_integer(json, "retry_in_ms", source->retry_in_ms);
+    json_write_integer(json, "place", source->place);
     json_write_boolean(json, "liar", source->liar);
     if (source->failure)
         command_json_text(json, "failure", source->failure->text);

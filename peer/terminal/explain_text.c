@@ -54,6 +54,8 @@ static void tell_source(const P2p__Control__JobSource *source, bool over, struct
     buffer_printf(out, "- %s: ", text_clean(source->who, clean, sizeof clean));
     if (source->liar)
         buffer_append_string(out, "descartada porque envió datos que no son los del archivo.");
+    else if (source->state == DOWNLOAD_SOURCE_ACTIVE && source->place > 0)
+        buffer_printf(out, "nos tiene en su cola, en el puesto %" PRId64 ".", source->place);
     else if (source->state == DOWNLOAD_SOURCE_ACTIVE)
         buffer_printf(out, "envía ahora, a %s/s.", units_bytes(source->bytes_per_second, text));
     else if (source->state == DOWNLOAD_SOURCE_LATER && source->retry_in_ms > 0)
@@ -76,8 +78,8 @@ static void tell_source(const P2p__Control__JobSource *source, bool over, struct
 /* ---- what limits it ---- */
 
 struct census {
-    size_t active, later, unused;
-    int64_t slowest, fastest; /* of the active */
+    size_t active, in_line, later;
+    int64_t slowest, fastest; /* of the active, which send now */
 };
 
 static struct census count_sources(const P2p__Control__SourcesReply *sources)
@@ -87,8 +89,8 @@ static struct census count_sources(const P2p__Control__SourcesReply *sources)
     for (size_t i = 0; i < sources->n_sources; i++) {
         const P2p__Control__JobSource *source = sources->sources[i];
         census.later += source->state == DOWNLOAD_SOURCE_LATER;
-        census.unused += source->state == DOWNLOAD_SOURCE_READY;
-        if (source->state != DOWNLOAD_SOURCE_ACTIVE)
+        census.in_line += source->state == DOWNLOAD_SOURCE_ACTIVE && source->place > 0;
+        if (source->state != DOWNLOAD_SOURCE_ACTIVE || source->place > 0)
             continue;
         census.active++;
         if (source->bytes_per_second < census.slowest)
@@ -132,6 +134,9 @@ static void limit_running(const struct explain *explain, struct buffer *out)
                       "lenta %s/s",
                       census.active, units_bytes(census.fastest, fastest),
                       units_bytes(census.slowest, slowest));
+    if (census.in_line > 0)
+        buffer_printf(out, "; %zu nos %s en cola", census.in_line,
+                      census.in_line == 1 ? "tiene" : "tienen");
     if (census.later > 0)
         buffer_printf(out, "; %zu que %s se %s", census.later,
                       census.later == 1 ? "falló" : "fallaron",
