@@ -5,7 +5,7 @@
 #include "peer/daemon.h"
 #include "peer/settings.h"
 #include "peer/startup_pages.h"
-#include "peer/terminal/commands.h"
+#include "peer/terminal/commands/commands.h"
 #include "peer/version.h"
 
 #include <getopt.h>

@@ -2,7 +2,7 @@
 #include "unit.h"
 
 #include "common/text.h"
-#include "peer/terminal/arguments.h"
+#include "peer/terminal/commands/arguments.h"
 #include "peer/terminal/progress.h"
 #include "peer/terminal/units.h"
 

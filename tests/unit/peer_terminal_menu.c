@@ -4,7 +4,7 @@
 #include "common/buffer.h"
 #include "common/memory.h"
 #include "peer/downloads/downloads.h"
-#include "peer/terminal/menu.h"
+#include "peer/terminal/menu/menu.h"
 
 #define MENU                                                                         \
     "\n--- MENÚ PEER ---\n1. Buscar y descargar archivo\n2. Subir archivo (gRPC)\n" \

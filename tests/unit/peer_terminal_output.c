@@ -1,7 +1,7 @@
 /* Where `get --output` puts files. */
 #include "unit.h"
 
-#include "peer/terminal/output.h"
+#include "peer/terminal/commands/output.h"
 
 #include <dirent.h>
 #include <sys/stat.h>

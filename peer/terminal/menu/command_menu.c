@@ -1,14 +1,14 @@
 /* The menu as a command: a terminal or a pipe on one side, the daemon on the other. */
-#include "peer/terminal/command_private.h"
+#include "peer/terminal/commands/command_private.h"
 
 #include "common/memory.h"
 #include "peer/network/interrupt.h"
-#include "peer/terminal/line_editor.h"
-#include "peer/terminal/line_plain.h"
-#include "peer/terminal/menu.h"
-#include "peer/terminal/menu_events.h"
-#include "peer/terminal/menu_follow.h"
-#include "peer/terminal/menu_signals.h"
+#include "peer/terminal/menu/line_editor.h"
+#include "peer/terminal/menu/line_plain.h"
+#include "peer/terminal/menu/menu.h"
+#include "peer/terminal/menu/menu_events.h"
+#include "peer/terminal/menu/menu_follow.h"
+#include "peer/terminal/menu/menu_signals.h"
 
 #include <stdlib.h>
 #include <string.h>

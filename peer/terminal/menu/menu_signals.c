@@ -1,4 +1,4 @@
-#include "peer/terminal/menu_signals.h"
+#include "peer/terminal/menu/menu_signals.h"
 
 #include "common/memory.h"
 

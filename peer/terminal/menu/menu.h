@@ -8,7 +8,7 @@
 #include "common/error.h"
 #include "peer/terminal/control_client.h"
 #include "peer/terminal/job_list.h"
-#include "peer/terminal/line_input.h"
+#include "peer/terminal/menu/line_input.h"
 
 #include <stddef.h>
 

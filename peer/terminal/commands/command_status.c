@@ -1,4 +1,4 @@
-#include "peer/terminal/command_private.h"
+#include "peer/terminal/commands/command_private.h"
 
 #include "common/memory.h"
 #include "peer/terminal/job_text.h"

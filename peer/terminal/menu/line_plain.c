@@ -1,4 +1,4 @@
-#include "peer/terminal/line_plain.h"
+#include "peer/terminal/menu/line_plain.h"
 
 #include "common/memory.h"
 

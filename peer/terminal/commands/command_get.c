@@ -1,12 +1,12 @@
 /* get: one file here, several in get_many. */
-#include "peer/terminal/get_private.h"
+#include "peer/terminal/commands/get_private.h"
 
 #include "common/address.h"
 #include "common/memory.h"
 #include "peer/downloads/downloads.h"
+#include "peer/terminal/commands/output.h"
 #include "peer/terminal/ctrl_c.h"
 #include "peer/terminal/job_text.h"
-#include "peer/terminal/output.h"
 #include "peer/terminal/progress_bar.h"
 
 #include <inttypes.h>

@@ -6,7 +6,7 @@
 #pragma once
 
 #include "peer/network/interrupt.h"
-#include "peer/terminal/menu_events.h"
+#include "peer/terminal/menu/menu_events.h"
 
 struct menu_signals;
 

@@ -5,8 +5,8 @@
  */
 #pragma once
 
-#include "peer/terminal/line_input.h"
-#include "peer/terminal/menu_events.h"
+#include "peer/terminal/menu/line_input.h"
+#include "peer/terminal/menu/menu_events.h"
 
 #include <stddef.h>
 

@@ -1,4 +1,4 @@
-#include "peer/terminal/arguments.h"
+#include "peer/terminal/commands/arguments.h"
 
 #include <string.h>
 

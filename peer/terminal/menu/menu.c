@@ -1,4 +1,4 @@
-#include "peer/terminal/menu.h"
+#include "peer/terminal/menu/menu.h"
 
 #include "common/buffer.h"
 #include "common/memory.h"

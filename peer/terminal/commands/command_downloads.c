@@ -1,5 +1,5 @@
 /* downloads: the list, following it, and orders to some of them. */
-#include "peer/terminal/command_private.h"
+#include "peer/terminal/commands/command_private.h"
 
 #include "common/memory.h"
 #include "common/text.h"

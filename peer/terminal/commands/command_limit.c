@@ -1,5 +1,5 @@
 /* limit: how fast this peer may send and receive. */
-#include "peer/terminal/command_private.h"
+#include "peer/terminal/commands/command_private.h"
 
 #include "common/byte_rate.h"
 #include "peer/terminal/units.h"

@@ -1,12 +1,13 @@
 /*
- * What the files of the commands share. Used inside terminal/command* only.
+ * What the files of the commands share. Used inside terminal/commands/ and by the menu, which is
+ * one of them.
  */
 #pragma once
 
 #include "common/buffer.h"
 #include "common/json_writer.h"
-#include "peer/terminal/arguments.h"
-#include "peer/terminal/commands.h"
+#include "peer/terminal/commands/arguments.h"
+#include "peer/terminal/commands/commands.h"
 #include "peer/terminal/control_client.h"
 
 #include <stdio.h>

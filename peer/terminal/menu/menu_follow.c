@@ -1,4 +1,4 @@
-#include "peer/terminal/menu_follow.h"
+#include "peer/terminal/menu/menu_follow.h"
 
 #include "common/memory.h"
 #include "common/text.h"

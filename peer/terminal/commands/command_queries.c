@@ -1,5 +1,5 @@
 /* search and list: commands that only ask. */
-#include "peer/terminal/command_private.h"
+#include "peer/terminal/commands/command_private.h"
 
 #include "common/address.h"
 #include "common/memory.h"

@@ -1,4 +1,4 @@
-#include "peer/terminal/menu_events.h"
+#include "peer/terminal/menu/menu_events.h"
 
 #include "common/memory.h"
 

@@ -1,9 +1,9 @@
 /*
- * What the files of `get` share. Used inside terminal/get* and terminal/command_get.c only.
+ * What the files of `get` share. Used inside commands/get* and commands/command_get.c only.
  */
 #pragma once
 
-#include "peer/terminal/command_private.h"
+#include "peer/terminal/commands/command_private.h"
 
 #define EXIT_BY_SIGNAL 128 /* plus its number, as shells do */
 

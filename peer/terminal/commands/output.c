@@ -1,4 +1,4 @@
-#include "peer/terminal/output.h"
+#include "peer/terminal/commands/output.h"
 
 #include "common/file_name.h"
 #include "common/memory.h"

@@ -5,7 +5,7 @@
 #pragma once
 
 #include "common/error.h"
-#include "peer/terminal/menu_events.h"
+#include "peer/terminal/menu/menu_events.h"
 
 struct menu_follow;
 

@@ -1,4 +1,4 @@
-#include "peer/terminal/get_private.h"
+#include "peer/terminal/commands/get_private.h"
 
 #include "common/clock.h"
 #include "common/memory.h"

@@ -1,4 +1,4 @@
-#include "peer/terminal/line_editor.h"
+#include "peer/terminal/menu/line_editor.h"
 
 #include "common/memory.h"
 #include "common/text.h"

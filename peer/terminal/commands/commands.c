@@ -1,9 +1,9 @@
-#include "peer/terminal/commands.h"
+#include "peer/terminal/commands/commands.h"
 
 #include "common/memory.h"
 #include "common/text.h"
 #include "peer/settings.h"
-#include "peer/terminal/command_private.h"
+#include "peer/terminal/commands/command_private.h"
 
 #include <locale.h>
 #include <signal.h>
