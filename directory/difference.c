@@ -36,7 +36,7 @@ static bool same_text(const char *left, const char *right)
 
 static bool same_content(const struct file_content *left, const struct file_content *right)
 {
-    if (left->size_bytes != right->size_bytes)
+    if (left->size_bytes != right->size_bytes || left->partial != right->partial)
         return false;
     return left->id && right->id ? content_id_equal(left->id, right->id) : left->id == right->id;
 }

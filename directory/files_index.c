@@ -19,6 +19,7 @@ struct entry {
     int32_t content; /* offset in texts, or NO_CONTENT */
     uint32_t order;
     int64_t size_bytes; /* or FILE_SIZE_UNKNOWN */
+    bool partial;
 };
 
 struct files_index {
@@ -105,6 +106,11 @@ static enum error_code read_content(const struct json *item, struct content_id *
             return wrong_shape(error);
         known->id = id;
     }
+    const struct json *partial = find_known(item, "partial");
+    if (partial && !json_boolean(partial, &known->partial))
+        return wrong_shape(error);
+    if (known->partial && (!size || !content))
+        return wrong_shape(error);
     return ERROR_NONE;
 }
 
@@ -139,6 +145,7 @@ static enum error_code add_entry(struct files_index *index, const struct json *i
         .content = add_content(index, content.id),
         .order = (uint32_t)index->count,
         .size_bytes = content.size_bytes,
+        .partial = content.partial,
     };
     index->count++;
     return ERROR_NONE;
@@ -185,6 +192,8 @@ static void digest_content(struct secrets_digest *digest, const struct file_cont
         secrets_digest_add(digest, "\2", 1);
         secrets_digest_add(digest, content->id->bytes, sizeof content->id->bytes);
     }
+    if (content->partial)
+        secrets_digest_add(digest, "\3", 1);
 }
 
 _Static_assert(FILES_INDEX_DIGEST_BYTES == SECRETS_DIGEST_BYTES, "what make_digest gives");
@@ -291,7 +300,7 @@ const char *files_index_urls(const struct files_index *index, size_t item)
 struct file_content files_index_content(const struct files_index *index, size_t item)
 {
     const struct entry *entry = &index->entries[item];
-    struct file_content content = {.size_bytes = entry->size_bytes};
+    struct file_content content = {.size_bytes = entry->size_bytes, .partial = entry->partial};
 
     if (entry->content != NO_CONTENT)
         content.id = (const struct content_id *)(const void *)(index->texts.data + entry->content);

@@ -1,11 +1,12 @@
 /*
  * A peer's list of files, as it arrives in files_index: a JSON list of
  * {"filename": string, "url": list of strings, "size": whole number from 0 to 2^53,
- * "content": content id as text}. Pure: JSON in, checked list out.
+ * "content": content id as text, "partial": boolean}. Pure: JSON in, checked list out.
  *
- * "size" and "content" may be missing or null: the peer does not know them (yet). Unknown keys are
- * ignored and "url" may be missing. Names are checked (common/file_name.h), sorted by their bytes
- * and unique: of a name that is given twice the last counts, as in the reference. A url
+ * "size" and "content" may be missing or null: the peer does not know them (yet). "partial" is true
+ * for a content that is still arriving there, and must have both; missing or null is false. Unknown
+ * keys are ignored and "url" may be missing. Names are checked (common/file_name.h), sorted by
+ * their bytes and unique: of a name that is given twice the last counts, as in the reference. A url
  * "0.0.0.0:PORT" or "[::]:PORT" means that the peer does not know its address: the host is replaced
  * by the one that the request came from. Other urls stay as they were given.
  *
@@ -19,6 +20,7 @@
 #include "common/error.h"
 #include "common/json.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -38,6 +40,7 @@ struct files_index;
 struct file_content {
     int64_t size_bytes;          /* or FILE_SIZE_UNKNOWN */
     const struct content_id *id; /* borrowed; NULL: unknown */
+    bool partial;                /* it is still arriving there */
 };
 
 /* Parses JSON text. client_host (an address without brackets) replaces wildcard hosts; *index is

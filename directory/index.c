@@ -18,8 +18,8 @@ static const char schema[] =
     " seen_ms INTEGER NOT NULL, sequence INTEGER NOT NULL, urls TEXT NOT NULL DEFAULT '[]',"
     " digest BLOB);"
     "CREATE TABLE files(name TEXT NOT NULL, peer_id INTEGER NOT NULL, urls TEXT, size INTEGER,"
-    " content BLOB, PRIMARY KEY(name, peer_id)) WITHOUT ROWID;"
-    "CREATE INDEX files_by_peer ON files(peer_id, name, urls, size, content);"
+    " content BLOB, partial INTEGER, PRIMARY KEY(name, peer_id)) WITHOUT ROWID;"
+    "CREATE INDEX files_by_peer ON files(peer_id, name, urls, size, content, partial);"
     "CREATE TABLE state(key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;";
 
 static const char from_version_1[] =
@@ -28,7 +28,12 @@ static const char from_version_1[] =
     "DROP INDEX files_by_peer;"
     "CREATE INDEX files_by_peer ON files(peer_id, name, urls, size, content);";
 
-static const char *const upgrades[] = {from_version_1};
+static const char from_version_2[] =
+    "ALTER TABLE files ADD COLUMN partial INTEGER;"
+    "DROP INDEX files_by_peer;"
+    "CREATE INDEX files_by_peer ON files(peer_id, name, urls, size, content, partial);";
+
+static const char *const upgrades[] = {from_version_1, from_version_2};
 
 /* Never ERROR_INVALID or ERROR_DENIED once it is open: those say what a request did wrong, and
  * would tell a user that his password is wrong when the database has become read-only. */
@@ -36,7 +41,7 @@ const struct database_form index_form = {
     .name = "database",
     .owner = "directory",
     .application_id = 0x50325044, /* "P2PD" */
-    .version = 2,
+    .version = 3,
     .schema = schema,
     .upgrades = upgrades,
     .pragmas = "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
@@ -69,9 +74,12 @@ static const char *const statement_sql[STATEMENT_COUNT] = {
     [STORE_CLOCK] = "INSERT INTO state VALUES('written_ms', ?1)"
                     " ON CONFLICT(key) DO UPDATE SET value=?1",
     [STORE_LIST] = "UPDATE peers SET urls=?2, digest=?3 WHERE id=?1",
-    [FILES_OF] = "SELECT name, urls, size, content FROM files WHERE peer_id=?1 ORDER BY name",
-    [ADD_FILE] = "INSERT INTO files(peer_id, name, urls, size, content) VALUES(?1, ?2, ?3, ?4, ?5)",
-    [CHANGE_FILE] = "UPDATE files SET urls=?3, size=?4, content=?5 WHERE peer_id=?1 AND name=?2",
+    [FILES_OF] = "SELECT name, urls, size, content, partial FROM files WHERE peer_id=?1"
+                 " ORDER BY name",
+    [ADD_FILE] = "INSERT INTO files(peer_id, name, urls, size, content, partial)"
+                 " VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
+    [CHANGE_FILE] = "UPDATE files SET urls=?3, size=?4, content=?5, partial=?6"
+                    " WHERE peer_id=?1 AND name=?2",
     [REMOVE_FILE] = "DELETE FROM files WHERE peer_id=?1 AND name=?2",
 };
 
@@ -242,6 +250,10 @@ static void bind_content(struct database_statement *statement, int place,
     else
         database_bind_null(statement, place);
     database_bind_bytes(statement, place + 1, content->id, sizeof *content->id);
+    if (content->partial)
+        database_bind_number(statement, place + 2, 1);
+    else
+        database_bind_null(statement, place + 2);
 }
 
 struct file_content index_read_content(const struct database_statement *statement, int column)
@@ -254,6 +266,7 @@ struct file_content index_read_content(const struct database_statement *statemen
         content.size_bytes = database_number(statement, column);
     if (id_bytes == sizeof content.id->bytes)
         content.id = id;
+    content.partial = database_is_number(statement, column + 2);
     return content;
 }
 

@@ -2,16 +2,16 @@
  * The database: files of each peer, and what survives a restart of the registry. It decides nothing
  * and starts no thread. Searches and lists: directory/index_reader.h.
  *
- * Schema (user_version 2, application_id "P2PD"):
+ * Schema (user_version 3, application_id "P2PD"):
  *   peers  id, name, token, seen_ms, sequence: as in registry.h. urls, digest: of the stored list.
  *          digest NULL: no list was ever stored.
  *   files  (name, peer_id) is the key, so that a search is one descent. urls NULL: the peer's usual
- *          ones. size, content NULL: unknown; content: the id's bytes. files_by_peer, which covers
- *          all columns, serves replacing a list and listing everything in a stable order.
- *   state  written_ms: the boot clock at the last write of the registry.
- * Version 1 had neither size nor content; opening such a database brings it up to date in one
- * transaction, and leaves it as it was when that fails.
- * Every row of files has its row of peers (written in the same transaction).
+ *          ones. size, content NULL: unknown; content: the id's bytes. partial: 1 for what is still
+ *          arriving at the peer, else NULL. files_by_peer, which covers all columns, serves
+ * replacing a list and listing everything in a stable order. state  written_ms: the boot clock at
+ * the last write of the registry. Version 1 had neither size nor content, version 2 no partial;
+ * opening such a database brings it up to date in one transaction, and leaves it as it was when
+ * that fails. Every row of files has its row of peers (written in the same transaction).
  *
  * WAL with synchronous NORMAL: what was committed survives any end of the process (kill -9); a
  * power cut may lose the last commits, never the consistency, and peers send their list again after

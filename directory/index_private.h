@@ -8,5 +8,5 @@
 
 extern const struct database_form index_form;
 
-/* Of the columns size and content; borrowed until the statement's next row. */
+/* Of the columns size, content and partial; borrowed until the statement's next row. */
 struct file_content index_read_content(const struct database_statement *statement, int column);

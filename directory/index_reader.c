@@ -23,14 +23,15 @@ enum error_code index_reader_open(const char *path, struct index_reader **reader
 
     if (!code)
         code = database_prepare(made->database,
-                                "SELECT peer_id, urls, size, content FROM files WHERE name=?1"
-                                " ORDER BY peer_id",
+                                "SELECT peer_id, urls, size, content, partial FROM files"
+                                " WHERE name=?1 ORDER BY peer_id",
                                 &made->search, error);
     if (!code)
-        code = database_prepare(made->database,
-                                "SELECT peer_id, name, urls, size, content FROM files WHERE"
-                                " (peer_id, name) > (?1, ?2) ORDER BY peer_id, name LIMIT ?3",
-                                &made->list, error);
+        code =
+            database_prepare(made->database,
+                             "SELECT peer_id, name, urls, size, content, partial FROM files WHERE"
+                             " (peer_id, name) > (?1, ?2) ORDER BY peer_id, name LIMIT ?3",
+                             &made->list, error);
     if (code) {
         index_reader_close(made);
         error_context(error, "%s", path);

@@ -130,6 +130,7 @@ struct files {
     size_t left;                   /* of the limit; SIZE_MAX: all */
     size_t rows;                   /* of this round */
     const struct index_file *file; /* the row that is being joined */
+    bool partial;                  /* those are wanted, too */
     bool limited, more, ended;
 };
 
@@ -147,14 +148,18 @@ static bool add_file(void *context, const struct index_file *file)
 {
     struct files *files = context;
 
+    bool hidden = file->content.partial && !files->partial;
+
     files->rows++;
-    if (files->left == 0) {
+    if (files->left == 0 && !hidden) {
         files->more = true;
         return false;
     }
-    files->left--;
-    files->file = file;
-    registry_visit(files->registry, file->peer_id, 0, join_file, files);
+    if (!hidden) {
+        files->left--;
+        files->file = file;
+        registry_visit(files->registry, file->peer_id, 0, join_file, files);
+    }
     files->last.peer_id = file->peer_id;
     size_t length = strnlen(file->name, FILE_NAME_MAX_BYTES);
     memcpy(files->last.name, file->name, length);
@@ -189,7 +194,10 @@ static long stream_files(void *stream, char *out, size_t size)
     struct files *files = stream;
     struct error error;
 
-    if (files->sent == files->out.length && !files->ended && read_more(files, &error)) {
+    /* More than once when all of what was read is hidden: nothing would be the end. */
+    while (files->sent == files->out.length && !files->ended) {
+        if (read_more(files, &error) == ERROR_NONE)
+            continue;
         log_line(LOG_ERROR, "directory", "cannot read the index: %s", error.text);
         return -1;
     }
@@ -222,6 +230,7 @@ enum error_code listing_files(struct registry *registry, struct index_reader *re
     files->registry = registry;
     files->reader = reader;
     files->last = start;
+    files->partial = page->partial;
     files->limited = page->limit > 0;
     files->left = page->limit ? page->limit : SIZE_MAX;
     buffer_init(&files->out, REPLY_MAX_BYTES);

@@ -14,6 +14,7 @@
 #include "directory/index_reader.h"
 #include "directory/registry.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define LISTING_LIMIT_MAX 10000
@@ -21,6 +22,7 @@
 struct listing_page {
     size_t limit;       /* 0: all */
     const char *cursor; /* NULL: from the beginning */
+    bool partial;       /* of files: also those that are still arriving at a peer */
 };
 
 /* Loop threads. ERROR_INVALID for a cursor that we did not give. */

@@ -127,6 +127,8 @@ static void write_content(struct json_writer *json, const struct file_content *c
     text[1 + CONTENT_ID_DIGITS] = '"';
     text[1 + CONTENT_ID_DIGITS + 1] = '\0';
     json_write_raw(json, "content", text);
+    if (content->partial)
+        json_write_boolean(json, "partial", true);
 }
 
 void reply_search_add(struct json_writer *json, const char *peer, const char *urls,

@@ -29,6 +29,7 @@
 #define TEXT_BAD_BODY          "El cuerpo de la petición no es un objeto JSON válido"
 #define TEXT_BAD_LIMIT         "limit debe ser un número entre 1 y 10000"
 #define TEXT_BAD_CURSOR        "cursor inválido"
+#define TEXT_BAD_PARTIAL       "partial debe ser 0 o 1"
 
 /* Starts an empty reply. */
 void reply_begin(struct http_reply *reply, unsigned status);

@@ -137,6 +137,7 @@ struct search {
     struct json_writer json;
     const struct index_file *file; /* the row that is being joined */
     size_t rows, found;
+    bool partial; /* those that hold only a part are wanted, too */
 };
 
 static void join_peer(void *context, const struct registry_peer *peer)
@@ -154,32 +155,48 @@ static bool add_row(void *context, const struct index_file *file)
 {
     struct search *search = context;
 
+    /* Who does not know of parts would take it for a whole file. */
+    if (file->content.partial && !search->partial)
+        return true;
     search->rows++;
     search->file = file;
     registry_visit(search->registry, file->peer_id, search->now_ms, join_peer, search);
     return !search->json.out->failed;
 }
 
+/* "partial": 1, or 0 as without it. */
+static enum error_code take_partial(const struct query_field *field, bool *partial,
+                                    struct error *error)
+{
+    *partial = field->value && field->length == 1 && field->value[0] == '1';
+    if (!field->value || *partial || (field->length == 1 && field->value[0] == '0'))
+        return ERROR_NONE;
+    return error_set(error, ERROR_INVALID, TEXT_BAD_PARTIAL);
+}
+
 static bool answer_search(const struct call *call, struct http_reply *reply)
 {
-    struct query_field field = {.name = "filename"};
+    struct query_field fields[] = {{.name = "filename"}, {.name = "partial"}};
+    const struct query_field *field = &fields[0];
     struct search search = {.registry = call->routes->login.registry, .now_ms = clock_boot_ms()};
     struct file_name name;
     struct error error;
-    enum error_code code = query_parse(call->query, call->query_length, &field, 1, &error);
+    enum error_code code = query_parse(call->query, call->query_length, fields, 2, &error);
 
+    if (!code)
+        code = take_partial(&fields[1], &search.partial, &error);
     if (code)
         return answer_failure(reply, code, &error);
-    if (!field.value) {
-        reply_missing(reply, &field.name, 1);
+    if (!field->value) {
+        reply_missing(reply, &field->name, 1);
         return true;
     }
-    if (field.length == 0) {
+    if (field->length == 0) {
         reply_search_nothing(reply, "", false);
         return true;
     }
     /* Differs: a name that nobody can have is 400 with the reason, not 404. */
-    code = file_name_parse(field.value, field.length, &name, &error);
+    code = file_name_parse(field->value, field->length, &name, &error);
     if (code)
         return answer_failure(reply, code, &error);
     reply_search_begin(reply, &search.json, name.text);
@@ -198,12 +215,12 @@ static bool answer_search(const struct call *call, struct http_reply *reply)
 
 /* ---- the lists ---- */
 
-/* The arguments that both lists take. */
-static enum error_code take_page(const struct call *call, struct listing_page *page,
+/* The arguments that the lists take. */
+static enum error_code take_page(const struct call *call, bool of_files, struct listing_page *page,
                                  struct error *error)
 {
-    struct query_field fields[] = {{.name = "limit"}, {.name = "cursor"}};
-    enum error_code code = query_parse(call->query, call->query_length, fields, 2, error);
+    struct query_field fields[] = {{.name = "limit"}, {.name = "cursor"}, {.name = "partial"}};
+    enum error_code code = query_parse(call->query, call->query_length, fields, 3, error);
     long long limit;
 
     *page = (struct listing_page){0};
@@ -216,14 +233,14 @@ static enum error_code take_page(const struct call *call, struct listing_page *p
         page->limit = (size_t)limit;
     }
     page->cursor = fields[1].value;
-    return ERROR_NONE;
+    return of_files ? take_partial(&fields[2], &page->partial, error) : ERROR_NONE;
 }
 
 static bool answer_peers(const struct call *call, struct http_reply *reply)
 {
     struct listing_page page;
     struct error error;
-    enum error_code code = take_page(call, &page, &error);
+    enum error_code code = take_page(call, false, &page, &error);
 
     if (!code)
         code = listing_peers(call->routes->login.registry, &page, reply, &error);
@@ -234,7 +251,7 @@ static bool answer_files(const struct call *call, struct http_reply *reply)
 {
     struct listing_page page;
     struct error error;
-    enum error_code code = take_page(call, &page, &error);
+    enum error_code code = take_page(call, true, &page, &error);
 
     if (!code)
         code = listing_files(call->routes->login.registry, call->reader, &page, reply, &error);

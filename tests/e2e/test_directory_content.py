@@ -126,3 +126,37 @@ def test_a_database_of_version_1_goes_on(net):
         '{"peer":"Peer1","filename":"b","url":["h:2"]}]}')
     login(directory, entry("a", size=7, content=ID), entry("b"))
     assert (found(directory, "a"), found(directory, "b")) == (f',"size":7,"content":"{ID}"', "")
+
+
+def test_what_is_partial_is_told_only_to_who_asks(directory):
+    part = f',"size":7,"content":"{ID}","partial":true'
+    login(directory, entry("a", size=7, content=ID, partial=True), entry("b"))
+    nobody = directory.get("/buscar_archivos", filename="a")
+    assert (nobody.status, nobody.json) == (404, {"detail": "Archivo 'a' no encontrado"})
+    assert directory.get("/buscar_archivos", filename="a", partial="0").status == 404
+    asked = directory.get("/buscar_archivos", filename="a", partial="1")
+    assert asked.text == ('{"archivo":"a","disponible_en":[{"peer":"Peer1","url":["10.0.0.1:8001"]'
+                          + part + "}]}")
+    assert directory.files_of("Peer1") == ["b"]
+    assert part in directory.get("/ver_archivos", partial="1").text
+    assert directory.get("/buscar_archivos", filename="a", partial="2").status == 400
+    login(directory, entry("a", size=7, content=ID), entry("b"))  # it is whole now
+    assert found(directory, "a") == f',"size":7,"content":"{ID}"'
+    assert directory.files_of("Peer1") == ["a", "b"]
+
+
+def test_a_list_goes_on_past_what_is_hidden(directory):
+    hidden = {letter: [entry(f"{letter}{number:04}", size=7, content=ID, partial=True)
+                       for number in range(400)] for letter in "ac"}
+    form = urllib.parse.urlencode({
+        "username": "Peer1", "password": "sd1234",
+        "files_index": json.dumps([*hidden["a"], entry("b"), *hidden["c"], entry("d")])})
+    told = directory.request("POST", "/login", body=form.encode(),
+                             headers={"Content-Type": "application/x-www-form-urlencoded"})
+    assert told.status == 200
+    assert directory.files_of("Peer1") == ["b", "d"]
+    first = directory.get("/ver_archivos", limit="1").json
+    assert [file["filename"] for file in first["archivos"]] == ["b"]
+    rest = directory.get("/ver_archivos", limit="1", cursor=first["cursor"]).json
+    assert [file["filename"] for file in rest["archivos"]] == ["d"] and "cursor" not in rest
+    assert len(directory.get("/ver_archivos", partial="1").json["archivos"]) == 802

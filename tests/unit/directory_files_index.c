@@ -28,6 +28,8 @@ static void describe(const struct files_index *index, struct buffer *out)
             buffer_printf(out, " %lld", (long long)content.size_bytes);
         if (content.id)
             buffer_printf(out, " %s", content_id_format(content.id, id));
+        if (content.partial)
+            buffer_printf(out, " partial");
     }
 }
 
@@ -45,6 +47,11 @@ static void good_lists(void **state)
         {"[{\"filename\":\"a\",\"size\":0}]", "[]|a - 0"},
         {"[{\"filename\":\"a\",\"size\":9007199254740992}]", "[]|a - 9007199254740992"},
         {"[{\"filename\":\"a\",\"size\":7,\"content\":\"" ID "\"}]", "[]|a - 7 " ID},
+        {"[{\"filename\":\"a\",\"size\":7,\"content\":\"" ID "\",\"partial\":true}]",
+         "[]|a - 7 " ID " partial"},
+        {"[{\"filename\":\"a\",\"size\":7,\"content\":\"" ID "\",\"partial\":false}]",
+         "[]|a - 7 " ID},
+        {"[{\"filename\":\"a\",\"partial\":null}]", "[]|a -"},
         {"[{\"content\":\"" ID "\",\"filename\":\"a\",\"url\":[\"h:1\"]},"
          "{\"filename\":\"b\",\"size\":1}]",
          "[\"h:1\"]|a - " ID "|b [] 1"},
@@ -142,6 +149,10 @@ static void bad_lists(void **state)
         "\"0b3fd030637ec63bd6313b9915a1b02c9e8176ea69d1cfb0bb0fa830dbc6802 \"}]",
         "[{\"filename\":\"a\",\"content\":\" "
         "0b3fd030637ec63bd6313b9915a1b02c9e8176ea69d1cfb0bb0fa830dbc6802\"}]",
+        "[{\"filename\":\"a\",\"partial\":true}]",
+        "[{\"filename\":\"a\",\"size\":7,\"partial\":true}]",
+        "[{\"filename\":\"a\",\"partial\":true,\"content\":\"" ID "\"}]",
+        "[{\"filename\":\"a\",\"size\":7,\"content\":\"" ID "\",\"partial\":1}]",
         "[{\"filename\":\"good\"},{\"filename\":\"\"}]",
     };
 
@@ -224,6 +235,10 @@ static void digests_tell_lists_apart(void **state)
         {"[{\"filename\":\"a\"}]", "[{\"filename\":\"a\",\"size\":0}]", false},
         {"[{\"filename\":\"a\",\"size\":1}]", "[{\"filename\":\"a\",\"size\":256}]", false},
         {"[{\"filename\":\"a\"}]", "[{\"filename\":\"a\",\"content\":\"" ID "\"}]", false},
+        {"[{\"filename\":\"a\",\"size\":1,\"content\":\"" ID "\"}]",
+         "[{\"filename\":\"a\",\"size\":1,\"content\":\"" ID "\",\"partial\":false}]", true},
+        {"[{\"filename\":\"a\",\"size\":1,\"content\":\"" ID "\"}]",
+         "[{\"filename\":\"a\",\"size\":1,\"content\":\"" ID "\",\"partial\":true}]", false},
         {"[{\"filename\":\"a\",\"size\":1},{\"filename\":\"b\"}]",
          "[{\"filename\":\"a\"},{\"filename\":\"b\",\"size\":1}]", false},
     };

@@ -93,6 +93,8 @@ static bool describe(void *context, const struct index_file *file)
         buffer_printf(context, " %lld", (long long)file->content.size_bytes);
     if (file->content.id)
         buffer_printf(context, " %s", content_id_format(file->content.id, id));
+    if (file->content.partial)
+        buffer_printf(context, " partial");
     buffer_append_char(context, '|');
     return true;
 }
@@ -339,7 +341,7 @@ static void a_database_of_version_1_is_brought_up_to_date(void **state)
     for (int i = 0; i < 2; i++) { /* the second time nothing is left to do */
         index_close(fixture->index);
         assert_int_equal(index_open(fixture->path, &fixture->index, NULL), ERROR_NONE);
-        assert_int_equal(read_number(fixture->path, "PRAGMA user_version"), 2);
+        assert_int_equal(read_number(fixture->path, "PRAGMA user_version"), 3);
     }
     assert_int_equal(index_reader_open(fixture->path, &fixture->reader, NULL), ERROR_NONE);
     check_all(fixture, "1 a -|1 b [\"h:2\"]|2 a -|");
@@ -353,6 +355,23 @@ static void a_database_of_version_1_is_brought_up_to_date(void **state)
                            "\"},{\"filename\":\"b\"}]"),
                      0);
     check_all(fixture, "1 a - 7 " ID "|1 b -|2 a -|");
+}
+
+static void what_is_partial_becomes_whole(void **state)
+{
+    static const char before[] = "[{\"filename\":\"a\",\"size\":7,\"content\":\"" ID
+                                 "\",\"partial\":true},{\"filename\":\"b\"}]";
+    static const char after[] =
+        "[{\"filename\":\"a\",\"size\":7,\"content\":\"" ID "\"},{\"filename\":\"b\"}]";
+    struct fixture *fixture = *state;
+
+    store(fixture, 1, "A", before);
+    check_search(fixture, "a", "1 a - 7 " ID " partial|");
+    check_all(fixture, "1 a - 7 " ID " partial|1 b -|");
+    store(fixture, 1, "A", after);
+    check_search(fixture, "a", "1 a - 7 " ID "|");
+    store(fixture, 1, "A", before);
+    check_search(fixture, "a", "1 a - 7 " ID " partial|");
 }
 
 static void a_migration_that_fails_changes_nothing(void **state)
@@ -371,7 +390,7 @@ static void a_migration_that_fails_changes_nothing(void **state)
 
 static void other_versions_are_refused_unchanged(void **state)
 {
-    static const int rows[] = {-1, 0, 3, 99};
+    static const int rows[] = {-1, 0, 4, 99};
     struct fixture *fixture = *state;
 
     start_with(fixture, version_1, "");
@@ -380,7 +399,7 @@ static void other_versions_are_refused_unchanged(void **state)
         char sql[64];
         char expected[64];
         snprintf(sql, sizeof sql, "PRAGMA user_version=%d", rows[i]);
-        snprintf(expected, sizeof expected, "has version %d, this program knows 1 to 2", rows[i]);
+        snprintf(expected, sizeof expected, "has version %d, this program knows 1 to 3", rows[i]);
         run_sql(fixture->path, sql);
         check_row(i, index_open(fixture->path, &fixture->index, &error) == ERROR_INVALID);
         check_row(i, strstr(error.text, expected) != NULL);
@@ -511,6 +530,7 @@ int main(void)
         test(what_is_stored_is_loaded),
         test(a_second_directory_is_kept_away),
         test(other_files_are_refused_unchanged),
+        test(what_is_partial_becomes_whole),
         test(a_database_of_version_1_is_brought_up_to_date),
         test(a_migration_that_fails_changes_nothing),
         test(other_versions_are_refused_unchanged),

@@ -71,8 +71,10 @@ static void golden_replies(void **state)
 static void what_is_known_of_contents(void **state)
 {
     struct content_id id;
-    struct file_content rows[] = {
-        {FILE_SIZE_UNKNOWN, NULL}, {0, NULL}, {FILE_SIZE_UNKNOWN, &id}, {3670016, &id}};
+    struct file_content rows[] = {{.size_bytes = FILE_SIZE_UNKNOWN},
+                                  {.size_bytes = 0},
+                                  {.size_bytes = FILE_SIZE_UNKNOWN, .id = &id},
+                                  {.size_bytes = 3670016, .id = &id}};
     struct http_reply reply;
     struct json_writer json;
 
