@@ -20,6 +20,7 @@
 #include "peer/service/health_service.h"
 #include "peer/service/peer_service.h"
 #include "peer/service/reflection_service.h"
+#include "peer/share/arrivals.h"
 #include "peer/share/share.h"
 #include "peer/share/watch.h"
 #include "peer/version.h"
@@ -51,6 +52,7 @@ struct daemon {
     struct daemon_lock lock;
     char *journals; /* the folder of the downloads' journals */
     struct share *share;
+    struct arrivals *arrivals;
     struct catalogue *catalogue;
     struct timer *timer;
     struct limits *limits;
@@ -94,8 +96,8 @@ static enum error_code open_share(struct daemon *daemon, struct error *error)
     return code ? error_context(error, "%s: directory", settings->source) : ERROR_NONE;
 }
 
-/* On the catalogue's thread, which begins before the heartbeat does; then the first login sends
- * what is known. */
+/* On the catalogue's thread, which begins before the heartbeat does (then the first login sends
+ * what is known), or that of a download. */
 static void ids_known(void *context)
 {
     struct daemon *daemon = context;
@@ -117,6 +119,8 @@ static void files_damaged(void *context)
 
 static enum error_code start_catalogue(struct daemon *daemon, struct error *error)
 {
+    daemon->arrivals = arrivals_new(ids_known, daemon);
+
     auto_free char *path = memory_format("%s/catalogue.db", daemon->settings->state_directory);
     struct catalogue_options options = {.share = daemon->share,
                                         .path = path,
@@ -143,6 +147,7 @@ static enum error_code make_limits(struct daemon *daemon, struct error *error)
 static enum error_code make_services(struct daemon *daemon, struct error *error)
 {
     struct peer_service_options service = {.share = daemon->share,
+                                           .arrivals = daemon->arrivals,
                                            .catalogue = daemon->catalogue,
                                            .limits = daemon->limits,
                                            .timer = daemon->timer};
@@ -186,7 +191,8 @@ static enum error_code start_heartbeats(struct daemon *daemon, struct error *err
                                         .password = settings->password,
                                         .advertise = daemon->advertise,
                                         .share = daemon->share,
-                                        .catalogue = daemon->catalogue};
+                                        .catalogue = daemon->catalogue,
+                                        .arrivals = daemon->arrivals};
     struct heartbeats *heartbeats = NULL;
     enum error_code code = heartbeats_start(&options, &heartbeats, error);
     atomic_store(&daemon->heartbeats, heartbeats);
@@ -242,6 +248,7 @@ static enum error_code start_downloads(struct daemon *daemon, struct error *erro
     struct downloads_options options = {.share = daemon->share,
                                         .finder = &daemon->finder,
                                         .catalogue = daemon->catalogue,
+                                        .arrivals = daemon->arrivals,
                                         .limits = daemon->limits,
                                         .folder = daemon->journals};
     return downloads_start(&options, &daemon->downloads, error);
@@ -388,6 +395,7 @@ void daemon_stop(struct daemon *daemon)
     timer_stop(daemon->timer);
     catalogue_free(daemon->catalogue);
     directories_free(daemon->directories);
+    arrivals_free(daemon->arrivals);
     share_close(daemon->share);
     free(daemon->journals);
     daemon_lock_release(&daemon->lock);

@@ -111,6 +111,7 @@ static struct downloads *new_downloads(const struct downloads_options *options)
         .share = options->share,
         .finder = options->finder,
         .catalogue = options->catalogue,
+        .arrivals = options->arrivals,
         .limits = options->limits,
         .folder = downloads->folder,
         .stall_ms = options->stall_ms ? options->stall_ms : DOWNLOADS_STALL_MS,

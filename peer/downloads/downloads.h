@@ -25,6 +25,7 @@
 #include "peer/catalogue/catalogue.h"
 #include "peer/downloads/sources.h"
 #include "peer/limits/limits.h"
+#include "peer/share/arrivals.h"
 #include "peer/share/share.h"
 
 #include <stdbool.h>
@@ -94,6 +95,7 @@ struct downloads_options {
     struct share *share;                /* borrowed */
     const struct source_finder *finder; /* borrowed */
     struct catalogue *catalogue;        /* borrowed; NULL: what was fetched is not told to any */
+    struct arrivals *arrivals;          /* borrowed; NULL: nobody is told what is under way */
     struct limits *limits;              /* borrowed; NULL: there are none */
     const char *folder; /* of the journals; made where missing. NULL: no job outlives this */
     int64_t stall_ms;   /* a source without a byte for so long has failed; 0: DOWNLOADS_STALL_MS */

@@ -103,6 +103,8 @@ static void drop_restored(struct job *job, const struct job_environment *environ
 void job_discard(struct job *job, const struct job_environment *environment)
 {
     job->recorded = false;
+    if (atomic_load(&job->swarm))
+        swarm_end_arrival(atomic_load(&job->swarm), NULL);
     drop_restored(job, environment);
     pthread_mutex_lock(&job->spool_lock);
     struct journal *journal = take_pointer(&job->journal);
@@ -201,7 +203,9 @@ static enum error_code collect_sources(const struct job_call *call,
     }
     job->draft.state = DOWNLOAD_SEARCHING;
     call->environment->publish(job, false);
-    enum error_code code = sources_find(finder, &job->draft.name, call->interrupt, sources, error);
+    struct locator_search search = {
+        .name = &job->draft.name, .interrupt = call->interrupt, .partial = true};
+    enum error_code code = sources_find(finder, &search, sources, error);
     if (code != ERROR_NONE)
         return code;
     if (job->peer[0] && !has_peer(sources, job->peer))
@@ -220,13 +224,15 @@ static enum error_code collect_sources(const struct job_call *call,
 static enum error_code store_pieces(struct job_call *call, struct error *error)
 {
     struct job *job = call->job;
-    const struct swarm *swarm = atomic_load(&job->swarm);
+    struct swarm *swarm = atomic_load(&job->swarm);
     struct catalogue *catalogue = call->environment->catalogue;
 
     enum error_code code = job_store(job, error);
     if (code == ERROR_NONE && job->draft.destination == DOWNLOAD_SHARE && catalogue &&
         catalogue_learn(catalogue, &job->draft.stored, &swarm->manifest, NULL) != ERROR_NONE)
         log_line(LOG_DEBUG, "downloads", "%s is hashed", job->draft.stored.text);
+    if (code == ERROR_NONE)
+        swarm_end_arrival(swarm, &job->draft.stored);
     return code;
 }
 
@@ -255,7 +261,10 @@ static enum error_code fetch(struct job_call *call, struct error *error)
     } else if (code == ERROR_NONE) {
         if (job->peer[0])
             (void)sources_keep_peer(&sources, job->peer);
-        code = job_fetch_stream(call, &sources, error);
+        sources_drop_partial(&sources, NULL);
+        code = sources.count > 0 ? job_fetch_stream(call, &sources, error)
+                                 : error_set(error, ERROR_NOT_FOUND, "Nadie tiene '%s' completo",
+                                             job->draft.name.text);
     }
     directory_sources_done(&sources);
     return code;

@@ -64,7 +64,8 @@ struct job_environment {
     struct share *share;
     const struct source_finder *finder;
     struct catalogue *catalogue; /* may be NULL, */
-    struct limits *limits;       /* this, too */
+    struct arrivals *arrivals;   /* this, too, */
+    struct limits *limits;       /* and this */
     struct intake *intake;
     const char *folder; /* of the journals; NULL: none */
     int64_t stall_ms;

@@ -13,6 +13,9 @@
 
 #define TICK_MS 100
 
+/* Partial sources get pieces all the time: only a longer wait is worth a word. */
+#define STARVED_MS 3000
+
 /* A file of one piece is fetched again sooner than it is recorded. */
 #define RECORDED_PIECES_MIN 2
 
@@ -107,6 +110,12 @@ static void take_restored(struct job_call *call, struct manifest *manifest,
     journal_job_done(restored);
 }
 
+/* What goes to a reader will not be shared; and one piece is there as soon as the whole file. */
+static bool is_served(const struct job *job, const struct swarm *swarm)
+{
+    return job->draft.destination == DOWNLOAD_SHARE && swarm->manifest.piece_count > 1;
+}
+
 static enum error_code make_swarm(struct job_call *call, struct manifest *manifest,
                                   struct error *error)
 {
@@ -134,7 +143,11 @@ static enum error_code make_swarm(struct job_call *call, struct manifest *manife
                                     .in_order = job->draft.destination == DOWNLOAD_SPOOL};
     atomic_store(&job->readable, 0);
     job_exchange_incoming(job, incoming);
-    atomic_store(&job->swarm, swarm_new(&options));
+    struct swarm *swarm = swarm_new(&options);
+    if (call->environment->arrivals && is_served(job, swarm))
+        swarm->arrival = arrivals_begin(call->environment->arrivals, incoming, &job->draft.name,
+                                        &swarm->manifest, held);
+    atomic_store(&job->swarm, swarm);
     return ERROR_NONE;
 }
 
@@ -246,11 +259,22 @@ static void tell_progress(struct job_call *call)
 /* The state of a swarm that matters to the job's thread, at one moment. */
 struct view {
     bool complete;
-    bool stuck; /* nobody is at work, and all that are known have failed */
+    bool stuck;   /* nobody is at work, and all that are known have failed */
+    bool starved; /* those at work have not got what is missing */
     bool any_piece;
     bool any_source;
     struct error disk;
 };
+
+static bool is_starved_locked(const struct swarm *swarm)
+{
+    for (size_t i = 0; i < swarm->source_count; i++) {
+        const struct swarm_source *source = swarm->sources[i];
+        if (source->state == DOWNLOAD_SOURCE_ACTIVE && !(source->partial && source->idle))
+            return false;
+    }
+    return swarm->active > 0;
+}
 
 static struct view look(struct swarm *swarm)
 {
@@ -260,6 +284,7 @@ static struct view look(struct swarm *swarm)
     view.complete = pieces_complete(swarm->pieces);
     view.any_piece = pieces_held(swarm->pieces) > 0;
     view.any_source = swarm->source_count > 0;
+    view.starved = is_starved_locked(swarm);
     view.disk = swarm->disk;
     pthread_mutex_unlock(&swarm->lock);
     return view;
@@ -308,6 +333,7 @@ static enum error_code go_on(struct job_call *call, struct seeker *seeker, struc
     struct job *job = call->job;
     struct swarm *swarm = atomic_load(&job->swarm);
     int64_t stuck_ms = 0;
+    int64_t starved_ms = 0;
 
     while (!interrupt_raised(call->interrupt)) {
         struct view view = look(swarm);
@@ -320,9 +346,18 @@ static enum error_code go_on(struct job_call *call, struct seeker *seeker, struc
         }
         if (code != ERROR_NONE && !handle_disk(call, error))
             return code;
+        if (swarm->arrival)
+            arrival_tell(swarm->arrival, clock_boot_ms());
+        starved_ms = view.starved ? starved_ms + TICK_MS : 0;
         if (!view.stuck) {
             stuck_ms = 0;
-            tell_progress(call);
+            if (starved_ms < STARVED_MS)
+                tell_progress(call);
+            else
+                tell_waiting(call, "las fuentes todavía no tienen las piezas que faltan");
+            job->yielded = starved_ms >= JOB_YIELD_MS && call->environment->is_crowded(job);
+            if (job->yielded)
+                return ERROR_BUSY;
         } else {
             struct error reason = find_reason(swarm, seeker, view.any_source);
             if (!may_wait(job, &view, &reason)) {

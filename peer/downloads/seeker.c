@@ -22,8 +22,9 @@ static void ask(struct seeker *seeker)
     struct directory_sources sources = {0};
     struct error error = {0};
 
-    if (sources_find(seeker->finder, &seeker->swarm->name, seeker->interrupt, &sources, &error) ==
-        ERROR_NONE) {
+    struct locator_search search = {
+        .name = &seeker->swarm->name, .interrupt = seeker->interrupt, .partial = true};
+    if (sources_find(seeker->finder, &search, &sources, &error) == ERROR_NONE) {
         sources_leave_out_self(seeker->finder, &sources);
         swarm_add_sources(seeker->swarm, &sources, seeker->peer);
     }
@@ -34,6 +35,14 @@ static void ask(struct seeker *seeker)
     pthread_mutex_unlock(&seeker->lock);
 }
 
+/* Those who have begun together with us have something to give soon. */
+static int64_t wait_ms(size_t asked)
+{
+    static const int64_t first_ms[] = {2000, 2000, 4000};
+
+    return asked < ARRAY_LENGTH(first_ms) ? first_ms[asked] : SWARM_SEEK_MS;
+}
+
 static void *seek(void *context)
 {
     struct seeker *seeker = context;
@@ -41,7 +50,7 @@ static void *seek(void *context)
 
     if (seeker->at_once)
         ask(seeker);
-    while (!stop_event_wait_ms(stop, SWARM_SEEK_MS))
+    for (size_t asked = 0; !stop_event_wait_ms(stop, wait_ms(asked)); asked++)
         ask(seeker);
     return NULL;
 }

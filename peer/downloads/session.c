@@ -2,12 +2,14 @@
 
 #include "common/clock.h"
 #include "common/memory.h"
+#include "peer/downloads/availability.h"
 #include "peer/downloads/liveness.h"
 #include "peer/limits/limits.h"
 #include "peer/network/chunk.h"
 #include "proto/peer.pb-c.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define WRITE_SPANS 64
@@ -18,6 +20,9 @@
 
 /* A source that sends the file from its start is asked for pieces of so many ahead. */
 #define WINDOW_PIECES 16
+
+/* In a row; then the source has failed. */
+#define REFUSALS_MAX 3
 
 /* One DownloadFile call. */
 struct stream {
@@ -247,8 +252,8 @@ static enum error_code ask(struct stream *stream, struct error *error)
     size_t end = swarm_run_limit(stream->source, &stream->run);
     stream->asked = (int64_t)(stream->run.first * PIECE_BYTES);
     stream->asked_end = swarm->manifest.size_bytes;
-    request.filename.data = (uint8_t *)swarm->name.text;
-    request.filename.len = strlen(swarm->name.text);
+    request.filename.data = (uint8_t *)stream->source->name.text;
+    request.filename.len = strlen(stream->source->name.text);
     request.offset = stream->asked;
     request.accepts_queue_position = true;
     if (end < swarm->manifest.piece_count) {
@@ -299,19 +304,74 @@ static bool may_ask_without_id(struct swarm_source *source, enum error_code code
     return true;
 }
 
+/* ---- partial sources ---- */
+
+/* Asks what the source has. */
+static enum error_code look(struct swarm_source *source, struct rpc_channel *channel,
+                            struct error *error)
+{
+    struct availability_request request = {.channel = channel,
+                                           .manifest = &source->swarm->manifest,
+                                           .name = &source->name,
+                                           .interrupt = source->interrupt,
+                                           .timeout_ms = source->swarm->stall_ms};
+    struct availability answer;
+
+    enum error_code code = availability_ask(&request, &answer, error);
+    source->look_ms = clock_boot_ms() + SWARM_LOOK_MS;
+    if (code != ERROR_NONE)
+        return code;
+    if (answer.named)
+        source->name = answer.name;
+    swarm_source_has(source, answer.have);
+    free(answer.have);
+    return ERROR_NONE;
+}
+
+/* A source that has not got what was asked for may have a part of the content, or all of it under
+ * another name. A few times: it could say so for ever. */
+static bool has_other_part(struct swarm_source *source, struct rpc_channel *channel,
+                           enum error_code code)
+{
+    struct file_name asked = source->name;
+    bool was_partial = source->partial;
+
+    if ((code != ERROR_NOT_FOUND && code != ERROR_CHANGED) || source->unhashed ||
+        ++source->refusals > REFUSALS_MAX || look(source, channel, NULL) != ERROR_NONE)
+        return false;
+    return source->partial || was_partial || strcmp(asked.text, source->name.text) != 0;
+}
+
+/* Waits for a run. What a partial source has is looked at once a second. */
+static enum error_code next_run(struct swarm_source *source, struct rpc_channel *channel,
+                                struct pieces_run *run, struct error *error)
+{
+    enum error_code code = ERROR_NONE;
+
+    do {
+        if (source->partial && clock_boot_ms() >= source->look_ms)
+            code = look(source, channel, error);
+        if (code == ERROR_NONE)
+            *run = swarm_next_run(source, source->partial ? source->look_ms : INT64_MAX);
+    } while (code == ERROR_NONE && run->count == 0 && !swarm_is_over(source));
+    return code;
+}
+
 enum error_code session_run(struct swarm_source *source, struct error *error)
 {
     char target[ADDRESS_TEXT_BYTES];
     struct rpc_channel *channel = rpc_channel_open(address_format(&source->address, target));
-    struct pieces_run run = swarm_next_run(source);
-    enum error_code code = ERROR_NONE;
+    struct pieces_run run = {0};
+    enum error_code code = next_run(source, channel, &run, error);
 
     while (run.count > 0 && code == ERROR_NONE) {
         code = fetch(source, channel, &run, error);
-        if (may_ask_without_id(source, code))
+        if (code == ERROR_NONE)
+            source->refusals = 0;
+        else if (may_ask_without_id(source, code) || has_other_part(source, channel, code))
             code = ERROR_NONE;
         if (code == ERROR_NONE && run.count == 0)
-            run = swarm_next_run(source);
+            code = next_run(source, channel, &run, error);
     }
     rpc_channel_close(channel);
     return code;

@@ -41,6 +41,22 @@ bool sources_keep_peer(struct directory_sources *sources, const char *peer)
     return kept > 0;
 }
 
+void sources_drop_partial(struct directory_sources *sources, const char *peer)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < sources->count; i++) {
+        struct directory_source *source = &sources->items[i];
+        if (source->partial && (!peer || strcmp(source->peer, peer) == 0)) {
+            free(source->peer);
+            free(source->addresses);
+        } else {
+            sources->items[kept++] = *source;
+        }
+    }
+    sources->count = kept;
+}
+
 void sources_order(const struct source_finder *finder, struct directory_sources *sources)
 {
     for (size_t i = 0; i + 1 < sources->count; i++) {
@@ -106,16 +122,17 @@ void sources_given(const char *peer, const struct address *addresses, size_t cou
     sources->items[0].address_count = count;
 }
 
-enum error_code sources_find(const struct source_finder *finder, const struct file_name *name,
-                             struct interrupt *interrupt, struct directory_sources *sources,
+enum error_code sources_find(const struct source_finder *finder,
+                             const struct locator_search *search, struct directory_sources *sources,
                              struct error *error)
 {
     *sources = (struct directory_sources){0};
     if (!finder->locator)
         return error_set(error, ERROR_UNREACHABLE, "No hay directorio");
-    enum error_code code = locator_find(finder->locator, name, interrupt, sources, error);
+    enum error_code code = locator_find(finder->locator, search, sources, error);
     if (code == ERROR_NONE)
         sources_complete(finder, sources);
+    sources_drop_partial(sources, finder->own_name);
     return code;
 }
 

@@ -23,10 +23,10 @@ struct source_finder {
     size_t fallback_count;
 };
 
-/* Asks the locator and applies sources_complete. Any thread; ends soon after the interrupt is
- * raised. Errors as locator_find. */
+/* Asks the locator and applies sources_complete; that we have a part ourselves is left out. Any
+ * thread; ends soon after the interrupt is raised. Errors as locator_find. */
 MUST_CHECK enum error_code sources_find(const struct source_finder *finder,
-                                        const struct file_name *name, struct interrupt *interrupt,
+                                        const struct locator_search *search,
                                         struct directory_sources *sources, struct error *error);
 
 /* A whole file came from there, well: a peer to ask when no directory answers. Any thread. */
@@ -35,6 +35,9 @@ void sources_worked(const struct source_finder *finder, const struct address *ad
 /* Pure. A peer that gave no address gets the fallbacks, all of them: the list does not say whose
  * they are, and a peer without the file says so. Not for ourselves. */
 void sources_complete(const struct source_finder *finder, struct directory_sources *sources);
+
+/* Pure. Takes away those that have a part only; of that peer, or of all for NULL. */
+void sources_drop_partial(struct directory_sources *sources, const char *peer);
 
 /* Pure. Keeps the sources of one peer only. False when there are none (the list is empty then). */
 bool sources_keep_peer(struct directory_sources *sources, const char *peer);

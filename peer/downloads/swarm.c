@@ -85,6 +85,7 @@ void swarm_free(struct swarm *swarm)
 {
     if (!swarm)
         return;
+    arrivals_end(swarm->arrival, NULL);
     for (size_t i = 0; i < swarm->source_count; i++)
         free(swarm->sources[i]);
     pieces_free(swarm->pieces);
@@ -95,11 +96,24 @@ void swarm_free(struct swarm *swarm)
     free(swarm);
 }
 
+void swarm_end_arrival(struct swarm *swarm, const struct file_name *stored)
+{
+    pthread_mutex_lock(&swarm->lock);
+    struct arrival *arrival = take_pointer(&swarm->arrival);
+    pthread_mutex_unlock(&swarm->lock);
+    arrivals_end(arrival, stored);
+}
+
 /* ---- runs ---- */
 
 static bool must_end_locked(const struct swarm_source *source)
 {
     return source->swarm->ending || interrupt_raised(source->interrupt);
+}
+
+static bool is_over_locked(const struct swarm_source *source)
+{
+    return must_end_locked(source) || pieces_complete(source->swarm->pieces);
 }
 
 struct pieces_run swarm_try_run(struct swarm_source *source)
@@ -114,20 +128,32 @@ struct pieces_run swarm_try_run(struct swarm_source *source)
     return run;
 }
 
-struct pieces_run swarm_next_run(struct swarm_source *source)
+struct pieces_run swarm_next_run(struct swarm_source *source, int64_t until_ms)
 {
     struct swarm *swarm = source->swarm;
     struct pieces_run run = {0};
 
     pthread_mutex_lock(&swarm->lock);
-    while (!must_end_locked(source) && !pieces_complete(swarm->pieces)) {
-        run = pieces_next(swarm->pieces, source->number, clock_boot_ms());
-        if (run.count > 0)
+    while (!is_over_locked(source)) {
+        int64_t now_ms = clock_boot_ms();
+        run = pieces_next(swarm->pieces, source->number, now_ms);
+        if (run.count == 0 && !source->idle)
+            source->idle_ms = now_ms;
+        source->idle = run.count == 0;
+        if (run.count > 0 || now_ms >= until_ms)
             break;
-        wait_locked(swarm, ASK_AGAIN_MS);
+        wait_locked(swarm, until_ms - now_ms < ASK_AGAIN_MS ? until_ms - now_ms : ASK_AGAIN_MS);
     }
     pthread_mutex_unlock(&swarm->lock);
     return run;
+}
+
+bool swarm_is_over(struct swarm_source *source)
+{
+    pthread_mutex_lock(&source->swarm->lock);
+    bool over = is_over_locked(source);
+    pthread_mutex_unlock(&source->swarm->lock);
+    return over;
 }
 
 bool swarm_wants(struct swarm_source *source, size_t first, size_t end)
@@ -159,13 +185,23 @@ void swarm_has_only(struct swarm_source *source, size_t first, size_t count)
     pthread_mutex_unlock(&swarm->lock);
 }
 
+void swarm_source_has(struct swarm_source *source, const uint8_t *have)
+{
+    struct swarm *swarm = source->swarm;
+
+    pthread_mutex_lock(&swarm->lock);
+    source->partial = have != NULL;
+    pieces_source_has(swarm->pieces, source->number, have);
+    pthread_mutex_unlock(&swarm->lock);
+}
+
 size_t swarm_run_limit(struct swarm_source *source, const struct pieces_run *run)
 {
     struct swarm *swarm = source->swarm;
     size_t end = run->first + run->count;
 
     pthread_mutex_lock(&swarm->lock);
-    while (swarm->active == 1 && end < swarm->manifest.piece_count &&
+    while (swarm->active == 1 && !source->partial && end < swarm->manifest.piece_count &&
            !pieces_is_held(swarm->pieces, end))
         end++;
     pthread_mutex_unlock(&swarm->lock);
@@ -220,6 +256,8 @@ static void note_stored_locked(struct swarm *swarm, struct swarm_source *source,
     swarm->unsynced[swarm->unsynced_count++] = (uint32_t)index;
     if (swarm->journal)
         journal_note(swarm->journal, (uint32_t)index);
+    if (swarm->arrival)
+        arrival_hold(swarm->arrival, index);
 }
 
 /* The source is to blame, or has another file of that name and never said it had this one. */

@@ -21,6 +21,7 @@
 #include "peer/downloads/rate.h"
 #include "peer/downloads/sources.h"
 #include "peer/network/interrupt.h"
+#include "peer/share/arrivals.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -29,7 +30,8 @@
 #define SWARM_SOURCES_MAX  64 /* known; more than that are not looked at */
 #define SWARM_SESSIONS_MAX 8  /* at work, a thread and a connection each */
 
-#define SWARM_SEEK_MS      10000 /* the directory is asked again so often */
+#define SWARM_SEEK_MS      10000 /* the directory is asked again so often, at first more so */
+#define SWARM_LOOK_MS      1000  /* a partial source is asked what it has so often */
 #define SWARM_RETRY_MS     1000  /* full jitter: a random part of this, doubled each time, ... */
 #define SWARM_RETRY_MAX_MS 60000
 #define SWARM_SPACE_MS     3000 /* a full disk is tried again so often */
@@ -63,8 +65,17 @@ struct swarm_source {
     unsigned in_intake;   /* pieces that it has begun or given to the intake */
     bool finished;        /* its thread is about to end, ... */
     struct error outcome; /* ... with this */
+    bool partial;         /* it has a part of the content only; the session sees to it */
+    bool idle;            /* its session waits for a run, */
+    int64_t idle_ms;      /* since then */
+    bool gave_way;        /* it had nothing for us, and others wait for its session */
 
-    bool unhashed; /* of its session: it does not know the hashes, so no id is asked for */
+    /* Of its session. */
+    bool unhashed;         /* it does not know the hashes, so no id is asked for */
+    struct file_name name; /* that the file has there */
+    int64_t look_ms;       /* partial: when to ask again what it has */
+    unsigned refusals;     /* since it last gave something */
+
     struct interrupt *interrupt; /* ACTIVE: of the session; made and freed by the job's thread */
     pthread_t thread;            /* likewise */
 };
@@ -92,9 +103,10 @@ struct swarm {
     size_t prefix;      /* pieces held from the first on */
     uint32_t *unsynced; /* stored, not yet recorded */
     size_t unsynced_count;
-    int64_t unsynced_ms; /* since when */
-    struct error disk;   /* our own disk refused: what it said */
-    bool ending;         /* sessions are to end */
+    int64_t unsynced_ms;     /* since when */
+    struct error disk;       /* our own disk refused: what it said */
+    struct arrival *arrival; /* others may have the pieces that are held; NULL: they may not */
+    bool ending;             /* sessions are to end */
 };
 
 /* Takes manifest and incoming; held as in struct journal_job, may be NULL. Owned by the caller; the
@@ -133,6 +145,8 @@ void swarm_describe_source(const char *peer, const struct address *address,
 bool swarm_tend(struct swarm *swarm, int64_t now_ms);
 /* Ends all sessions and waits until nothing of them is left; the next tend starts them again. */
 void swarm_rest(struct swarm *swarm);
+/* Others have it under its name now, or not any more (NULL). */
+void swarm_end_arrival(struct swarm *swarm, const struct file_name *stored);
 /* Waits until something has changed, at most so long. */
 void swarm_wait(struct swarm *swarm, int64_t timeout_ms);
 /* Why each source that failed did, into *failures as one line. */
@@ -141,9 +155,11 @@ void swarm_failures(struct swarm *swarm, struct failures *failures);
 
 /* ---- for sessions ---- */
 
-/* The next run; the first waits for one. count 0: nothing to do now, the job is over, or the
- * session was interrupted. */
-struct pieces_run swarm_next_run(struct swarm_source *source);
+/* The next run; the first waits for one, until then (boot clock). count 0: nothing to do now, the
+ * job is over, or the session was interrupted. */
+struct pieces_run swarm_next_run(struct swarm_source *source, int64_t until_ms);
+/* The latter two. */
+bool swarm_is_over(struct swarm_source *source);
 struct pieces_run swarm_try_run(struct swarm_source *source);
 /* Waits until the session has no piece in the intake any more. */
 void swarm_drain(struct swarm_source *source);
@@ -160,6 +176,8 @@ void swarm_received(struct swarm_source *source, size_t bytes, bool wanted);
 bool swarm_wants(struct swarm_source *source, size_t first, size_t end);
 /* Tells the plan which pieces can be had now from a source that sends the file from its start. */
 void swarm_has_only(struct swarm_source *source, size_t first, size_t count);
+/* What the source has now; NULL: all. */
+void swarm_source_has(struct swarm_source *source, const uint8_t *have);
 /* How far the source may be asked for: the end of its run; when no other session runs, up to the
  * next piece that is there already. */
 size_t swarm_run_limit(struct swarm_source *source, const struct pieces_run *run);

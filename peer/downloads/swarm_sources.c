@@ -14,6 +14,10 @@
 /* A source that had another file, or none, and is told to have ours is believed again. */
 #define BELIEVE_AGAIN_MS 30000
 
+/* A partial source that had nothing for us is asked again after so long, when others wait. */
+#define GAVE_WAY_MS 10000
+#define IDLE_MAX_MS 3000
+
 void swarm_describe_source(const char *peer, const struct address *address,
                            char who[DOWNLOAD_SOURCE_BYTES])
 {
@@ -40,7 +44,8 @@ static struct swarm_source *find_locked(struct swarm *swarm, const struct addres
     return NULL;
 }
 
-static void add_locked(struct swarm *swarm, const char *peer, const struct address *address)
+static void add_locked(struct swarm *swarm, const struct directory_source *item,
+                       const struct address *address)
 {
     struct swarm_source *source;
 
@@ -50,7 +55,8 @@ static void add_locked(struct swarm *swarm, const char *peer, const struct addre
     source->swarm = swarm;
     source->address = *address;
     source->seen = swarm->answers;
-    swarm_describe_source(peer, address, source->who);
+    source->partial = item->partial;
+    swarm_describe_source(item->peer, address, source->who);
     swarm->sources[swarm->source_count++] = source;
 }
 
@@ -84,7 +90,7 @@ void swarm_add_sources(struct swarm *swarm, const struct directory_sources *sour
             if (known)
                 see_again_locked(known, promised, now_ms);
             else
-                add_locked(swarm, item->peer, &item->addresses[j]);
+                add_locked(swarm, item, &item->addresses[j]);
         }
     }
     pthread_mutex_unlock(&swarm->lock);
@@ -155,6 +161,16 @@ static void fail_locked(struct swarm_source *source, const struct error *error, 
     }
 }
 
+/* Of a partial source nothing is known before its session has asked. */
+static void add_to_plan_locked(struct swarm_source *source, int64_t now_ms)
+{
+    struct swarm *swarm = source->swarm;
+    auto_free uint8_t *nothing =
+        source->partial ? memory_new(swarm->manifest.piece_count / 8 + 1, 1) : NULL;
+
+    pieces_add_source(swarm->pieces, source->number, nothing, now_ms);
+}
+
 static void start_locked(struct swarm_source *source, int64_t now_ms)
 {
     struct swarm *swarm = source->swarm;
@@ -163,6 +179,10 @@ static void start_locked(struct swarm_source *source, int64_t now_ms)
     source->number = free_number_locked(swarm);
     source->interrupt = interrupt_new();
     source->unhashed = source->finished = source->promised = false;
+    source->idle = source->gave_way = false;
+    source->name = swarm->name;
+    source->look_ms = 0;
+    source->refusals = 0;
     source->wrong = (struct error){0};
     source->bytes_per_second = 0;
     rate_init(&source->rate, now_ms, source->received);
@@ -174,7 +194,7 @@ static void start_locked(struct swarm_source *source, int64_t now_ms)
     }
     pthread_setname_np(source->thread, "session");
     source->state = DOWNLOAD_SOURCE_ACTIVE;
-    pieces_add_source(swarm->pieces, source->number, NULL, now_ms);
+    add_to_plan_locked(source, now_ms);
     swarm->active++;
 }
 
@@ -191,6 +211,10 @@ static void end_locked(struct swarm_source *source, int64_t now_ms)
         fail_locked(source, &source->wrong, now_ms);
     else if (source->outcome.code != ERROR_NONE && !interrupt_raised(source->interrupt))
         fail_locked(source, &source->outcome, now_ms);
+    if (source->gave_way && source->state == DOWNLOAD_SOURCE_READY) {
+        source->state = DOWNLOAD_SOURCE_LATER;
+        source->retry_ms = now_ms + GAVE_WAY_MS;
+    }
     interrupt_free(take_pointer(&source->interrupt));
 }
 
@@ -210,10 +234,50 @@ static void reap(struct swarm *swarm, bool wait)
     pthread_mutex_unlock(&swarm->lock);
 }
 
-static bool is_due(const struct swarm_source *source, int64_t now_ms)
+static bool is_due(const struct swarm_source *source, bool partial, int64_t now_ms)
 {
+    if (source->partial != partial)
+        return false;
     return source->state == DOWNLOAD_SOURCE_READY ||
            (source->state == DOWNLOAD_SOURCE_LATER && now_ms >= source->retry_ms);
+}
+
+static void start_due_locked(struct swarm *swarm, bool partial, int64_t now_ms)
+{
+    for (size_t i = 0; i < swarm->source_count && swarm->active < SWARM_SESSIONS_MAX; i++)
+        if (is_due(swarm->sources[i], partial, now_ms))
+            start_locked(swarm->sources[i], now_ms);
+}
+
+static bool any_due_locked(const struct swarm *swarm, int64_t now_ms)
+{
+    for (size_t i = 0; i < swarm->source_count; i++)
+        if (is_due(swarm->sources[i], false, now_ms) || is_due(swarm->sources[i], true, now_ms))
+            return true;
+    return false;
+}
+
+/* A partial source that has nothing for us must not keep the session of one that may have. */
+static void make_room_locked(struct swarm *swarm, int64_t now_ms)
+{
+    struct swarm_source *idle = NULL;
+
+    if (swarm->active < SWARM_SESSIONS_MAX || !any_due_locked(swarm, now_ms))
+        return;
+    for (size_t i = 0; i < swarm->source_count; i++) {
+        struct swarm_source *source = swarm->sources[i];
+        if (source->state != DOWNLOAD_SOURCE_ACTIVE || !source->partial || !source->idle ||
+            now_ms - source->idle_ms < IDLE_MAX_MS)
+            continue;
+        if (source->gave_way)
+            return; /* one at a time */
+        idle = source;
+    }
+    if (!idle)
+        return;
+    idle->gave_way = true;
+    interrupt_raise(idle->interrupt);
+    pthread_cond_broadcast(&swarm->changed);
 }
 
 bool swarm_tend(struct swarm *swarm, int64_t now_ms)
@@ -223,9 +287,11 @@ bool swarm_tend(struct swarm *swarm, int64_t now_ms)
     reap(swarm, false);
     pthread_mutex_lock(&swarm->lock);
     swarm->ending = false;
-    for (size_t i = 0; i < swarm->source_count && swarm->active < SWARM_SESSIONS_MAX; i++)
-        if (is_due(swarm->sources[i], now_ms) && !pieces_complete(swarm->pieces))
-            start_locked(swarm->sources[i], now_ms);
+    if (!pieces_complete(swarm->pieces)) {
+        start_due_locked(swarm, false, now_ms); /* those that have all go first */
+        start_due_locked(swarm, true, now_ms);
+        make_room_locked(swarm, now_ms);
+    }
     idle = swarm->active == 0;
     for (size_t i = 0; i < swarm->source_count && idle; i++)
         idle = swarm->sources[i]->error.code != ERROR_NONE;

@@ -24,7 +24,8 @@ MUST_CHECK enum error_code answers_open(const char *path, struct answers **answe
                                         struct error *error);
 void answers_close(struct answers *answers); /* writes what is new; NULL is fine */
 
-/* A directory has just answered so. Its peers are met, too. */
+/* A directory has just answered so; who has only a part of it will soon have more or nothing, and
+ * is not remembered. Its peers are met, too. */
 void answers_remember(struct answers *answers, const struct file_name *name,
                       const struct directory_sources *sources);
 

@@ -55,7 +55,7 @@ static bool copy_source(const struct directory_source *from, struct directory_so
     size_t count =
         from->address_count < LOCATED_ADDRESSES_MAX ? from->address_count : LOCATED_ADDRESSES_MAX;
 
-    if (count == 0 || !located_peer_is_good(from->peer, strlen(from->peer)))
+    if (count == 0 || from->partial || !located_peer_is_good(from->peer, strlen(from->peer)))
         return false;
     *to = *from;
     to->peer = memory_copy_string(from->peer);

@@ -266,24 +266,33 @@ static void find_without_directory(struct locator *locator, const struct file_na
     ask_all(locator, locator->own_pool, &question, &met, interrupt, sources);
 }
 
-enum error_code locator_find(struct locator *locator, const struct file_name *name,
-                             struct interrupt *interrupt, struct directory_sources *sources,
-                             struct error *error)
+static bool has_whole(const struct directory_sources *sources)
 {
-    struct directories_query query = {.name = name, .stop = interrupt_event(interrupt)};
+    for (size_t i = 0; i < sources->count; i++)
+        if (!sources->items[i].partial)
+            return true;
+    return false;
+}
+
+enum error_code locator_find(struct locator *locator, const struct locator_search *search,
+                             struct directory_sources *sources, struct error *error)
+{
+    struct directories_query query = {.name = search->name,
+                                      .stop = interrupt_event(search->interrupt),
+                                      .partial = search->partial};
     struct error reason = {0}; /* error stays untouched where the others know */
     bool answered;
 
     enum error_code code =
         directories_search(locator->directories, &query, sources, &answered, &reason);
-    if (code == ERROR_NONE)
-        answers_remember(locator->answers, name, sources);
+    if (code == ERROR_NONE && (sources->count == 0 || has_whole(sources)))
+        answers_remember(locator->answers, search->name, sources);
     if (!answered && code != ERROR_CANCELLED) {
-        find_without_directory(locator, name, interrupt, sources);
+        find_without_directory(locator, search->name, search->interrupt, sources);
         if (sources->count > 0)
             code = ERROR_NONE;
     }
-    set_note(locator, name, sources);
+    set_note(locator, search->name, sources);
     if (code != ERROR_NONE && error)
         *error = reason;
     return code;

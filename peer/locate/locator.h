@@ -52,11 +52,17 @@ MUST_CHECK enum error_code locator_start(const struct locator_options *options,
 /* After everybody who asks it has been interrupted. Joins and frees; NULL is fine. */
 void locator_stop(struct locator *locator);
 
+struct locator_search {
+    const struct file_name *name;
+    struct interrupt *interrupt;
+    bool partial; /* also who has only a part of a content; the directory knows those */
+};
+
 /* Who has the file: at least one source, with ERROR_NONE (but a directory may answer with none).
  * Blocks; ends soon after the interrupt is raised. *sources is owned by the caller
  * (directory_sources_done). Errors are the directory's. */
-MUST_CHECK enum error_code locator_find(struct locator *locator, const struct file_name *name,
-                                        struct interrupt *interrupt,
+MUST_CHECK enum error_code locator_find(struct locator *locator,
+                                        const struct locator_search *search,
                                         struct directory_sources *sources, struct error *error);
 
 /* What the user is to be told of a locator_find of that name since then (boot clock): located_note

@@ -135,7 +135,7 @@ static enum error_code ask(const struct directories *directories, size_t number,
     if (query->quick_ms > 0)
         options.connect_ms = options.timeout_ms = query->quick_ms;
     struct directory_client *client = directory_client_new(&options);
-    enum error_code code = directory_search(client, query->name, sources, error);
+    enum error_code code = directory_search(client, query->name, query->partial, sources, error);
     directory_client_free(client);
     return code;
 }

@@ -41,6 +41,7 @@ void directories_note(struct directories *directories, size_t number, enum error
 struct directories_query {
     const struct file_name *name;
     struct stop_event *stop; /* borrowed */
+    bool partial;            /* as in directory_search */
     int64_t quick_ms;        /* 0: patiently. Otherwise one request of at most so long: only a
                               * directory in health is asked */
 };

@@ -276,16 +276,19 @@ enum error_code directory_login(struct directory_client *client,
 }
 
 enum error_code directory_search(struct directory_client *client, const struct file_name *name,
-                                 struct directory_sources *sources, struct error *error)
+                                 bool partial, struct directory_sources *sources,
+                                 struct error *error)
 {
     auto_buffer url;
     long status;
 
     *sources = (struct directory_sources){0};
-    buffer_init(&url, strlen(client->search_url) + 3 * sizeof name->text + 16);
+    buffer_init(&url, strlen(client->search_url) + 3 * sizeof name->text + 32);
     buffer_append_string(&url, client->search_url);
     buffer_append_string(&url, strchr(client->search_url, '?') ? "&filename=" : "?filename=");
     directory_encode(&url, name->text);
+    if (partial)
+        buffer_append_string(&url, "&partial=1");
     struct request request = {url.data, NULL, 0};
     enum error_code code = exchange(client, &request, &status, error);
     if (!code)

@@ -86,6 +86,7 @@ struct directory_source {
     int64_t size_bytes; /* -1: not told */
     bool has_content;
     struct content_id content;
+    bool partial; /* it is still arriving there: it has a part of that content */
     enum source_origin origin;
     int64_t age_ms;     /* since it was known to be so; 0 for SOURCE_TOLD */
     struct address via; /* SOURCE_LOCATED: whom we asked */
@@ -96,9 +97,10 @@ struct directory_sources {
     size_t count;
 };
 
-/* Who has the file now. ERROR_NOT_FOUND with the directory's own text; else as above. */
+/* Who has the file now; with partial also those that have a part of it, where the directory knows
+ * any. ERROR_NOT_FOUND with the directory's own text; else as above. */
 MUST_CHECK enum error_code directory_search(struct directory_client *client,
-                                            const struct file_name *name,
+                                            const struct file_name *name, bool partial,
                                             struct directory_sources *sources, struct error *error);
 void directory_sources_done(struct directory_sources *sources);
 

@@ -70,6 +70,8 @@ static void add_content(const struct json *item, struct directory_source *source
     if (!json_integer(json_find(item, "size"), &source->size_bytes) || source->size_bytes < 0)
         source->size_bytes = -1;
     source->has_content = content && content_id_parse(content, &source->content);
+    if (!json_boolean(json_find(item, "partial"), &source->partial))
+        source->partial = false;
 }
 
 bool directory_parse_source(const struct json *item, struct directory_source *source)

@@ -42,9 +42,11 @@ static void write_content(struct json_writer *json, const struct share_file *fil
     json_write_integer(json, "size", file->size_bytes);
     if (file->has_content)
         json_write_string(json, "content", content_id_format(&file->content, text));
+    if (file->partial)
+        json_write_boolean(json, "partial", true);
 }
 
-/* {"filename":NAME,"url":[ADDRESS],"size":BYTES,"content":ID}, encoded. */
+/* {"filename":NAME,"url":[ADDRESS],"size":BYTES,"content":ID,"partial":true}, encoded. */
 static void format_entry(struct buffer *entry, const struct directory_login *login,
                          const struct share_file *file)
 {
@@ -73,16 +75,21 @@ size_t directory_append_index(struct buffer *out, const struct directory_login *
     const struct share_list *files = login->files;
     auto_buffer entry;
     size_t next = first;
+    bool any = false;
 
     buffer_init(&entry, (size_t)3 * ENTRY_MAX_BYTES);
     buffer_append_string(out, "&files_index=%5B");
     for (; next < files->count && !out->failed; next++) {
+        /* Who is told names only would take it for a whole file. */
+        if (login->names_only && files->files[next].partial)
+            continue;
         format_entry(&entry, login, &files->files[next]);
         size_t added = entry.length + strlen(comma) + strlen(end);
-        if (next > first && out->length + added > max_bytes)
+        if (any && out->length + added > max_bytes)
             break;
-        if (next > first)
+        if (any)
             buffer_append_string(out, comma);
+        any = true;
         buffer_append(out, entry.data, entry.length);
     }
     buffer_append_string(out, end);

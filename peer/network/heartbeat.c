@@ -29,7 +29,8 @@ struct heartbeat {
     struct directories *directories; /* may be NULL */
     size_t number;
     struct share *share;
-    struct catalogue *catalogue; /* may be NULL */
+    struct catalogue *catalogue; /* may be NULL, */
+    struct arrivals *arrivals;   /* this, too */
     struct stop_event *stop;
     int wake;                  /* eventfd: the share has changed */
     atomic_bool share_changed; /* set before wake */
@@ -70,6 +71,8 @@ static bool list_share(struct heartbeat *heartbeat, struct share_list *list)
         catalogue_fill_list(heartbeat->catalogue, list);
     if (heartbeat->catalogue)
         catalogue_leave_out_withdrawn(heartbeat->catalogue, list);
+    if (heartbeat->arrivals && !heartbeat->names_only)
+        arrivals_fill_list(heartbeat->arrivals, list);
     return code == ERROR_NONE || code == ERROR_NOT_FOUND;
 }
 
@@ -130,13 +133,26 @@ static void tell(const struct heartbeat *heartbeat, enum heartbeat_news news,
     }
 }
 
+static void keep_names(struct share_list *list)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < list->count; i++) {
+        if (list->files[i].partial)
+            continue;
+        list->files[kept] = list->files[i];
+        list->files[kept++].has_content = false;
+    }
+    list->count = kept;
+}
+
 /* What the directory has now. The reference's has taken names only, whatever was in the list. */
 static void note_told(struct heartbeat *heartbeat, struct share_list *list,
                       const struct directory_session *session)
 {
     heartbeat->names_only = session && !session->tells_expiry;
-    for (size_t i = 0; i < list->count && heartbeat->names_only; i++)
-        list->files[i].has_content = false;
+    if (heartbeat->names_only)
+        keep_names(list);
     heartbeat->told = share_list_hash(list, true);
 }
 
@@ -233,6 +249,7 @@ enum error_code heartbeat_start(const struct heartbeat_options *options,
     made->number = options->number;
     made->share = options->share;
     made->catalogue = options->catalogue;
+    made->arrivals = options->arrivals;
     made->stop = stop_event_new();
     made->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     pthread_mutex_init(&made->lock, NULL);

@@ -10,6 +10,7 @@
 #include "common/error.h"
 #include "peer/catalogue/catalogue.h"
 #include "peer/network/directories.h"
+#include "peer/share/arrivals.h"
 #include "peer/share/share.h"
 
 #include <stdbool.h>
@@ -27,6 +28,7 @@ struct heartbeat_options {
     size_t number;               /* borrowed until heartbeat_stop; may be NULL */
     struct share *share;         /* borrowed until heartbeat_stop */
     struct catalogue *catalogue; /* likewise; NULL: files go without ids */
+    struct arrivals *arrivals;   /* likewise; NULL: none are told of */
 };
 
 /* Starts with a login at once. *heartbeat is owned by the caller. ERROR_IO: no thread. */
@@ -34,7 +36,8 @@ MUST_CHECK enum error_code heartbeat_start(const struct heartbeat_options *optio
                                            struct heartbeat **heartbeat, struct error *error);
 void heartbeat_stop(struct heartbeat *heartbeat); /* joins and frees; NULL is fine */
 
-/* The shared folder has changed, or ids of its files have become known. Any thread; does not block.
+/* The shared folder or what arrives has changed, or ids of files have become known. Any thread;
+ * does not block.
  */
 void heartbeat_share_changed(struct heartbeat *heartbeat);
 

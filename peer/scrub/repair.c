@@ -210,7 +210,8 @@ static void ask_sources(struct patient *patient)
     struct directory_sources sources = {0};
     struct error error = {0};
 
-    if (sources_find(repair->finder, &patient->damage->name, repair->interrupt, &sources, &error))
+    struct locator_search search = {.name = &patient->damage->name, .interrupt = repair->interrupt};
+    if (sources_find(repair->finder, &search, &sources, &error))
         failures_add(&patient->why, "búsqueda", &error);
     for (size_t i = 0; i < sources.count; i++)
         for (size_t a = 0; a < sources.items[i].address_count && !is_over(patient); a++)

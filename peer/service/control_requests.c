@@ -48,8 +48,9 @@ static enum error_code search_run(struct operation *operation, struct error *err
 {
     struct search *search = (struct search *)operation;
 
-    return sources_find(operation->service->options.finder, &search->name, operation->interrupt,
-                        &search->sources, error);
+    struct locator_search what = {.name = &search->name, .interrupt = operation->interrupt};
+
+    return sources_find(operation->service->options.finder, &what, &search->sources, error);
 }
 
 /* As text, owned by the caller; "" when it is not known. */

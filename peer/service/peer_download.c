@@ -26,7 +26,8 @@ struct download {
     bool wants_place;
     int64_t told_ms; /* the last message, or the request */
     struct share_reader *reader;
-    int64_t offset; /* where the part begins */
+    struct arrival *arrival; /* what is read is arriving; else NULL */
+    int64_t offset;          /* where the part begins */
     int64_t left_bytes;
     bool begun; /* the first message, with the size, is out */
 };
@@ -88,11 +89,43 @@ static enum error_code check_damage(const struct download *download, struct erro
 {
     struct share_identity identity;
 
-    if (!download->service->catalogue)
+    if (!download->service->catalogue || download->arrival)
         return ERROR_NONE;
     share_reader_identity(download->reader, &identity);
     return catalogue_check_part(download->service->catalogue, &identity, download->offset,
                                 download->left_bytes, error);
+}
+
+static enum error_code open_file(struct download *download, const struct file_name *name,
+                                 const struct content_id *wanted, struct error *error)
+{
+    enum error_code code =
+        share_reader_open(download->service->share, name, &download->reader, error);
+
+    return code || !wanted ? code : check_content(download, wanted, error);
+}
+
+/* The file is not here, or is another one: the content may be arriving. False: nothing has changed.
+ * The descriptor that is opened stays good when the content has arrived. */
+static bool open_arrival(struct download *download, const struct content_id *wanted)
+{
+    struct share_reader *reader = NULL;
+
+    download->arrival = peer_find_arrival(download->service, wanted);
+    if (!download->arrival || arrival_open(download->arrival, &reader, NULL))
+        return false;
+    share_reader_close(download->reader);
+    download->reader = reader;
+    return true;
+}
+
+/* Of a content that is arriving, all that was asked for must be here. */
+static enum error_code check_part(const struct download *download, struct error *error)
+{
+    if (!download->arrival ||
+        arrival_has(download->arrival, download->offset, download->left_bytes))
+        return ERROR_NONE;
+    return error_set(error, ERROR_NOT_FOUND, "Esa parte del archivo todavía no ha llegado");
 }
 
 static enum error_code limit(struct download *download, const Peer__DownloadRequest *request,
@@ -129,12 +162,14 @@ enum error_code peer_download_message(void *state, const struct rpc_request *req
     if (!code)
         code = peer_wanted_content(&message->content_id, &given, &wanted, error);
     if (!code)
-        code = share_reader_open(download->service->share, &name, &download->reader, error);
-    if (!code && given)
-        code = check_content(download, &wanted, error);
+        code = open_file(download, &name, given ? &wanted : NULL, error);
+    if (code && code != ERROR_INVALID && given && open_arrival(download, &wanted))
+        code = ERROR_NONE;
     download->wants_place = message->accepts_queue_position;
     download->told_ms = clock_boot_ms();
-    return code ? code : limit(download, message, error);
+    if (!code)
+        code = limit(download, message, error);
+    return code ? code : check_part(download, error);
 }
 
 /* Reads at most so many bytes; 0 at the end, where the reader says whether the file is still the
@@ -237,5 +272,6 @@ void peer_download_close(void *state)
     limits_leave(&download->stream);
     atomic_fetch_sub(&download->service->streams, 1);
     share_reader_close(download->reader);
+    arrival_release(download->arrival);
     free(download);
 }

@@ -4,10 +4,12 @@
 #include "proto/peer.pb-c.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 struct manifest_call {
     struct peer_service *service;
     struct catalogue_entry entry;
+    struct arrival *arrival; /* whose hashes are sent; NULL: those of the entry */
     size_t piece_count;
     size_t sent;
     bool begun; /* the first message, with id and size, is out */
@@ -37,6 +39,48 @@ void *peer_manifest_open(void *service, struct rpc_call *call)
     return state;
 }
 
+static enum error_code find_complete(struct manifest_call *call, const struct file_name *name,
+                                     const struct content_id *wanted, struct error *error)
+{
+    struct peer_content content;
+
+    if (!call->service->catalogue)
+        return error_set(error, ERROR_UNSUPPORTED, "Este peer no calcula contenidos");
+    if (!name && peer_find_content(call->service, wanted, NULL, &content, error))
+        return error->code;
+    enum error_code code = catalogue_look_up(call->service->catalogue, name ? name : &content.name,
+                                             &call->entry, error);
+    if (!code && wanted && !content_id_equal(wanted, &call->entry.id))
+        code = peer_other_content(error);
+    return code;
+}
+
+/* Of the file of that name (NULL: any) with the content that is wanted (NULL: any). */
+static enum error_code find_hashes(struct manifest_call *call, const struct file_name *name,
+                                   const struct content_id *wanted, struct error *error)
+{
+    enum error_code code = find_complete(call, name, wanted, error);
+
+    if (code && wanted)
+        call->arrival = peer_find_arrival(call->service, wanted);
+    if (!call->arrival)
+        return code;
+    call->entry.id = arrival_manifest(call->arrival)->id;
+    call->entry.size_bytes = arrival_manifest(call->arrival)->size_bytes;
+    return ERROR_NONE;
+}
+
+/* The next ones. */
+static enum error_code read_hashes(const struct manifest_call *call, size_t count,
+                                   uint8_t (*hashes)[HASH_BYTES], struct error *error)
+{
+    if (!call->arrival)
+        return catalogue_read_hashes(call->service->catalogue, &call->entry, call->sent, count,
+                                     hashes, error);
+    memcpy(hashes, arrival_manifest(call->arrival)->hashes[call->sent], count * HASH_BYTES);
+    return ERROR_NONE;
+}
+
 enum error_code peer_manifest_message(void *state, const struct rpc_request *request,
                                       struct error *error)
 {
@@ -49,16 +93,13 @@ enum error_code peer_manifest_message(void *state, const struct rpc_request *req
     if (!request)
         return error_set(error, ERROR_INVALID, "Falta el mensaje de la petición");
     message = (const Peer__ManifestRequest *)request->message;
-    enum error_code code =
-        file_name_parse((const char *)message->filename.data, message->filename.len, &name, error);
+    enum error_code code = peer_wanted_content(&message->content_id, &given, &wanted, error);
+    bool has_name = message->filename.len > 0 || !given;
+    if (!code && has_name)
+        code = file_name_parse((const char *)message->filename.data, message->filename.len, &name,
+                               error);
     if (!code)
-        code = peer_wanted_content(&message->content_id, &given, &wanted, error);
-    if (!code && !call->service->catalogue)
-        code = error_set(error, ERROR_UNSUPPORTED, "Este peer no calcula contenidos");
-    if (!code)
-        code = catalogue_look_up(call->service->catalogue, &name, &call->entry, error);
-    if (!code && given && !content_id_equal(&wanted, &call->entry.id))
-        code = peer_other_content(error);
+        code = find_hashes(call, has_name ? &name : NULL, given ? &wanted : NULL, error);
     if (!code)
         call->piece_count = content_piece_count(call->entry.size_bytes);
     return code;
@@ -73,8 +114,7 @@ static enum error_code pack_part(struct manifest_call *call, size_t count, struc
 
     if (!hashes)
         return error_set(error, ERROR_BUSY, "No hay memoria para las sumas del archivo");
-    enum error_code code = catalogue_read_hashes(call->service->catalogue, &call->entry, call->sent,
-                                                 count, hashes, error);
+    enum error_code code = read_hashes(call, count, hashes, error);
     if (code) {
         free(hashes);
         return code;
@@ -109,5 +149,8 @@ enum rpc_step peer_manifest_next(void *state, struct rpc_reply *reply, struct er
 
 void peer_manifest_close(void *state)
 {
-    free(state);
+    struct manifest_call *call = state;
+
+    arrival_release(call->arrival);
+    free(call);
 }

@@ -26,6 +26,9 @@ static const struct rpc_method methods[] = {
      .message = peer_manifest_message,
      .next = peer_manifest_next,
      .close = peer_manifest_close},
+    {.path = "/peer.PeerService/GetAvailability",
+     .request = &peer__availability_request__descriptor,
+     .call = peer_availability},
     {.path = "/peer.PeerService/Locate",
      .request = &peer__locate_request__descriptor,
      .open = peer_locate_open,
@@ -60,6 +63,7 @@ enum error_code peer_service_new(const struct peer_service_options *options,
 
     service->share = options->share;
     service->catalogue = options->catalogue;
+    service->arrivals = options->arrivals;
     service->limits = options->limits;
     service->rpc = (struct rpc_service){
         .methods = methods, .method_count = ARRAY_LENGTH(methods), .service = service};

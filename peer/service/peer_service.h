@@ -12,6 +12,7 @@
 #include "peer/limits/timer.h"
 #include "peer/locate/locator.h"
 #include "peer/rpc/server.h"
+#include "peer/share/arrivals.h"
 #include "peer/share/share.h"
 
 #include <stdint.h>
@@ -38,6 +39,7 @@ struct peer_service;
 struct peer_service_options {
     struct share *share;         /* all borrowed until peer_service_free */
     struct catalogue *catalogue; /* NULL: no ids are known, and none ever will be */
+    struct arrivals *arrivals;   /* NULL: what arrives is not served before it is whole */
     struct limits *limits;
     struct timer *timer;
     int64_t upload_idle_ms; /* 0: PEER_UPLOAD_IDLE_MS; likewise */

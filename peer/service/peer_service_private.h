@@ -15,6 +15,7 @@
 struct peer_service {
     struct share *share;
     struct catalogue *catalogue;       /* may be NULL */
+    struct arrivals *arrivals;         /* may be NULL */
     _Atomic(struct locator *) locator; /* NULL until it is set */
     struct limits *limits;
     struct committer *committer;
@@ -48,6 +49,21 @@ void peer_manifest_close(void *state);
 MUST_CHECK enum error_code peer_wanted_content(const ProtobufCBinaryData *field, bool *given,
                                                struct content_id *id, struct error *error);
 enum error_code peer_other_content(struct error *error); /* ERROR_CHANGED, for what was asked for */
+
+/* NULL: it does not arrive. Owned by the caller (arrival_release). */
+struct arrival *peer_find_arrival(struct peer_service *service, const struct content_id *id);
+struct peer_content {
+    struct file_name name;
+    int64_t size_bytes;
+};
+/* A complete file with that content, of that name (or NULL), or one that has just arrived.
+ * ERROR_NOT_FOUND. */
+MUST_CHECK enum error_code peer_find_content(struct peer_service *service,
+                                             const struct content_id *id,
+                                             const struct file_name *guess,
+                                             struct peer_content *content, struct error *error);
+enum error_code peer_availability(void *service, const ProtobufCMessage *request,
+                                  struct rpc_reply *reply, struct error *error);
 
 void *peer_locate_open(void *service, struct rpc_call *call);
 enum error_code peer_locate_message(void *state, const struct rpc_request *request,

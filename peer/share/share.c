@@ -275,6 +275,8 @@ uint64_t share_list_hash(const struct share_list *list, bool told_only)
             hash = mix_identity(hash, &file->identity);
         else if (file->has_content)
             hash = mix(hash, file->content.bytes, sizeof file->content.bytes);
+        if (told_only && file->partial)
+            hash = mix(hash, "\2", 1);
     }
     return hash;
 }

@@ -66,6 +66,7 @@ struct share_file {
     struct share_identity identity; /* zeroes in the list of another peer */
     bool has_content;               /* false as the share lists it: see peer/catalogue */
     struct content_id content;
+    bool partial; /* it is still arriving (share/arrivals); false as the share lists it */
 };
 
 struct share_list {
@@ -80,7 +81,7 @@ MUST_CHECK enum error_code share_list_files(struct share *share, struct share_li
 void share_list_done(struct share_list *list);
 
 /* A number that is another one when the list is: FNV-1a over names and identities, or over what the
- * directory is told, names and content ids. Pure. */
+ * directory is told: names, content ids, and what is partial. Pure. */
 uint64_t share_list_hash(const struct share_list *list, bool told_only);
 
 /* The file of that name now. ERROR_NOT_FOUND as share_reader_open. */

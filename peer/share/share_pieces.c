@@ -79,6 +79,12 @@ void share_incoming_keep(struct share_incoming *incoming)
         share_incoming_free(incoming);
 }
 
+int share_incoming_open(const struct share_incoming *incoming)
+{
+    return openat(incoming->folder, incoming->temporary,
+                  O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+}
+
 static enum error_code gone(struct error *error)
 {
     return error_set(error, ERROR_NOT_FOUND, "El archivo temporal ya no existe");

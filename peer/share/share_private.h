@@ -39,6 +39,13 @@ bool share_temporary_lock(int file);
 /* Closes and frees; the file stays. */
 void share_incoming_free(struct share_incoming *incoming);
 
+/* One more descriptor, for reading, without the lock. -1: none. */
+int share_incoming_open(const struct share_incoming *incoming);
+
+/* Takes a descriptor of a file that others write meanwhile: who reads knows which of its bytes are
+ * there for good. Owned by the caller. */
+struct share_reader *share_reader_of_pieces(int file, int64_t size_bytes);
+
 /* The error of a write that failed: the code, and the words of a full disk. */
 enum error_code share_write_failed(struct error *error, int reason);
 

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 struct share_reader {
-    struct share *share;
+    struct share *share; /* NULL: of pieces, whose file has no name yet and changes all the time */
     struct file_name name;
     int file;
     struct stat opened; /* what the file was when it was opened */
@@ -140,6 +140,16 @@ enum error_code share_reader_open(struct share *share, const struct file_name *n
     return ERROR_NONE;
 }
 
+struct share_reader *share_reader_of_pieces(int file, int64_t size_bytes)
+{
+    struct share_reader *reader = memory_new(1, sizeof *reader);
+
+    reader->file = file;
+    reader->opened.st_size = size_bytes;
+    reader->end = size_bytes;
+    return reader;
+}
+
 int64_t share_reader_size(const struct share_reader *reader)
 {
     return reader->opened.st_size;
@@ -167,6 +177,8 @@ static bool is_as_opened(const struct share_reader *reader)
 {
     struct stat now;
 
+    if (!reader->share)
+        return true;
     return fstat(reader->file, &now) == 0 && now.st_size == reader->opened.st_size &&
            share_modified_ns(&now) == share_modified_ns(&reader->opened) && now.st_nlink > 0;
 }
@@ -184,7 +196,8 @@ static bool is_still_linked(const struct share_reader *reader)
 
 static enum error_code finish(const struct share_reader *reader, struct error *error)
 {
-    return is_as_opened(reader) && is_still_linked(reader) ? ERROR_NONE : changed(error);
+    return !reader->share || (is_as_opened(reader) && is_still_linked(reader)) ? ERROR_NONE
+                                                                               : changed(error);
 }
 
 enum error_code share_reader_read(struct share_reader *reader, void *data, size_t capacity,

@@ -54,6 +54,12 @@ class Client:
         assert not any(part.content_id or part.size_bytes for part in parts[1:])
         return parts[0].content_id, parts[0].size_bytes, b"".join(p.piece_hashes for p in parts)
 
+    def availability(self, wanted, name=""):
+        call = self.channel.unary_unary(
+            SERVICE + "GetAvailability", wire.AvailabilityRequest.SerializeToString,
+            wire.AvailabilityResponse.FromString)
+        return call(wire.AvailabilityRequest(content_id=wanted, filename=name), timeout=30)
+
     def download(self, name, **more):
         chunks = self.stream("DownloadFile", wire.DownloadRequest(filename=name, **more), wire.Chunk)
         assert not any(chunk.total_bytes or chunk.offset for chunk in chunks[1:])

@@ -211,7 +211,7 @@ static void searches(void **state)
 
     fixture->status = 200;
     fixture->body = "{\"archivo\":\"F\",\"disponible_en\":[{\"peer\":\"P\",\"url\":[\"h:1\"]}]}";
-    assert_int_equal(directory_search(fixture->client, &name, &sources, NULL), ERROR_NONE);
+    assert_int_equal(directory_search(fixture->client, &name, false, &sources, NULL), ERROR_NONE);
     assert_int_equal(sources.count, 1);
     assert_string_equal(sources.items[0].peer, "P");
     directory_sources_done(&sources);
@@ -220,7 +220,8 @@ static void searches(void **state)
                             "GET /buscar_archivos?filename=%C3%B1%20a%2Bb%26c.txt HTTP/1.1"));
     fixture->status = 404;
     fixture->body = "{\"detail\":\"Archivo 'F' no encontrado\"}";
-    assert_int_equal(directory_search(fixture->client, &name, &sources, &error), ERROR_NOT_FOUND);
+    assert_int_equal(directory_search(fixture->client, &name, false, &sources, &error),
+                     ERROR_NOT_FOUND);
     assert_string_equal(error.text, "Archivo 'F' no encontrado");
     assert_int_equal(sources.count, 0);
     /* A search and a login may follow each other on one client. */
@@ -230,7 +231,7 @@ static void searches(void **state)
     assert_true(begins_with(http_stub_request(fixture->stub, 2)->head, "POST /login "));
     fixture->status = 200;
     fixture->body = "{\"disponible_en\":[]}";
-    assert_int_equal(directory_search(fixture->client, &name, &sources, NULL), ERROR_NONE);
+    assert_int_equal(directory_search(fixture->client, &name, false, &sources, NULL), ERROR_NONE);
     assert_true(begins_with(http_stub_request(fixture->stub, 3)->head, "GET /buscar_archivos?"));
     directory_sources_done(&sources);
 }

@@ -1,6 +1,7 @@
 #include "unit.h"
 
 #include "common/memory.h"
+#include "peer/share/arrivals.h"
 #include "peer/share/share.h"
 
 #include <dirent.h>
@@ -658,6 +659,83 @@ static void pieces_in_any_order_and_over_a_restart(void **state)
     free(kept.names);
 }
 
+/* ---- what arrives ---- */
+
+static void count_call(void *context)
+{
+    ++*(int *)context;
+}
+
+static void what_arrives_is_told_and_read(void **state)
+{
+    static const char text[PIECE_BYTES] = "second piece";
+    struct fixture *fixture = *state;
+    int changes = 0;
+    struct arrivals *arrivals = arrivals_new(count_call, &changes);
+    struct share_incoming *incoming = NULL;
+    struct share_reader *reader = NULL;
+    struct share_list list = {0};
+    auto_manifest manifest = {0};
+    struct file_name name;
+    char read[64];
+    size_t got;
+    uint8_t bits = 0xff;
+
+    assert_int_equal(file_name_parse("a", 1, &name, NULL), ERROR_NONE);
+    assert_int_equal(manifest_init(&manifest, (int64_t)PIECE_BYTES * 3, NULL), ERROR_NONE);
+    assert_int_equal(share_incoming_begin(fixture->share, &incoming, NULL), ERROR_NONE);
+    assert_int_equal(share_incoming_reserve(incoming, manifest.size_bytes, NULL), ERROR_NONE);
+    struct arrival *arrival = arrivals_begin(arrivals, incoming, &name, &manifest, NULL);
+    assert_non_null(arrival);
+    struct arrival *found = arrivals_find(arrivals, &manifest.id);
+    assert_ptr_equal(found, arrival);
+    arrival_pieces(arrival, &bits);
+    assert_int_equal(bits, 0);
+    arrival_tell(arrival, INT64_MAX); /* there is nothing to tell of */
+    assert_int_equal(changes, 0);
+
+    struct iovec span = {.iov_base = (void *)(uintptr_t)text, .iov_len = sizeof text};
+    assert_int_equal(share_incoming_write_at(incoming, PIECE_BYTES, &span, 1, NULL), ERROR_NONE);
+    arrival_hold(arrival, 1);
+    arrival_pieces(arrival, &bits);
+    assert_int_equal(bits, 2);
+    assert_true(arrival_has(arrival, PIECE_BYTES, PIECE_BYTES));
+    assert_true(arrival_has(arrival, PIECE_BYTES + 7, 1));
+    assert_false(arrival_has(arrival, PIECE_BYTES, PIECE_BYTES + 1));
+    assert_false(arrival_has(arrival, PIECE_BYTES - 1, 2));
+    arrivals_fill_list(arrivals, &list);
+    assert_int_equal(list.count, 0); /* too soon */
+    arrival_tell(arrival, INT64_MAX);
+    arrival_tell(arrival, INT64_MAX);
+    assert_int_equal(changes, 1);
+    arrivals_fill_list(arrivals, &list);
+    assert_int_equal(list.count, 1);
+    assert_true(list.files[0].partial && list.files[0].has_content);
+    uint64_t hash = share_list_hash(&list, true);
+    list.files[0].partial = false;
+    assert_true(share_list_hash(&list, true) != hash);
+    arrivals_fill_list(arrivals, &list); /* the name is taken */
+    assert_int_equal(list.count, 1);
+    assert_false(list.files[0].partial);
+    share_list_done(&list);
+
+    assert_int_equal(arrival_open(found, &reader, NULL), ERROR_NONE);
+    arrival_release(found);
+    arrivals_end(arrival, &name);
+    assert_int_equal(changes, 2);
+    assert_null(arrivals_find(arrivals, &manifest.id));
+    assert_true(arrivals_stored(arrivals, &manifest.id, &name));
+    share_incoming_abort(incoming);
+    share_reader_limit(reader, PIECE_BYTES, 12); /* the descriptor stays good */
+    assert_int_equal(share_reader_read(reader, read, sizeof read, &got, NULL), ERROR_NONE);
+    assert_int_equal(got, 12);
+    assert_memory_equal(read, text, 12);
+    assert_int_equal(share_reader_read(reader, read, sizeof read, &got, NULL), ERROR_NONE);
+    assert_int_equal(got, 0);
+    share_reader_close(reader);
+    arrivals_free(arrivals);
+}
+
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
@@ -681,6 +759,7 @@ int main(void)
         TEST(removes_what_a_killed_peer_left),
         TEST(makes_the_folder),
         TEST(bears_a_folder_that_goes_and_comes_back),
+        TEST(what_arrives_is_told_and_read),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
