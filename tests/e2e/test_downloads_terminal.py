@@ -311,8 +311,8 @@ def test_following(slow, terminal):
 def test_a_wait_is_told(slow, terminal):
     peer, other = slow
     getting = terminal(peer, "get", "*.iso", columns=120)
-    wait_until(lambda: all(row["held_bytes"] > 0 for row in jobs(peer)) and len(jobs(peer)) == 2,
-               60, "pieces of both")
+    wait_until(lambda: [row["held_bytes"] > 0 for row in jobs(peer)] == [True, True], 60,
+               "pieces of both")
     other.kill()
     getting.expect("a.iso.*espera: ")
     wait_state(peer, "a.iso", "waiting")
