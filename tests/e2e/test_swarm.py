@@ -61,10 +61,10 @@ def test_two_receivers_give_each_other_what_they_have(net):
 
 def test_the_seeder_dies_when_its_copy_is_spread(net):
     directory = net.directory()
-    source, data = seed(net, directory, 24 * MIB, 4 * MIB)
+    source, data = seed(net, directory, 48 * MIB, 4 * MIB)
     peers = [net.peer(name, directory, upload_limit=MIB) for name in ("Peer1", "Peer2")]
     getting = [start_get(peer, "a.bin") for peer in peers]
-    everything = set(range(24))
+    everything = set(range(48))
 
     def is_spread():
         parts = [held(peer, data) for peer in peers]
