@@ -190,7 +190,7 @@ static bool look_at(int folder, const struct dirent *entry, struct share_file *f
         return false;
     file->size_bytes = status.st_size;
     file->identity = share_identity_of(&status);
-    file->has_content = false;
+    file->has_content = file->partial = false;
     return true;
 }
 
