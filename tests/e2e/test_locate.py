@@ -62,7 +62,8 @@ def test_one_of_two_directories_dies(net):
     second.kill()
     first.start()
     first.wait_for_files("Peer2", ["a"], 12)
-    assert [s["peer"] for s in search(peer, "a")["sources"]] == ["Peer2"]
+    # Who asks has fetched it, and may be listed, too.
+    assert "Peer2" in [s["peer"] for s in search(peer, "a")["sources"]]
 
 
 def test_a_directory_twice_is_warned_of(net):
