@@ -1,7 +1,5 @@
 #include "common/clock.h"
 
-#include <time.h>
-
 static int64_t read_ms(clockid_t clock)
 {
     struct timespec now;
@@ -18,4 +16,18 @@ int64_t clock_boot_ms(void)
 int64_t clock_wall_ms(void)
 {
     return read_ms(CLOCK_REALTIME);
+}
+
+struct timespec clock_deadline(int64_t wait_ms)
+{
+    struct timespec deadline;
+
+    clock_gettime(CLOCK_MONOTONIC, &deadline);
+    deadline.tv_sec += wait_ms / 1000;
+    deadline.tv_nsec += wait_ms % 1000 * 1000000;
+    if (deadline.tv_nsec >= 1000000000) {
+        deadline.tv_sec++;
+        deadline.tv_nsec -= 1000000000;
+    }
+    return deadline;
 }

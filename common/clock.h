@@ -5,6 +5,7 @@
 #pragma once
 
 #include <stdint.h>
+#include <time.h>
 
 /* Milliseconds since the machine started, sleep included (CLOCK_BOOTTIME): steps of the wall clock
  * do not touch it. The clock of every expiry, deadline and interval. */
@@ -12,3 +13,7 @@ int64_t clock_boot_ms(void);
 
 /* Milliseconds since 1970 UTC. Only for showing and storing. */
 int64_t clock_wall_ms(void);
+
+/* So long from now on CLOCK_MONOTONIC, as timed waits on a condition variable want it that has this
+ * clock (pthread_condattr_setclock). */
+struct timespec clock_deadline(int64_t wait_ms);

@@ -1,5 +1,6 @@
 #include "peer/downloads/intake.h"
 
+#include "common/clock.h"
 #include "common/memory.h"
 #include "common/thread_pool.h"
 
@@ -74,24 +75,10 @@ void intake_message_drop(struct intake_message *message)
     free(message);
 }
 
-static struct timespec deadline_after(int64_t wait_ms)
-{
-    struct timespec deadline;
-
-    clock_gettime(CLOCK_MONOTONIC, &deadline);
-    deadline.tv_sec += wait_ms / 1000;
-    deadline.tv_nsec += wait_ms % 1000 * 1000000;
-    if (deadline.tv_nsec >= 1000000000) {
-        deadline.tv_sec++;
-        deadline.tv_nsec -= 1000000000;
-    }
-    return deadline;
-}
-
 struct intake_piece *intake_begin(struct intake *intake, const struct intake_piece *like,
                                   int64_t wait_ms)
 {
-    struct timespec deadline = deadline_after(wait_ms);
+    struct timespec deadline = clock_deadline(wait_ms);
     struct intake_piece *piece;
     int result = 0;
 

@@ -13,23 +13,9 @@
 #define ASK_AGAIN_MS 500
 #define ROOM_WAIT_MS 100
 
-static struct timespec deadline_after(int64_t wait_ms)
-{
-    struct timespec deadline;
-
-    clock_gettime(CLOCK_MONOTONIC, &deadline);
-    deadline.tv_sec += wait_ms / 1000;
-    deadline.tv_nsec += wait_ms % 1000 * 1000000;
-    if (deadline.tv_nsec >= 1000000000) {
-        deadline.tv_sec++;
-        deadline.tv_nsec -= 1000000000;
-    }
-    return deadline;
-}
-
 static void wait_locked(struct swarm *swarm, int64_t timeout_ms)
 {
-    struct timespec deadline = deadline_after(timeout_ms);
+    struct timespec deadline = clock_deadline(timeout_ms);
 
     pthread_cond_timedwait(&swarm->changed, &swarm->lock, &deadline);
 }

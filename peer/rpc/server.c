@@ -1,5 +1,6 @@
 #include "peer/rpc/server.h"
 
+#include "common/clock.h"
 #include "common/memory.h"
 #include "peer/rpc/acceptor.h"
 #include "peer/rpc/lifecycle.h"
@@ -134,23 +135,9 @@ void rpc_server_connections(const struct rpc_server *server, size_t *count, size
 
 /* ---- stop ---- */
 
-static struct timespec time_from_now(int64_t ms)
-{
-    struct timespec until;
-
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += ms % 1000 * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
-    return until;
-}
-
 void rpc_server_stop(struct rpc_server *server, int64_t grace_ms)
 {
-    struct timespec until = time_from_now(grace_ms);
+    struct timespec until = clock_deadline(grace_ms);
 
     if (server->stopped)
         return;
