@@ -24,6 +24,9 @@
  * | downloads      | 4        | a job each; its journal       | downloads_stop          |
  * | sessions       | 8 a job  | a source each, with its calls | downloads_stop, or the  |
  * |                |          |                               | job's thread            |
+ * | manifest       | 4 a job, | asking a source for the       | the job's thread        |
+ * |                | at its   | hashes                        |                         |
+ * |                | start    |                               |                         |
  * | seeker         | 1 a job  | asking the directory again    | likewise                |
  * | intake         | 2        | hashing and writing of pieces | downloads_stop          |
  * |                |          | that came in                  |                         |

@@ -2,14 +2,11 @@
 
 #include "common/log.h"
 #include "common/memory.h"
-#include "peer/network/peer_client.h"
+#include "peer/downloads/manifest_finder.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Sources that are asked for the hashes before a file is fetched without. */
-#define MANIFEST_ASKS_MAX 16
 
 static struct job *new_job(void)
 {
@@ -140,49 +137,6 @@ void job_record_pause(struct job *job, bool paused)
 
 /* ---- the content ---- */
 
-/* Asks the addresses of a source. content NULL: whichever it has. */
-static bool ask_for_manifest(const struct job_call *call, const struct directory_source *source,
-                             const struct content_id *content, unsigned *asks,
-                             struct manifest *manifest)
-{
-    for (size_t i = 0; i < source->address_count; i++) {
-        struct peer_manifest_request request = {.address = &source->addresses[i],
-                                                .name = &call->job->draft.name,
-                                                .content = content,
-                                                .interrupt = call->interrupt};
-        if ((*asks)++ == MANIFEST_ASKS_MAX || interrupt_raised(call->interrupt))
-            return false;
-        if (peer_get_manifest(&request, manifest, NULL) == ERROR_NONE)
-            return true;
-    }
-    return false;
-}
-
-/* The hashes of the content that is wanted, from who has it; else of what any source has, for the
- * directory may be behind. False: nobody knows any. */
-static bool find_manifest(const struct job_call *call, const struct directory_sources *sources,
-                          struct manifest *manifest)
-{
-    const char *peer = call->job->peer;
-    struct content_id wanted;
-    bool has_wanted = sources_wanted_content(sources, peer, &wanted);
-    unsigned asks = 0;
-
-    for (size_t i = 0; i < sources->count && has_wanted; i++) {
-        const struct directory_source *source = &sources->items[i];
-        if (source->has_content && content_id_equal(&source->content, &wanted) &&
-            ask_for_manifest(call, source, &wanted, &asks, manifest))
-            return true;
-    }
-    for (size_t i = 0; i < sources->count; i++) {
-        const struct directory_source *source = &sources->items[i];
-        if ((!peer[0] || strcmp(peer, source->peer) == 0) &&
-            ask_for_manifest(call, source, NULL, &asks, manifest))
-            return true;
-    }
-    return false;
-}
-
 static bool has_peer(const struct directory_sources *sources, const char *peer)
 {
     for (size_t i = 0; i < sources->count; i++)
@@ -234,6 +188,18 @@ static enum error_code store_pieces(struct job_call *call, struct error *error)
     if (code == ERROR_NONE)
         swarm_end_arrival(swarm, &job->draft.stored);
     return code;
+}
+
+/* False: nobody knows any hashes. */
+static bool find_manifest(const struct job_call *call, const struct directory_sources *sources,
+                          struct manifest *manifest)
+{
+    const struct manifest_search search = {.sources = sources,
+                                           .peer = call->job->peer,
+                                           .name = &call->job->draft.name,
+                                           .interrupt = call->interrupt};
+
+    return manifest_find(&search, manifest);
 }
 
 static enum error_code fetch_known(struct job_call *call, struct manifest *manifest,

@@ -8,8 +8,12 @@
 #include "peer/rpc/server.h"
 #include "peer/service/peer_service.h"
 
+#include <arpa/inet.h>
 #include <dirent.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #define PATIENCE_MS 30000
 #define SOURCES     3
@@ -155,19 +159,42 @@ static int stop(void **state)
     return 0;
 }
 
-static uint64_t add(struct world *world, enum download_destination destination)
+static uint64_t add_from(struct world *world, const struct address *addresses, size_t count,
+                         enum download_destination destination)
 {
-    struct address addresses[SOURCES];
     uint64_t id;
-
-    for (size_t i = 0; i < SOURCES; i++)
-        addresses[i] = world->sources[i].address;
     struct download_request request = {.name = named("a.bin"),
                                        .destination = destination,
                                        .addresses = addresses,
-                                       .address_count = SOURCES};
+                                       .address_count = count};
+
     assert_int_equal(downloads_add(world->downloads, &request, &id, NULL), ERROR_NONE);
     return id;
+}
+
+static uint64_t add(struct world *world, enum download_destination destination)
+{
+    struct address addresses[SOURCES];
+
+    for (size_t i = 0; i < SOURCES; i++)
+        addresses[i] = world->sources[i].address;
+    return add_from(world, addresses, SOURCES, destination);
+}
+
+/* Connections to it are taken by the system, and never answered. */
+static int silent_listener(struct address *address)
+{
+    struct sockaddr_in name = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof name;
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert_true(listener >= 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&name, sizeof name), 0);
+    assert_int_equal(listen(listener, 8), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&name, &length), 0);
+    snprintf(address->host, sizeof address->host, "127.0.0.1");
+    address->port = ntohs(name.sin_port);
+    return listener;
 }
 
 static struct download_status wait_for(struct world *world, uint64_t id, enum download_state state)
@@ -326,9 +353,45 @@ static void a_source_that_goes_while_it_runs(void **state)
     check_stored(world);
 }
 
+/* One step takes ten seconds to be given up: nobody waits for that. */
+static void a_source_that_never_answers(void **state)
+{
+    struct world *world = *state;
+    struct address addresses[2];
+    int64_t began_ms = clock_boot_ms();
+
+    int listener = silent_listener(&addresses[0]);
+    addresses[1] = world->sources[0].address;
+    uint64_t id = add_from(world, addresses, 2, DOWNLOAD_SHARE);
+    (void)wait_for(world, id, DOWNLOAD_DONE);
+    assert_true(clock_boot_ms() - began_ms < 8000); /* the hashes 1 s, the pieces it keeps 3 s */
+    check_stored(world);
+    close(listener);
+}
+
+/* Who knows nothing of it does not hold up the next. */
+static void sources_without_it_come_first(void **state)
+{
+    struct world *world = *state;
+    struct address addresses[SOURCES];
+    char path[UNIT_PATH_BYTES];
+
+    for (size_t i = 0; i < SOURCES; i++)
+        addresses[i] = world->sources[i].address;
+    for (size_t i = 0; i + 1 < SOURCES; i++)
+        assert_int_equal(unlink(unit_path(world->sources[i].folder, "a.bin", path)), 0);
+    uint64_t id = add_from(world, addresses, SOURCES, DOWNLOAD_SHARE);
+    (void)wait_for(world, id, DOWNLOAD_DONE);
+    check_stored(world);
+    id = add_from(world, addresses, SOURCES - 1, DOWNLOAD_SHARE);
+    (void)wait_for(world, id, DOWNLOAD_FAILED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_source_that_never_answers, start, stop),
+        cmocka_unit_test_setup_teardown(sources_without_it_come_first, start, stop),
         cmocka_unit_test_setup_teardown(from_all_at_once, start, stop),
         cmocka_unit_test_setup_teardown(by_a_reader_in_order, start, stop),
         cmocka_unit_test_setup_teardown(paused_resumed_and_cancelled, start, stop),
