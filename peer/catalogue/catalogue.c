@@ -28,6 +28,10 @@
 /* After a file could not be opened, or no thread could take it: no descriptors, a disk's fault. */
 #define RETRY_FAILED_MS 30000
 
+/* A scan looks at every file: when files come by the thousand, the next one begins after so many
+ * times the time that the last one took. */
+#define SCAN_REST 4
+
 void catalogue_wake(struct catalogue *catalogue)
 {
     eventfd_write(catalogue->wake, 1);
@@ -257,11 +261,29 @@ static void wait_for_event(struct catalogue *catalogue, bool at_work)
 
 static bool is_scan_due(struct catalogue *catalogue)
 {
-    if (catalogue->retry_ms != 0 && clock_boot_ms() >= catalogue->retry_ms) {
+    int64_t now_ms = clock_boot_ms();
+
+    if (catalogue->retry_ms != 0 && now_ms >= catalogue->retry_ms) {
         catalogue->retry_ms = 0;
         atomic_store(&catalogue->rescan, true);
     }
-    return atomic_exchange(&catalogue->rescan, false);
+    if (!atomic_load(&catalogue->rescan))
+        return false;
+    if (now_ms < catalogue->rested_ms) {
+        scan_again_in(catalogue, catalogue->rested_ms - now_ms);
+        return false;
+    }
+    atomic_store(&catalogue->rescan, false);
+    return true;
+}
+
+static void scan(struct catalogue *catalogue)
+{
+    int64_t begin_ms = clock_boot_ms();
+
+    catalogue_scan(catalogue);
+    int64_t end_ms = clock_boot_ms();
+    catalogue->rested_ms = end_ms + SCAN_REST * (end_ms - begin_ms);
 }
 
 /* Between bursts of work nothing is held that is not needed. */
@@ -282,7 +304,7 @@ static void *run(void *context)
     open_store(catalogue);
     while (!stop_event_raised(catalogue->stop) && atomic_load(&catalogue->store)) {
         if (is_scan_due(catalogue))
-            catalogue_scan(catalogue);
+            scan(catalogue);
         feed(catalogue, pieces_ahead);
         bool at_work = is_at_work(catalogue);
         if (worked && !at_work)

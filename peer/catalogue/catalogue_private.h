@@ -47,6 +47,7 @@ struct catalogue {
     int64_t fed_ms;    /* for which time the waiting list was last asked */
     int64_t news_ms;   /* since when there is something to tell; 0: nothing */
     int64_t told_ms;   /* when it was last told */
+    int64_t rested_ms; /* not scanned before */
     int64_t retry_ms;  /* when to scan again by ourselves; 0: not */
     int64_t kept_ms;   /* when the store was last told what is in use; 0: never */
     bool store_failed; /* and that was said */

@@ -113,6 +113,7 @@ static struct downloads *new_downloads(const struct downloads_options *options)
         .catalogue = options->catalogue,
         .arrivals = options->arrivals,
         .limits = options->limits,
+        .channels = channel_pool_new(),
         .folder = downloads->folder,
         .stall_ms = options->stall_ms ? options->stall_ms : DOWNLOADS_STALL_MS,
         .publish = publish,
@@ -195,6 +196,7 @@ void downloads_free(struct downloads *downloads)
         job_free(job);
     }
     intake_free(downloads->intake);
+    channel_pool_free(downloads->environment.channels);
     pthread_mutex_destroy(&downloads->lock);
     free(downloads->folder);
     free(downloads);

@@ -175,18 +175,16 @@ static enum error_code collect_sources(const struct job_call *call,
 /* ---- the whole ---- */
 
 /* What is stored need not be hashed again; if that cannot be told, it is. */
-static enum error_code store_pieces(struct job_call *call, struct error *error)
+static enum error_code store_known(struct job_call *call, const struct manifest *manifest,
+                                   struct error *error)
 {
     struct job *job = call->job;
-    struct swarm *swarm = atomic_load(&job->swarm);
     struct catalogue *catalogue = call->environment->catalogue;
 
     enum error_code code = job_store(job, error);
     if (code == ERROR_NONE && job->draft.destination == DOWNLOAD_SHARE && catalogue &&
-        catalogue_learn(catalogue, &job->draft.stored, &swarm->manifest, NULL) != ERROR_NONE)
+        catalogue_learn(catalogue, &job->draft.stored, manifest, NULL) != ERROR_NONE)
         log_line(LOG_DEBUG, "downloads", "%s is hashed", job->draft.stored.text);
-    if (code == ERROR_NONE)
-        swarm_end_arrival(swarm, &job->draft.stored);
     return code;
 }
 
@@ -207,7 +205,27 @@ static enum error_code fetch_known(struct job_call *call, struct manifest *manif
 {
     sources_leave_out_self(call->environment->finder, sources);
     enum error_code code = job_fetch_pieces(call, manifest, sources, error);
-    return code == ERROR_NONE ? store_pieces(call, error) : code;
+    struct swarm *swarm = atomic_load(&call->job->swarm);
+    if (code == ERROR_NONE)
+        code = store_known(call, &swarm->manifest, error);
+    if (code == ERROR_NONE)
+        swarm_end_arrival(swarm, &call->job->draft.stored);
+    return code;
+}
+
+/* False: it is to be fetched in another way, as if nothing had been tried. */
+static bool fetch_small(struct job_call *call, const struct directory_sources *sources,
+                        struct manifest *manifest, enum error_code *code, struct error *error)
+{
+    *code = job_fetch_small(call, sources, manifest, error);
+    if (*code == ERROR_NONE)
+        *code = store_known(call, manifest, error);
+    if (*code == ERROR_NONE || *code == ERROR_CANCELLED)
+        return true;
+    manifest_done(manifest);
+    *error = (struct error){0};
+    *code = ERROR_NONE;
+    return false;
 }
 
 static enum error_code fetch(struct job_call *call, struct error *error)
@@ -220,9 +238,13 @@ static enum error_code fetch(struct job_call *call, struct error *error)
 
     if (!known || job->address_count > 0)
         code = collect_sources(call, &sources, error);
-    if (code == ERROR_NONE && !known)
+    bool is_there =
+        code == ERROR_NONE && !known && fetch_small(call, &sources, &manifest, &code, error);
+    if (code == ERROR_NONE && !known && !is_there)
         known = find_manifest(call, &sources, &manifest);
-    if (code == ERROR_NONE && known) {
+    if (is_there) {
+        /* nothing is left to do */
+    } else if (code == ERROR_NONE && known) {
         code = fetch_known(call, &manifest, &sources, error);
     } else if (code == ERROR_NONE) {
         if (job->peer[0])

@@ -9,6 +9,7 @@
 #include "peer/downloads/rate.h"
 #include "peer/downloads/swarm.h"
 #include "peer/network/interrupt.h"
+#include "peer/rpc/channel_pool.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -67,6 +68,7 @@ struct job_environment {
     struct arrivals *arrivals;   /* this, too, */
     struct limits *limits;       /* and this */
     struct intake *intake;
+    struct channel_pool *channels;
     const char *folder; /* of the journals; NULL: none */
     int64_t stall_ms;
     /* The draft has changed: another state or source, or only more bytes. */
@@ -89,7 +91,7 @@ void job_drop_spool(struct job *job);
 /* The same, and what is on disk of it besides, the journal first of all. */
 void job_discard(struct job *job, const struct job_environment *environment);
 
-/* ---- between job.c, job_pieces.c and job_stream.c ---- */
+/* ---- between job.c, job_pieces.c, job_small.c and job_stream.c ---- */
 
 /* What the functions of one run hand to each other. */
 struct job_call {
@@ -106,6 +108,13 @@ void job_exchange_incoming(struct job *job, struct share_incoming *incoming);
 MUST_CHECK enum error_code job_fetch_pieces(struct job_call *call, struct manifest *manifest,
                                             const struct directory_sources *sources,
                                             struct error *error);
+
+/* Fetches a file of at most one piece whose content the directory knows: nobody has to be asked
+ * for its hashes. Its bytes are in job->incoming then, verified, and the manifest is filled in.
+ * Any error but ERROR_CANCELLED: it has to be fetched in another way, which says what is wrong. */
+MUST_CHECK enum error_code job_fetch_small(const struct job_call *call,
+                                           const struct directory_sources *sources,
+                                           struct manifest *manifest, struct error *error);
 
 /* Fetches a file whose content nobody knows, and stores it. */
 MUST_CHECK enum error_code job_fetch_stream(const struct job_call *call,

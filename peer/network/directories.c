@@ -7,11 +7,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Of each directory, with their connections: who searches for thousands of files connects once. */
+#define IDLE_CLIENTS_MAX 4
+
 struct one {
     char *login_url; /* these do not change */
     char *search_url;
     bool failed;       /* guarded by the lock, as what follows */
     uint64_t answered; /* grows over all: who answered a search last has the greatest */
+    struct directory_client *idle[IDLE_CLIENTS_MAX];
+    size_t idle_count;
 };
 
 struct directories {
@@ -54,6 +59,8 @@ void directories_free(struct directories *directories)
     if (!directories)
         return;
     for (size_t i = 0; i < directories->count; i++) {
+        for (size_t k = 0; k < directories->items[i].idle_count; k++)
+            directory_client_free(directories->items[i].idle[k]);
         free(directories->items[i].login_url);
         free(directories->items[i].search_url);
     }
@@ -118,7 +125,35 @@ static bool choose(struct directories *directories, const bool *asked, size_t *n
     return best != NULL;
 }
 
-static enum error_code ask(const struct directories *directories, size_t number,
+static struct directory_client *take_client(struct directories *directories, size_t number,
+                                            const struct directory_client_options *options)
+{
+    struct one *one = &directories->items[number];
+    struct directory_client *client = NULL;
+
+    pthread_mutex_lock(&directories->lock);
+    if (one->idle_count > 0)
+        client = one->idle[--one->idle_count];
+    pthread_mutex_unlock(&directories->lock);
+    if (!client)
+        return directory_client_new(options);
+    directory_client_prepare(client, options);
+    return client;
+}
+
+static void give_client(struct directories *directories, size_t number,
+                        struct directory_client *client)
+{
+    struct one *one = &directories->items[number];
+
+    pthread_mutex_lock(&directories->lock);
+    if (one->idle_count < IDLE_CLIENTS_MAX)
+        one->idle[one->idle_count++] = take_pointer(&client);
+    pthread_mutex_unlock(&directories->lock);
+    directory_client_free(client);
+}
+
+static enum error_code ask(struct directories *directories, size_t number,
                            const struct directories_query *query, bool failed,
                            struct directory_sources *sources, struct error *error)
 {
@@ -134,9 +169,9 @@ static enum error_code ask(const struct directories *directories, size_t number,
     }
     if (query->quick_ms > 0)
         options.connect_ms = options.timeout_ms = query->quick_ms;
-    struct directory_client *client = directory_client_new(&options);
+    struct directory_client *client = take_client(directories, number, &options);
     enum error_code code = directory_search(client, query->name, query->partial, sources, error);
-    directory_client_free(client);
+    give_client(directories, number, client);
     return code;
 }
 
@@ -196,11 +231,11 @@ enum error_code directories_files(struct directories *directories,
             .stop = stop,
             .connect_ms = failed ? DIRECTORIES_FAILED_CONNECT_MS : 0,
         };
-        struct directory_client *client = directory_client_new(&options);
+        struct directory_client *client = take_client(directories, number, &options);
         asked[number] = true;
         reason = (struct error){0};
         enum error_code code = directory_files(client, taker, &reason);
-        directory_client_free(client);
+        give_client(directories, number, client);
         if (code != ERROR_CANCELLED)
             directories_note(directories, number, code);
         if (is_answer(code) || code == ERROR_CANCELLED)

@@ -24,7 +24,6 @@ struct directory_client {
     struct stop_event *stop;
     char *login_url;
     char *search_url;
-    long connect_ms;
     long timeout_ms;
     bool query_mode; /* the directory takes no body: the reference's */
     struct buffer reply;
@@ -61,7 +60,6 @@ static void set_options(struct directory_client *client)
     curl_easy_setopt(easy, CURLOPT_PROXY, "");
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* a stop waits for no name server */
-    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, client->connect_ms);
     curl_easy_setopt(easy, CURLOPT_USERAGENT, "p2p-peer");
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_reply);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, &client->reply);
@@ -80,14 +78,22 @@ struct directory_client *directory_client_new(const struct directory_client_opti
         fputs("out of memory\n", stderr);
         abort();
     }
-    client->stop = options->stop;
     client->login_url = memory_copy_string(options->login_url);
     client->search_url = memory_copy_string(options->search_url);
-    client->connect_ms = (long)(options->connect_ms ? options->connect_ms : DIRECTORY_CONNECT_MS);
-    client->timeout_ms = (long)(options->timeout_ms ? options->timeout_ms : DIRECTORY_TIMEOUT_MS);
     buffer_init(&client->reply, DIRECTORY_REPLY_MAX_BYTES);
     set_options(client);
+    directory_client_prepare(client, options);
     return client;
+}
+
+void directory_client_prepare(struct directory_client *client,
+                              const struct directory_client_options *options)
+{
+    int64_t connect_ms = options->connect_ms ? options->connect_ms : DIRECTORY_CONNECT_MS;
+
+    client->stop = options->stop;
+    client->timeout_ms = (long)(options->timeout_ms ? options->timeout_ms : DIRECTORY_TIMEOUT_MS);
+    curl_easy_setopt(client->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)connect_ms);
 }
 
 void directory_client_free(struct directory_client *client)

@@ -49,6 +49,10 @@ struct directory_client_options {
 struct directory_client *directory_client_new(const struct directory_client_options *options);
 void directory_client_free(struct directory_client *client);
 
+/* For the next request of a client that was made before: stop and the times of the options. */
+void directory_client_prepare(struct directory_client *client,
+                              const struct directory_client_options *options);
+
 struct directory_login {
     const char *username;
     const char *password;

@@ -14,18 +14,20 @@
 struct piece_client {
     struct rpc_channel *channel;
     char peer[ADDRESS_TEXT_BYTES];
-    struct limits *limits; /* borrowed, as is the next */
-    struct interrupt *interrupt;
+    struct piece_client_options options; /* without the address */
 };
 
-struct piece_client *piece_client_open(const struct address *address, struct limits *limits,
-                                       struct interrupt *interrupt)
+struct piece_client *piece_client_open(const struct piece_client_options *options)
 {
     struct piece_client *client = memory_new(1, sizeof *client);
 
-    client->channel = rpc_channel_open(address_format(address, client->peer));
-    client->limits = limits;
-    client->interrupt = interrupt;
+    address_format(options->address, client->peer);
+    client->options = *options;
+    client->options.address = NULL;
+    if (options->stall_ms == 0)
+        client->options.stall_ms = PEER_STEP_MS;
+    client->channel = options->channels ? channel_pool_take(options->channels, client->peer)
+                                        : rpc_channel_open(client->peer);
     return client;
 }
 
@@ -33,7 +35,10 @@ void piece_client_close(struct piece_client *client)
 {
     if (!client)
         return;
-    rpc_channel_close(client->channel);
+    if (client->options.channels)
+        channel_pool_give(client->options.channels, client->channel);
+    else
+        rpc_channel_close(client->channel);
     free(client);
 }
 
@@ -72,8 +77,8 @@ static enum error_code pay(struct arrival *arrival, size_t bytes, struct error *
     const struct piece_client *client = arrival->client;
     int64_t begin_ms = clock_boot_ms();
 
-    if (!limits_take(client->limits, LIMITS_DOWNLOAD, client->peer, (int64_t)bytes,
-                     client->interrupt))
+    if (!limits_take(client->options.limits, LIMITS_DOWNLOAD, client->peer, (int64_t)bytes,
+                     client->options.interrupt))
         return error_set(error, ERROR_CANCELLED, "cancelado");
     arrival->end_ms += clock_boot_ms() - begin_ms;
     return ERROR_NONE;
@@ -147,15 +152,15 @@ enum error_code piece_client_fetch(struct piece_client *client, const struct pie
                               .end_ms = clock_boot_ms() + PIECE_CLIENT_MS};
     struct rpc_client_call *call = NULL;
     enum error_code code = rpc_client_start(client->channel, "/peer.PeerService/DownloadFile",
-                                            PEER_STEP_MS, &call, error);
+                                            client->options.stall_ms, &call, error);
 
     if (code)
         return code;
-    interrupt_attach(client->interrupt, call);
+    interrupt_attach(client->options.interrupt, call);
     code = ask(call, request, error);
     if (!code)
         code = receive(call, &arrival, error);
-    interrupt_detach(client->interrupt);
+    interrupt_detach(client->options.interrupt);
     rpc_client_free(call); /* what the peer still has to send, it keeps */
     return code;
 }

@@ -1,6 +1,7 @@
 /*
- * Single pieces of a file from another peer, into memory: what a repair needs. (Whole files are
- * downloads' business.) One thread at a time; calls end soon after the interrupt is raised.
+ * Single pieces of a file from another peer, into memory: what a repair and a small file need.
+ * (Larger files are downloads' business.) One thread at a time; calls end soon after the interrupt
+ * is raised.
  */
 #pragma once
 
@@ -10,6 +11,7 @@
 #include "common/file_name.h"
 #include "peer/limits/limits.h"
 #include "peer/network/interrupt.h"
+#include "peer/rpc/channel_pool.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -20,10 +22,17 @@
 
 struct piece_client;
 
-/* A connection to that peer, made by the first fetch. limits (may be NULL) and interrupt are
- * borrowed. Owned by the caller. */
-struct piece_client *piece_client_open(const struct address *address, struct limits *limits,
-                                       struct interrupt *interrupt);
+struct piece_client_options {
+    const struct address *address;
+    struct channel_pool *channels; /* NULL: a connection of its own */
+    struct limits *limits;         /* may be NULL */
+    struct interrupt *interrupt;
+    int64_t stall_ms; /* that nothing may come for; 0: PEER_STEP_MS */
+};
+
+/* A connection to that peer, made by the first fetch. What the options name is borrowed, all but
+ * the address as long as the client. Owned by the caller. */
+struct piece_client *piece_client_open(const struct piece_client_options *options);
 void piece_client_close(struct piece_client *client); /* NULL is fine */
 
 struct piece_request {

@@ -31,6 +31,10 @@
 /* We are not strict with the pings of others. */
 #define PING_INTERVAL_MIN_MS 5000
 
+/* A connection that no call uses is dropped: it is kept for calls that follow each other, and holds
+ * a place at the other side. */
+#define IDLE_MS 10000
+
 #define COMPRESSION_NONE (1 << GRPC_COMPRESS_NONE)
 
 struct setting {
@@ -70,6 +74,7 @@ static const struct setting client_only[] = {
      * back-off of an old one. */
     {GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1},
     {GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1}, /* no TXT look-ups */
+    {GRPC_ARG_CLIENT_IDLE_TIMEOUT_MS, IDLE_MS},
 };
 
 static void add(struct tuning *tuning, const struct setting *settings, size_t count)

@@ -166,8 +166,10 @@ static enum error_code fetch_piece(struct patient *patient, struct piece_client 
 /* All that this source has, until it fails once. */
 static void ask_source(struct patient *patient, const char *peer, const struct address *address)
 {
-    struct piece_client *client =
-        piece_client_open(address, patient->repair->limits, patient->repair->interrupt);
+    const struct piece_client_options options = {.address = address,
+                                                 .limits = patient->repair->limits,
+                                                 .interrupt = patient->repair->interrupt};
+    struct piece_client *client = piece_client_open(&options);
     struct damage *damage = patient->damage;
     size_t before = damage->bad.count;
     enum error_code code = ERROR_NONE;
