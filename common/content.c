@@ -1,13 +1,15 @@
 #include "common/content.h"
 
 #include "common/memory.h"
+#include "common/sha256.h"
 
 #include <assert.h>
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define CONTENT_TAG "p2p-content-1\n"
+#define CONTENT_TAG "p2p-content-2\n"
+
+#define PIECE_BLOCKS (PIECE_BYTES / BLOCK_BYTES)
 
 size_t content_piece_count(int64_t size_bytes)
 {
@@ -20,18 +22,6 @@ size_t content_piece_bytes(int64_t size_bytes, size_t index)
 
     assert(left > 0);
     return left < (int64_t)PIECE_BYTES ? (size_t)left : PIECE_BYTES;
-}
-
-/* What OpenSSL may fail at here is memory, which our own allocations do not survive either. */
-static void must(int result)
-{
-    if (result != 1)
-        abort();
-}
-
-void content_hash_piece(const void *data, size_t length, uint8_t hash[HASH_BYTES])
-{
-    must(EVP_Digest(data, length, hash, NULL, EVP_sha256(), NULL));
 }
 
 enum error_code manifest_init(struct manifest *manifest, int64_t size_bytes, struct error *error)
@@ -57,18 +47,16 @@ void manifest_done(struct manifest *manifest)
 
 static void compute_id(const struct manifest *manifest, struct content_id *id)
 {
-    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    char tag[] = CONTENT_TAG;
     uint8_t size[8];
+    struct iovec parts[] = {
+        {.iov_base = tag, .iov_len = sizeof tag - 1},
+        {.iov_base = size, .iov_len = sizeof size},
+        {.iov_base = manifest->hashes, .iov_len = manifest->piece_count * HASH_BYTES}};
 
     for (size_t i = 0; i < sizeof size; i++)
         size[i] = (uint8_t)((uint64_t)manifest->size_bytes >> (8 * (sizeof size - 1 - i)));
-    must(context != NULL);
-    must(EVP_DigestInit_ex(context, EVP_sha256(), NULL));
-    must(EVP_DigestUpdate(context, CONTENT_TAG, sizeof CONTENT_TAG - 1));
-    must(EVP_DigestUpdate(context, size, sizeof size));
-    must(EVP_DigestUpdate(context, manifest->hashes, manifest->piece_count * HASH_BYTES));
-    must(EVP_DigestFinal_ex(context, id->bytes, NULL));
-    EVP_MD_CTX_free(context);
+    sha256_hash(parts, ARRAY_LENGTH(parts), id->bytes);
 }
 
 void manifest_seal(struct manifest *manifest)
@@ -102,16 +90,22 @@ enum error_code manifest_copy(const struct manifest *from, struct manifest *to, 
 }
 
 struct piece_hasher {
-    EVP_MD_CTX *context;
+    struct sha256_lanes *lanes;
+    /* The tree's lowest level and, while the piece is finished, by turns the next one. */
+    uint8_t nodes[2][PIECE_BLOCKS][HASH_BYTES];
+    size_t block_count; /* of the piece, so far; the last ones are still in the batch */
+    struct sha256_message batch[SHA256_LANES];
+    size_t batched;
+    bool has_borrowed;              /* the batch has blocks where the caller has them */
+    size_t in_block;                /* bytes of a block that is not whole yet, in blocks[batched] */
+    uint8_t (*blocks)[BLOCK_BYTES]; /* of the batch, that came in several parts; or NULL */
 };
 
 struct piece_hasher *piece_hasher_new(void)
 {
     struct piece_hasher *hasher = memory_new(1, sizeof *hasher);
 
-    hasher->context = EVP_MD_CTX_new();
-    must(hasher->context != NULL);
-    must(EVP_DigestInit_ex(hasher->context, EVP_sha256(), NULL));
+    hasher->lanes = sha256_lanes_new();
     return hasher;
 }
 
@@ -119,24 +113,116 @@ void piece_hasher_free(struct piece_hasher *hasher)
 {
     if (!hasher)
         return;
-    EVP_MD_CTX_free(hasher->context);
+    sha256_lanes_free(hasher->lanes);
+    free(hasher->blocks);
     free(hasher);
 }
 
-void piece_hasher_update(struct piece_hasher *hasher, const void *data, size_t length)
+static void run_batch(struct piece_hasher *hasher)
 {
-    must(EVP_DigestUpdate(hasher->context, data, length));
+    sha256_lanes_hash(hasher->lanes, hasher->batch, hasher->batched);
+    hasher->batched = 0;
+    hasher->has_borrowed = false;
+}
+
+static void add_block(struct piece_hasher *hasher, const void *data, size_t length)
+{
+    assert(hasher->block_count < PIECE_BLOCKS);
+    hasher->batch[hasher->batched++] = (struct sha256_message){
+        .data = data, .length = length, .hash = hasher->nodes[0][hasher->block_count++]};
+    if (hasher->batched == SHA256_LANES)
+        run_batch(hasher);
+}
+
+/* Returns how many bytes it took. */
+static size_t take_part(struct piece_hasher *hasher, const uint8_t *data, size_t length)
+{
+    size_t room = BLOCK_BYTES - hasher->in_block;
+
+    if (room == BLOCK_BYTES && length >= BLOCK_BYTES) {
+        hasher->has_borrowed = true;
+        add_block(hasher, data, BLOCK_BYTES);
+        return BLOCK_BYTES;
+    }
+    if (!hasher->blocks)
+        hasher->blocks = memory_resize(NULL, SHA256_LANES, BLOCK_BYTES);
+    uint8_t *block = hasher->blocks[hasher->batched];
+    if (length > room)
+        length = room;
+    memcpy(block + hasher->in_block, data, length);
+    hasher->in_block += length;
+    if (hasher->in_block == BLOCK_BYTES) {
+        hasher->in_block = 0;
+        add_block(hasher, block, BLOCK_BYTES);
+    }
+    return length;
+}
+
+void piece_hasher_update(struct piece_hasher *hasher, const struct iovec *parts, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        for (size_t done = 0; done < parts[i].iov_len;)
+            done += take_part(hasher, (uint8_t *)parts[i].iov_base + done, parts[i].iov_len - done);
+    if (!hasher->has_borrowed)
+        return;
+    size_t batched = hasher->batched;
+    run_batch(hasher);
+    if (hasher->in_block > 0 && batched > 0)
+        memcpy(hasher->blocks[0], hasher->blocks[batched], hasher->in_block);
 }
 
 void piece_hasher_reset(struct piece_hasher *hasher)
 {
-    must(EVP_DigestInit_ex(hasher->context, NULL, NULL));
+    hasher->block_count = hasher->batched = hasher->in_block = 0;
 }
 
-void piece_hasher_finish(struct piece_hasher *hasher, uint8_t hash[HASH_BYTES])
+/* The leaves that the tree has: a power of two. */
+static size_t tree_width(int64_t file_bytes, size_t block_count)
 {
-    must(EVP_DigestFinal_ex(hasher->context, hash, NULL));
+    size_t width = 1;
+
+    if (file_bytes > (int64_t)PIECE_BYTES)
+        return PIECE_BLOCKS;
+    while (width < block_count)
+        width *= 2;
+    return width;
+}
+
+void piece_hasher_finish(struct piece_hasher *hasher, int64_t file_bytes, uint8_t hash[HASH_BYTES])
+{
+    struct sha256_message pairs[PIECE_BLOCKS / 2];
+    unsigned level = 0;
+
+    if (hasher->in_block > 0)
+        add_block(hasher, hasher->blocks[hasher->batched], hasher->in_block);
+    run_batch(hasher);
+    assert(hasher->block_count > 0);
+    size_t width = tree_width(file_bytes, hasher->block_count);
+    for (size_t i = hasher->block_count; i < width; i++)
+        memset(hasher->nodes[0][i], 0, HASH_BYTES);
+    for (; width > 1; width /= 2, level = !level) {
+        for (size_t i = 0; i < width / 2; i++)
+            pairs[i] = (struct sha256_message){.data = hasher->nodes[level][2 * i],
+                                               .length = (size_t)2 * HASH_BYTES,
+                                               .hash = hasher->nodes[!level][i]};
+        sha256_lanes_hash(hasher->lanes, pairs, width / 2);
+    }
+    memcpy(hash, hasher->nodes[level][0], HASH_BYTES);
     piece_hasher_reset(hasher);
+}
+
+void content_hash_piece(int64_t file_bytes, const void *data, size_t length,
+                        uint8_t hash[HASH_BYTES])
+{
+    struct piece_hasher *hasher = piece_hasher_new();
+    const uint8_t *block = data;
+
+    for (size_t here; length > 0; block += here, length -= here) {
+        here = length < BLOCK_BYTES ? length : BLOCK_BYTES;
+        add_block(hasher, block, here);
+    }
+    piece_hasher_finish(hasher, file_bytes, hash);
+    piece_hasher_free(hasher);
 }
 
 struct content_hasher {
@@ -170,7 +256,7 @@ static void end_piece(struct content_hasher *hasher)
         hasher->capacity = hasher->capacity ? 2 * hasher->capacity : 4;
         hasher->hashes = memory_resize(hasher->hashes, hasher->capacity, sizeof *hasher->hashes);
     }
-    piece_hasher_finish(hasher->piece, hasher->hashes[hasher->count++]);
+    piece_hasher_finish(hasher->piece, hasher->size_bytes, hasher->hashes[hasher->count++]);
     hasher->in_piece = 0;
 }
 
@@ -185,7 +271,8 @@ enum error_code content_hasher_update(struct content_hasher *hasher, const void 
     while (length > 0) {
         size_t room = PIECE_BYTES - hasher->in_piece;
         size_t part = length < room ? length : room;
-        piece_hasher_update(hasher->piece, bytes, part);
+        struct iovec span = {.iov_base = (void *)(uintptr_t)bytes, .iov_len = part};
+        piece_hasher_update(hasher->piece, &span, 1);
         hasher->in_piece += part;
         bytes += part;
         length -= part;

@@ -46,7 +46,8 @@ static enum error_code hash_bytes(struct reading *reading, int64_t offset, size_
             continue;
         if (got <= 0)
             return got == 0 ? ERROR_CHANGED : ERROR_IO;
-        piece_hasher_update(reading->hasher, reading->buffer, (size_t)got);
+        struct iovec part = {.iov_base = reading->buffer, .iov_len = (size_t)got};
+        piece_hasher_update(reading->hasher, &part, 1);
         offset += got;
         length -= (size_t)got;
         if (!reading->check->step(reading->check->context, (size_t)got))
@@ -88,7 +89,7 @@ static enum error_code check_piece(struct reading *reading, size_t piece, bool *
         piece_hasher_reset(reading->hasher);
         code = hash_bytes(reading, offset, length);
         if (!code) {
-            piece_hasher_finish(reading->hasher, now);
+            piece_hasher_finish(reading->hasher, reading->entry.size_bytes, now);
             *good = memcmp(now, wanted, sizeof now) == 0;
         }
         forget_pages(reading, offset, length);

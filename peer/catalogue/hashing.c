@@ -102,7 +102,8 @@ static enum error_code hash_bytes(struct worker *worker, int file, int64_t offse
             continue;
         if (got <= 0)
             return got == 0 ? ERROR_CHANGED : ERROR_IO;
-        piece_hasher_update(worker->hasher, worker->buffer, (size_t)got);
+        struct iovec part = {.iov_base = worker->buffer, .iov_len = (size_t)got};
+        piece_hasher_update(worker->hasher, &part, 1);
         offset += got;
         length -= (size_t)got;
     }
@@ -121,7 +122,7 @@ static enum error_code hash_piece(struct worker *worker, struct hashing_job *job
     code = hash_bytes(worker, job->file, (int64_t)(index * PIECE_BYTES),
                       content_piece_bytes(job->manifest.size_bytes, index));
     if (!code)
-        piece_hasher_finish(worker->hasher, job->manifest.hashes[index]);
+        piece_hasher_finish(worker->hasher, job->manifest.size_bytes, job->manifest.hashes[index]);
     return code;
 }
 

@@ -14,6 +14,8 @@
 static const char *const upgrades[] = {
     "ALTER TABLE files ADD COLUMN checked_s INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE files ADD COLUMN bad BLOB;",
+    /* Pieces are hashed in another way, so that ids are other ones, too: all is hashed anew. */
+    "DELETE FROM files;",
 };
 
 /* Rows are found by one look into an index: little cache is enough. */
@@ -21,7 +23,7 @@ static const struct database_form form = {
     .name = "catalogue",
     .owner = "catalogue",
     .application_id = 0x50325043, /* "P2PC" */
-    .version = 2,
+    .version = 3,
     .schema = "CREATE TABLE files(number INTEGER PRIMARY KEY AUTOINCREMENT, inode INTEGER NOT NULL,"
               " device INTEGER NOT NULL, size INTEGER NOT NULL, modified_ns INTEGER NOT NULL,"
               " changed_ns INTEGER NOT NULL, name TEXT NOT NULL, seen_s INTEGER NOT NULL,"

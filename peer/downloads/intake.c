@@ -4,6 +4,7 @@
 #include "common/memory.h"
 #include "common/thread_pool.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -15,7 +16,9 @@ struct intake {
 
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t changed;
-    size_t pieces; /* for which room was taken */
+    size_t pieces;                             /* for which room was taken */
+    struct piece_hasher *idle[INTAKE_THREADS]; /* what one has begun with is kept for the next */
+    size_t idle_count;
 };
 
 struct intake_message {
@@ -53,6 +56,8 @@ void intake_free(struct intake *intake)
     if (!intake)
         return;
     thread_pool_free(intake->pool);
+    while (intake->idle_count > 0)
+        piece_hasher_free(intake->idle[--intake->idle_count]);
     pthread_cond_destroy(&intake->changed);
     pthread_mutex_destroy(&intake->lock);
     free(intake);
@@ -158,15 +163,33 @@ void intake_drop(struct intake_piece *piece)
     pthread_mutex_unlock(&intake->lock);
 }
 
+static struct piece_hasher *get_hasher(struct intake *intake)
+{
+    struct piece_hasher *hasher = NULL;
+
+    pthread_mutex_lock(&intake->lock);
+    if (intake->idle_count > 0)
+        hasher = intake->idle[--intake->idle_count];
+    pthread_mutex_unlock(&intake->lock);
+    return hasher ? hasher : piece_hasher_new();
+}
+
+static void put_hasher(struct intake *intake, struct piece_hasher *hasher)
+{
+    pthread_mutex_lock(&intake->lock);
+    assert(intake->idle_count < INTAKE_THREADS);
+    intake->idle[intake->idle_count++] = hasher;
+    pthread_mutex_unlock(&intake->lock);
+}
+
 static bool is_right(const struct intake_piece *piece)
 {
-    struct piece_hasher *hasher = piece_hasher_new();
+    struct piece_hasher *hasher = get_hasher(piece->intake);
     uint8_t hash[HASH_BYTES];
 
-    for (size_t i = 0; i < piece->span_count; i++)
-        piece_hasher_update(hasher, piece->spans[i].iov_base, piece->spans[i].iov_len);
-    piece_hasher_finish(hasher, hash);
-    piece_hasher_free(hasher);
+    piece_hasher_update(hasher, piece->spans, piece->span_count);
+    piece_hasher_finish(hasher, piece->file_bytes, hash);
+    put_hasher(piece->intake, hasher);
     return memcmp(hash, piece->hash, HASH_BYTES) == 0;
 }
 

@@ -46,6 +46,7 @@ struct intake_piece {
     size_t index;
     size_t length;  /* that it must have in the end */
     int64_t offset; /* in the file */
+    int64_t file_bytes;
     const uint8_t *hash;
     struct share_incoming *incoming;
     /* Called once, on one of the threads; frees nothing. error says why it was not written. */

@@ -37,7 +37,7 @@ static bool is_right(const struct small_file *file, const void *data, struct man
     if (manifest_init(manifest, file->size_bytes, NULL) != ERROR_NONE)
         return false;
     if (manifest->piece_count > 0)
-        content_hash_piece(data, (size_t)file->size_bytes, manifest->hashes[0]);
+        content_hash_piece(file->size_bytes, data, (size_t)file->size_bytes, manifest->hashes[0]);
     manifest_seal(manifest);
     if (content_id_equal(&manifest->id, &file->content))
         return true;

@@ -3,7 +3,7 @@
  * directory. It says what is wanted and, once it is known, which content, and then of each piece
  * that it is verified and written:
  *
- *     {"version":1,"name":…,"temporary":…,"peer":…,"addresses":[…],"content":…,"size":…}\n
+ *     {"version":2,"name":…,"temporary":…,"peer":…,"addresses":[…],"content":…,"size":…}\n
  *     the hashes of all pieces, 32 bytes each         (unless "content" is "": not known yet)
  *     records of 16 bytes, appended
  *
@@ -15,6 +15,9 @@
  * but not the machine. So in a note the hash goes over the machine's boot id, too, and after
  * another boot it is no record any more. Once the piece's bytes were synced it is recorded for
  * good.
+ *
+ * Version 1 had hashes that were made in another way: of such a journal it is read what is wanted,
+ * and nothing of the content.
  *
  * What is no good record is passed over; what follows the last good one is a torn end.
  *

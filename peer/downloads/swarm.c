@@ -315,6 +315,7 @@ struct intake_piece *swarm_begin_piece(struct swarm_source *source, size_t index
         .index = index,
         .length = content_piece_bytes(swarm->manifest.size_bytes, index),
         .offset = (int64_t)(index * PIECE_BYTES),
+        .file_bytes = swarm->manifest.size_bytes,
         .hash = swarm->manifest.hashes[index],
         .incoming = swarm->incoming,
         .done = piece_done,

@@ -157,7 +157,7 @@ static enum error_code fetch_piece(struct patient *patient, struct piece_client 
     enum error_code code = piece_client_fetch(client, &request, patient->data, error);
     if (code)
         return code;
-    content_hash_piece(patient->data, length, got);
+    content_hash_piece(damage->identity.size_bytes, patient->data, length, got);
     if (memcmp(got, wanted[0], sizeof got) != 0)
         return error_set(error, ERROR_CORRUPT, "envió otro contenido");
     return ERROR_NONE;

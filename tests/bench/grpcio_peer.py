@@ -13,7 +13,6 @@ synced, as the reference does it.
 """
 
 import concurrent.futures
-import hashlib
 import json
 import pathlib
 import signal
@@ -26,6 +25,7 @@ import urllib.request
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 
 import grpc  # noqa: E402
+import reference  # noqa: E402
 from stubs import content  # noqa: E402
 from stubs import peer as wire  # noqa: E402
 from stubs import peer_rpc  # noqa: E402
@@ -63,10 +63,8 @@ class Liar:
         self.path = pathlib.Path(path)
         data = self.path.read_bytes()
         self.size = len(data)
-        self.hashes = b"".join(hashlib.sha256(data[at:at + PIECE]).digest()
-                               for at in range(0, self.size, PIECE))
-        self.content_id = hashlib.sha256(
-            b"p2p-content-1\n" + self.size.to_bytes(8, "big") + self.hashes).digest()
+        self.hashes = b"".join(reference.pieces_of(data))
+        self.content_id = reference.id_of(data)
 
     def DownloadFile(self, request, context):
         print("asked", flush=True)

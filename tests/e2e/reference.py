@@ -248,13 +248,24 @@ class ReferencePeer(peer_rpc.PeerServiceServicer):
 MIB = 1024 * 1024
 
 
+def piece_hash(piece, is_only):
+    """The root of BEP 52's tree over 16 KiB blocks."""
+    block = 16 * 1024
+    level = [hashlib.sha256(piece[at:at + block]).digest() for at in range(0, len(piece), block)]
+    width = 1 << (len(level) - 1).bit_length() if is_only else MIB // block
+    level += [bytes(32)] * (width - len(level))
+    while len(level) > 1:
+        level = [hashlib.sha256(level[i] + level[i + 1]).digest() for i in range(0, len(level), 2)]
+    return level[0]
+
+
 def pieces_of(data):
-    return [hashlib.sha256(data[at:at + MIB]).digest() for at in range(0, len(data), MIB)]
+    return [piece_hash(data[at:at + MIB], len(data) <= MIB) for at in range(0, len(data), MIB)]
 
 
 def id_of(data):
     return hashlib.sha256(
-        b"p2p-content-1\n" + struct.pack(">Q", len(data)) + b"".join(pieces_of(data))).digest()
+        b"p2p-content-2\n" + struct.pack(">Q", len(data)) + b"".join(pieces_of(data))).digest()
 
 
 class ContentPeer(ReferencePeer):

@@ -1,8 +1,6 @@
 """Content ids, manifests and parts of files, by a client of its own; and who does not know them."""
 
-import hashlib
 import json
-import struct
 import time
 
 import grpc
@@ -10,20 +8,12 @@ import pytest
 
 import reference
 from harness import wait_until
+from reference import id_of, pieces_of
 from stubs import content as wire
 from stubs import peer as reference_wire
 
 MIB = 1 << 20
 SERVICE = "/peer.PeerService/"
-
-
-def pieces_of(data):
-    return [hashlib.sha256(data[at:at + MIB]).digest() for at in range(0, len(data), MIB)]
-
-
-def id_of(data):
-    return hashlib.sha256(
-        b"p2p-content-1\n" + struct.pack(">Q", len(data)) + b"".join(pieces_of(data))).digest()
 
 
 class Client:

@@ -1,4 +1,5 @@
-/* Content ids against values that Python's hashlib computed of the same bytes. */
+/* Content ids against values that Python's hashlib computed of the same bytes
+ * (tests/e2e/reference.py has the tree); libtorrent 2.0 made the same hashes of pieces of them. */
 #include "unit.h"
 
 #include "common/content.h"
@@ -19,12 +20,19 @@ static const struct {
     size_t pieces;
     const char *id;
 } known[] = {
-    {0, 0, "a2b9f0d6594982a95aadbe37fdfa8b741875e65837384e7094f1193e2dbd4ded"},
-    {1, 1, "23e7925455daff1db988c452c43e1358e23791dce66fc84ad100d7ccc5485581"},
-    {1048575, 1, "a8b92a59f73c750e870d6bee927a4fd47266953c0d65405e96075bbada20d53b"},
-    {1048576, 1, "0a4bbe2bebd915f98423a5e6e7e3c5e197875edcd678dc54d33ed4dee9f15712"},
-    {1048577, 2, "b5b25612b7fbc8bb2e8dad3822cad7b463cba32e8c8ba930817af252e880d705"},
-    {3670016, 4, "0b3fd030637ec63bd6313b9915a1b02c9e8176ea69d1cfb0bb0fa830dbc6802f"},
+    {0, 0, "f2c25580b57c3f84c56b631ee4024801c69d1befef0ba0dc9e72623de647f31a"},
+    {1, 1, "7c099beb559f063a02b836bd090bd350d9a6ce0897c013b78cde1b273fe7f598"},
+    {16383, 1, "3f9c5026ada55fae83f7d0f116e0a50768be45d71003e6d81d0ce16ab4992f57"},
+    {16384, 1, "c3d6d437db430d86df6f5b5413bb4d9d9f6ca724ae6bdf7c9dc6f1627ef2e5be"},
+    {16385, 1, "a56e51e3e0ba1277fd473036199f805a8c9f9e8ef5ab0f87d6e9e3d2e32b6f5b"},
+    {49152, 1, "65aba80fe4ce36da82c06290785294d93438f9bb66aade315fbf2e8a1d00d4d4"},
+    {49153, 1, "b0ddf84cbf5dc87a4caaa900da280a446332c91dca7048e2200aa4fbd2a7f6b1"},
+    {1048575, 1, "adcc47437395a9e5755af66896edabbba67bef46cba636f64d3a75c01392b35e"},
+    {1048576, 1, "c2266a9e5a10e67ddbb2e9903f66d229725f5d3c62ed722970cc80a1b5da01b3"},
+    {1048577, 2, "d1b26727b280768875d089764d2a5b2816f973f0550c3c7ecb086af70bcb51eb"},
+    {1064961, 2, "e441a7cad14c46f02e40e02c2d80cbaa8e29b0e663f33e06b74ca78999c7d27e"},
+    {3670016, 4, "74a13b9b8b2f0f6eb1de681aa7705c20470d088b7aed795a09d1320ae12f6a75"},
+    {2097152, 2, "154d44e96846ea6f6e523353433ec33447ac1bd934661182a8ecf323c34d8bc8"},
 };
 
 static void hash_stream(const uint8_t *bytes, size_t size, size_t step, struct manifest *manifest)
@@ -41,7 +49,7 @@ static void hash_stream(const uint8_t *bytes, size_t size, size_t step, struct m
 
 static void streams_have_the_known_ids(void **state)
 {
-    static const size_t steps[] = {4096, 65537, PIECE_BYTES, 5000000};
+    static const size_t steps[] = {4096, 16384, 16385, 65537, PIECE_BYTES, 5000000};
     char text[CONTENT_ID_DIGITS + 1];
 
     (void)state;
@@ -69,13 +77,48 @@ static void pieces_have_the_known_ids(void **state)
         assert_int_equal(manifest_init(&manifest, (int64_t)known[i].size, NULL), ERROR_NONE);
         check_row(i, manifest.piece_count == known[i].pieces);
         for (size_t piece = manifest.piece_count; piece-- > 0;)
-            content_hash_piece(bytes + piece * PIECE_BYTES,
+            content_hash_piece(manifest.size_bytes, bytes + piece * PIECE_BYTES,
                                content_piece_bytes(manifest.size_bytes, piece),
                                manifest.hashes[piece]);
         manifest_seal(&manifest);
         check_row(i, strcmp(content_id_format(&manifest.id, text), known[i].id) == 0);
         free(bytes);
     }
+}
+
+/* As the transport has them: of any length, any number in a call. */
+static void pieces_in_parts_of_any_size(void **state)
+{
+    static const size_t sizes[] = {1,     16383,  16384,           16385,      32768,
+                                   50000, 262144, PIECE_BYTES - 1, PIECE_BYTES};
+    struct piece_hasher *hasher = piece_hasher_new();
+    uint8_t *bytes = pattern(PIECE_BYTES);
+    uint8_t expected[HASH_BYTES], hash[HASH_BYTES];
+    uint32_t random = 1;
+
+    (void)state;
+    for (size_t row = 0; row < 20 * ARRAY_LENGTH(sizes); row++) {
+        size_t size = sizes[row % ARRAY_LENGTH(sizes)];
+        int64_t file_bytes = (int64_t)(row % 2 ? size : 3 * PIECE_BYTES);
+        for (size_t at = 0; at < size;) {
+            struct iovec parts[5];
+            size_t count = 0;
+            for (; count < ARRAY_LENGTH(parts) && at < size; count++) {
+                random = random * 1664525 + 1013904223;
+                size_t step = (random >> 16) % (row % 3 ? 40000 : 3000);
+                if (step > size - at)
+                    step = size - at;
+                parts[count] = (struct iovec){.iov_base = bytes + at, .iov_len = step};
+                at += step;
+            }
+            piece_hasher_update(hasher, parts, count);
+        }
+        piece_hasher_finish(hasher, file_bytes, hash);
+        content_hash_piece(file_bytes, bytes, size, expected);
+        check_row(row, memcmp(hash, expected, HASH_BYTES) == 0);
+    }
+    piece_hasher_free(hasher);
+    free(bytes);
 }
 
 static void a_hasher_can_be_used_again(void **state)
@@ -94,12 +137,15 @@ static void a_hasher_can_be_used_again(void **state)
         assert_string_equal(content_id_format(&manifest.id, text), known[1].id);
         free(byte);
     }
-    piece_hasher_update(piece, "junk", 4);
+    uint8_t *bytes = pattern(PIECE_BYTES);
+    struct iovec junk = {.iov_base = bytes + 1, .iov_len = 20 * BLOCK_BYTES + 9};
+    struct iovec whole = {.iov_base = bytes, .iov_len = PIECE_BYTES};
+    piece_hasher_update(piece, &junk, 1);
     piece_hasher_reset(piece);
-    piece_hasher_update(piece, "a", 1);
-    piece_hasher_update(piece, "bc", 2);
-    piece_hasher_finish(piece, first);
-    content_hash_piece("abc", 3, second);
+    piece_hasher_update(piece, &whole, 1);
+    piece_hasher_finish(piece, PIECE_BYTES, first);
+    content_hash_piece(PIECE_BYTES, bytes, PIECE_BYTES, second);
+    free(bytes);
     assert_memory_equal(first, second, HASH_BYTES);
     content_hasher_free(hasher);
     piece_hasher_free(piece);
@@ -177,6 +223,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(streams_have_the_known_ids),
         cmocka_unit_test(pieces_have_the_known_ids),
+        cmocka_unit_test(pieces_in_parts_of_any_size),
         cmocka_unit_test(a_hasher_can_be_used_again),
         cmocka_unit_test(what_does_not_belong_together_is_seen),
         cmocka_unit_test(sizes_have_limits),

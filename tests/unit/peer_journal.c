@@ -239,6 +239,27 @@ static void notes_are_of_one_boot(void **state)
     journal_job_done(&job);
 }
 
+/* It has hashes that were made in another way: the job begins anew. */
+static void of_version_1_it_is_read_what_is_wanted(void **state)
+{
+    auto_buffer text;
+    struct journal_job job, read;
+
+    (void)state;
+    make_job(&job);
+    make_text(&text);
+    *(strstr(text.data, "\"version\":2") + strlen("\"version\":")) = '1';
+    assert_int_equal(journal_parse(text.data, text.length, "", &read, NULL), ERROR_NONE);
+    assert_string_equal(read.name.text, job.name.text);
+    assert_string_equal(read.peer, job.peer);
+    assert_int_equal(read.address_count, job.address_count);
+    assert_string_equal(read.temporary, "");
+    assert_false(read.has_content);
+    assert_int_equal(read.good_bytes, strchr(text.data, '\n') + 1 - text.data);
+    journal_job_done(&read);
+    journal_job_done(&job);
+}
+
 static void what_is_noted_is_read(void **state)
 {
     char folder[UNIT_PATH_BYTES];
@@ -309,6 +330,7 @@ int main(void)
         cmocka_unit_test(a_journal_with_a_wrong_byte_anywhere),
         cmocka_unit_test(a_torn_end_is_cut_off),
         cmocka_unit_test(notes_are_of_one_boot),
+        cmocka_unit_test(of_version_1_it_is_read_what_is_wanted),
         cmocka_unit_test(what_is_noted_is_read),
         cmocka_unit_test(the_folder_is_listed),
     };

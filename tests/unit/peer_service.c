@@ -369,7 +369,8 @@ static void manifests_of_every_size(void **state)
         check_row(row, manifest.size_bytes == (int64_t)sizes[row]);
         check_row(row, manifest.piece_count == content_piece_count((int64_t)sizes[row]));
         for (size_t i = 0; i < manifest.piece_count; i++) {
-            content_hash_piece(bytes, content_piece_bytes(manifest.size_bytes, i), hash);
+            content_hash_piece(manifest.size_bytes, bytes,
+                               content_piece_bytes(manifest.size_bytes, i), hash);
             check_row(row, memcmp(hash, manifest.hashes[i], HASH_BYTES) == 0);
         }
         free(bytes);
