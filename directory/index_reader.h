@@ -40,7 +40,7 @@ MUST_CHECK enum error_code index_search(struct index_reader *reader, const struc
 /* A place in the order of index_list: by peer, then by name. All zero is the beginning. */
 struct index_place {
     int64_t peer_id;
-    char name[FILE_NAME_MAX_BYTES + 1];
+    char name[FILE_PATH_MAX_BYTES + 1];
 };
 
 /* Up to max files after the place. */

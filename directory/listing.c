@@ -55,7 +55,7 @@ enum error_code listing_parse_cursor(const char *cursor, struct index_place *pla
     place->peer_id = id;
     for (const char *c = dot + 1; *c; c += 2) {
         unsigned byte = 0;
-        if (used == FILE_NAME_MAX_BYTES || !hex_digit(c[0], &byte) || !hex_digit(c[1], &byte))
+        if (used == FILE_PATH_MAX_BYTES || !hex_digit(c[0], &byte) || !hex_digit(c[1], &byte))
             return error_set(error, ERROR_INVALID, TEXT_BAD_CURSOR);
         place->name[used++] = (char)byte;
     }
@@ -161,7 +161,7 @@ static bool add_file(void *context, const struct index_file *file)
         registry_visit(files->registry, file->peer_id, 0, join_file, files);
     }
     files->last.peer_id = file->peer_id;
-    size_t length = strnlen(file->name, FILE_NAME_MAX_BYTES);
+    size_t length = strnlen(file->name, FILE_PATH_MAX_BYTES);
     memcpy(files->last.name, file->name, length);
     files->last.name[length] = '\0';
     return true;

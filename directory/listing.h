@@ -33,7 +33,7 @@ MUST_CHECK enum error_code listing_files(struct registry *registry, struct index
                                          const struct listing_page *page, struct http_reply *reply,
                                          struct error *error);
 
-#define LISTING_CURSOR_BYTES (24 + 2 * FILE_NAME_MAX_BYTES)
+#define LISTING_CURSOR_BYTES (24 + 2 * FILE_PATH_MAX_BYTES)
 
 /* "ID.NAME-IN-HEXADECIMAL". Pure. */
 const char *listing_format_cursor(const struct index_place *place, char out[LISTING_CURSOR_BYTES]);

@@ -133,6 +133,7 @@ static void record(struct catalogue *catalogue, const struct hashing_job *job)
     const struct store_file file = {.identity = &job->identity, .name = &job->name};
     struct known_file known = {.identity = job->identity,
                                .content = job->manifest.id,
+                               .named = known_hash_name(&job->name),
                                .checked_s = clock_wall_ms() / 1000};
     struct store *store = atomic_load(&catalogue->store);
     auto_damage damage = {.number = 0};
@@ -478,7 +479,9 @@ enum error_code catalogue_learn(struct catalogue *catalogue, const struct file_n
 {
     struct share_identity identity;
     const struct store_file file = {.identity = &identity, .name = name};
-    struct known_file known = {.content = manifest->id, .checked_s = clock_wall_ms() / 1000};
+    struct known_file known = {.content = manifest->id,
+                               .named = known_hash_name(name),
+                               .checked_s = clock_wall_ms() / 1000};
     struct store *store = atomic_load(&catalogue->store);
     enum error_code code = share_identify(catalogue->share, name, &identity, error);
 

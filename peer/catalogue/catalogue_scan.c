@@ -47,11 +47,11 @@ static bool find_stored(struct scan *scan, const struct share_file *file, struct
 
     if (code == ERROR_NOT_FOUND)
         return false;
-    if (!code && !row.exact) {
-        if (!was_renamed(scan, &row, file))
-            return false;
+    bool renamed = !code && was_renamed(scan, &row, file);
+    if (!code && !row.exact && !renamed)
+        return false;
+    if (renamed)
         code = store_move(store, row.number, &moved, &error);
-    }
     if (code) {
         catalogue_store_failed(scan->catalogue, &error);
         return false;
@@ -59,6 +59,7 @@ static bool find_stored(struct scan *scan, const struct share_file *file, struct
     *known = (struct known_file){.identity = file->identity,
                                  .content = row.content,
                                  .number = row.number,
+                                 .named = known_hash_name(renamed ? &file->name : &row.name),
                                  .checked_s = row.checked_s,
                                  .damaged = row.damaged,
                                  .withdrawn = row.damaged};
@@ -110,6 +111,32 @@ static void add_waiting(struct scan *scan, const struct share_file *file, bool a
         (struct waiting){.file = *file, .due_ms = scan->now_ms + quiet_left_ms(scan, file, again)};
 }
 
+/* A known file has a name that it is not stored under: a folder was renamed, or it has several. */
+static void follow_name(struct scan *scan, const struct share_file *file)
+{
+    const struct store_file moved = {.identity = &file->identity, .name = &file->name};
+    struct catalogue *catalogue = scan->catalogue;
+    struct store *store = atomic_load(&catalogue->store);
+    struct store_row row;
+    struct error error;
+
+    if (store_find(store, &file->identity, &row, NULL) || !was_renamed(scan, &row, file))
+        return;
+    if (store_move(store, row.number, &moved, &error)) {
+        catalogue_store_failed(catalogue, &error);
+        return;
+    }
+    pthread_mutex_lock(&catalogue->lock);
+    const struct known_file *found = known_find(&catalogue->known, &file->identity);
+    if (found) {
+        struct known_file known = *found;
+        known.named = known_hash_name(&file->name);
+        known_put(&catalogue->known, &known);
+    }
+    damages_rename(&catalogue->damages, &file->identity, &file->name);
+    pthread_mutex_unlock(&catalogue->lock);
+}
+
 /* What was known of an inode stays in the table in its old state: so it is seen that the file
  * changes again and again. */
 static void look_at(struct scan *scan, const struct share_file *file)
@@ -121,7 +148,10 @@ static void look_at(struct scan *scan, const struct share_file *file)
     const struct known_file *old = known_see(&catalogue->known, &file->identity, catalogue->scan);
     bool is_known = old && share_identity_equal(&old->identity, &file->identity);
     bool is_seen_before = old != NULL;
+    bool is_named = is_known && old->named == known_hash_name(&file->name);
     pthread_mutex_unlock(&catalogue->lock);
+    if (is_known && !is_named)
+        follow_name(scan, file);
     if (is_known || file->size_bytes > CONTENT_MAX_BYTES)
         return;
     if (find_stored(scan, file, &known)) {

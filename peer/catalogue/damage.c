@@ -117,3 +117,11 @@ void damages_drop(struct damages *damages, const struct share_identity *inode)
     }
     damages->count = kept;
 }
+
+void damages_rename(struct damages *damages, const struct share_identity *identity,
+                    const struct file_name *name)
+{
+    for (size_t i = 0; i < damages->count; i++)
+        if (share_identity_equal(&damages->items[i].identity, identity))
+            damages->items[i].name = *name;
+}

@@ -58,3 +58,7 @@ const struct damage *damages_after(const struct damages *damages, int64_t number
 /* Takes the place of what was there of that inode; *damage is taken. */
 void damages_put(struct damages *damages, struct damage *damage);
 void damages_drop(struct damages *damages, const struct share_identity *inode);
+
+/* The file in that very state has another name now; nothing when it is none of them. */
+void damages_rename(struct damages *damages, const struct share_identity *identity,
+                    const struct file_name *name);

@@ -83,3 +83,12 @@ void known_keep(struct known *known, uint64_t scan)
     known_done(known);
     *known = kept;
 }
+
+uint64_t known_hash_name(const struct file_name *name)
+{
+    uint64_t hash = 0xcbf29ce484222325U; /* FNV-1a */
+
+    for (const char *c = name->text; *c; c++)
+        hash = (hash ^ (unsigned char)*c) * 0x100000001b3U;
+    return hash ? hash : 1;
+}

@@ -14,6 +14,7 @@ struct known_file {
     struct content_id content;
     int64_t number; /* of the row in the store; 0: it could not be stored */
     uint64_t scan;  /* the last one that saw the file */
+    uint64_t named; /* known_hash_name of the name in that row; 0: not known */
     /* When its bytes were last read and compared, on the wall clock. */
     int64_t checked_s;
     bool damaged;   /* there is a struct damage of it */
@@ -28,6 +29,10 @@ struct known {
 };
 
 void known_done(struct known *known);
+
+/* A folder that is renamed leaves its files as they are: that they have other names now shows here
+ * only. Never 0. */
+uint64_t known_hash_name(const struct file_name *name);
 
 /* What is known of that inode, in whatever state; NULL. Borrowed until the next put or keep. It was
  * seen in that scan. */

@@ -73,6 +73,7 @@ static bool list_share(struct heartbeat *heartbeat, struct share_list *list)
         catalogue_leave_out_withdrawn(heartbeat->catalogue, list);
     if (heartbeat->arrivals && !heartbeat->names_only)
         arrivals_fill_list(heartbeat->arrivals, list);
+    share_list_leave_out_folders(list);
     return code == ERROR_NONE || code == ERROR_NOT_FOUND;
 }
 

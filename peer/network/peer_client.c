@@ -55,7 +55,7 @@ static char *take_name(const ProtobufCBinaryData *bytes)
         return take_pointer(&text);
     for (size_t i = 0; i < bytes->len; i++)
         text[i] = text[i] ? text[i] : '?';
-    char clean[FILE_NAME_MAX_BYTES + 1];
+    char clean[FILE_PATH_MAX_BYTES + 1];
     return memory_copy_string(text_clean(text, clean, sizeof clean));
 }
 

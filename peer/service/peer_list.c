@@ -88,6 +88,7 @@ static enum error_code look(struct lister *lister, struct rpc_packed **packed, s
     struct share_list list = {.count = 0};
     enum error_code code = share_list_files(lister->share, &list, error);
 
+    share_list_leave_out_folders(&list);
     if (!code && lister->catalogue) {
         catalogue_fill_list(lister->catalogue, &list);
         catalogue_leave_out_withdrawn(lister->catalogue, &list);

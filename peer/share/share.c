@@ -36,7 +36,7 @@ bool share_identity_equal(const struct share_identity *left, const struct share_
            left->changed_ns == right->changed_ns;
 }
 
-static enum error_code unavailable(struct error *error, int reason)
+enum error_code share_unavailable(struct error *error, int reason)
 {
     if (reason == ENOTDIR) /* something else has taken its place: it is gone all the same */
         reason = ENOENT;
@@ -77,7 +77,7 @@ enum error_code share_folder_open(struct share *share, int *folder, struct error
     if (reason == 0 && *folder < 0)
         reason = errno;
     pthread_mutex_unlock(&share->lock);
-    return reason == 0 ? ERROR_NONE : unavailable(error, reason);
+    return reason == 0 ? ERROR_NONE : share_unavailable(error, reason);
 }
 
 bool share_is_temporary_name(const char *name)
@@ -104,8 +104,7 @@ static void remove_if_left_over(int folder, const char *name)
         unlinkat(folder, name, 0);
 }
 
-/* A stream of its own over the folder: a duplicate would share its position with other threads. */
-static DIR *open_stream(int folder)
+DIR *share_stream_open(int folder)
 {
     int own = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *stream = own >= 0 ? fdopendir(own) : NULL;
@@ -125,7 +124,7 @@ static bool is_kept(const char *name, const struct share_kept *kept)
 
 static void remove_left_overs(int folder, const struct share_kept *kept)
 {
-    DIR *stream = open_stream(folder);
+    DIR *stream = share_stream_open(folder);
     struct dirent *entry;
 
     if (!stream)
@@ -175,108 +174,4 @@ void share_close(struct share *share)
 const char *share_path(const struct share *share)
 {
     return share->path;
-}
-
-/* Fills *file when the entry is a shared one. */
-static bool look_at(int folder, const struct dirent *entry, struct share_file *file)
-{
-    struct stat status;
-
-    if ((entry->d_type != DT_REG && entry->d_type != DT_UNKNOWN) ||
-        file_name_parse(entry->d_name, strlen(entry->d_name), &file->name, NULL) ||
-        file_name_is_hidden(&file->name) ||
-        fstatat(folder, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) < 0 ||
-        !S_ISREG(status.st_mode) || faccessat(folder, entry->d_name, R_OK, 0) < 0)
-        return false;
-    file->size_bytes = status.st_size;
-    file->identity = share_identity_of(&status);
-    file->has_content = file->partial = false;
-    return true;
-}
-
-static int compare_names(const void *left, const void *right)
-{
-    const struct share_file *a = left;
-    const struct share_file *b = right;
-
-    return strcmp(a->name.text, b->name.text);
-}
-
-static int read_entries(int folder, DIR *stream, struct share_list *list)
-{
-    size_t capacity = 0;
-    struct dirent *entry;
-
-    while (errno = 0, (entry = readdir(stream))) {
-        if (list->count == capacity) {
-            capacity = capacity ? capacity * 2 : 16;
-            list->files = memory_resize(list->files, capacity, sizeof *list->files);
-        }
-        if (look_at(folder, entry, &list->files[list->count]))
-            list->count++;
-    }
-    return errno;
-}
-
-enum error_code share_list_files(struct share *share, struct share_list *list, struct error *error)
-{
-    auto_close int folder = -1;
-    enum error_code code = share_folder_open(share, &folder, error);
-
-    *list = (struct share_list){0};
-    if (code)
-        return code;
-    DIR *stream = open_stream(folder);
-    if (!stream)
-        return unavailable(error, errno);
-    int reason = read_entries(folder, stream, list);
-    closedir(stream);
-    if (reason != 0) {
-        share_list_done(list);
-        return unavailable(error, reason);
-    }
-    if (list->count > 0)
-        qsort(list->files, list->count, sizeof *list->files, compare_names);
-    return ERROR_NONE;
-}
-
-void share_list_done(struct share_list *list)
-{
-    free(list->files);
-    *list = (struct share_list){0};
-}
-
-static uint64_t mix(uint64_t hash, const void *data, size_t length)
-{
-    const unsigned char *bytes = data;
-
-    for (size_t i = 0; i < length; i++)
-        hash = (hash ^ bytes[i]) * 0x100000001b3U;
-    return hash;
-}
-
-static uint64_t mix_identity(uint64_t hash, const struct share_identity *identity)
-{
-    hash = mix(hash, &identity->device, sizeof identity->device);
-    hash = mix(hash, &identity->inode, sizeof identity->inode);
-    hash = mix(hash, &identity->size_bytes, sizeof identity->size_bytes);
-    hash = mix(hash, &identity->modified_ns, sizeof identity->modified_ns);
-    return mix(hash, &identity->changed_ns, sizeof identity->changed_ns);
-}
-
-uint64_t share_list_hash(const struct share_list *list, bool told_only)
-{
-    uint64_t hash = 0xcbf29ce484222325U;
-
-    for (size_t i = 0; i < list->count; i++) {
-        const struct share_file *file = &list->files[i];
-        hash = mix(hash, file->name.text, strlen(file->name.text) + 1);
-        if (!told_only)
-            hash = mix_identity(hash, &file->identity);
-        else if (file->has_content)
-            hash = mix(hash, file->content.bytes, sizeof file->content.bytes);
-        if (told_only && file->partial)
-            hash = mix(hash, "\2", 1);
-    }
-    return hash;
 }

@@ -2,10 +2,13 @@
  * The shared folder: what is in it, reading its files for others, taking in files from others.
  *
  * Everything is opened beneath the folder's own descriptor, by checked name only, following no
- * link: openat with O_NOFOLLOW, and O_NONBLOCK so that a FIFO hangs nobody. A checked name has one
- * component, so there is no path that could leave the folder or pass through a link, and openat2
- * would refuse nothing more (what it refuses besides, a file mounted into the folder, is wanted).
- * Regular files that are not hidden and that we may read are shared; nothing else is there.
+ * link: openat with O_NOFOLLOW, and O_NONBLOCK so that a FIFO hangs nobody. Each part of a checked
+ * name is opened by itself, beneath the one before, so there is no path that could leave the folder
+ * or pass through a link, and openat2 would refuse nothing more (what it refuses besides, a file or
+ * a file system mounted into the folder, is wanted). Regular files that are not hidden and that we
+ * may read are shared, in the folder and in the folders in it that are not hidden; nothing else is
+ * there. What is mounted below is shared too, but nothing can be stored there: a file gets its name
+ * with one rename, and that does not cross file systems.
  *
  * A file that a local program is still writing may be listed with the size of that moment; who
  * reads it is told ERROR_CHANGED, never given a part that looks whole.
@@ -72,13 +75,31 @@ struct share_file {
 struct share_list {
     struct share_file *files; /* sorted by the bytes of the name */
     size_t count;
+    size_t left_out; /* files and folders beyond the limits, of number or of a path */
 };
+
+/* A scan takes half a second of a core for the first, and the list of them 300 MB. */
+#define SHARE_FILES_MAX   500000
+#define SHARE_FOLDERS_MAX 50000
 
 /* What is shared now. Names in the folder that are no good names are left out. ERROR_NOT_FOUND: the
  * folder is gone; *list is empty with any error. */
 MUST_CHECK enum error_code share_list_files(struct share *share, struct share_list *list,
                                             struct error *error);
 void share_list_done(struct share_list *list);
+
+/* Told of each folder in the folder before it is read: its path in it. Borrowed for the call. */
+struct share_visitor {
+    void (*visit)(void *context, const char *path);
+    void *context;
+};
+
+/* The same with a visitor. */
+MUST_CHECK enum error_code share_walk(struct share *share, const struct share_visitor *visitor,
+                                      struct share_list *list, struct error *error);
+
+/* Drops the files that are in folders in the folder: for who does not know such names. */
+void share_list_leave_out_folders(struct share_list *list);
 
 /* A number that is another one when the list is: FNV-1a over names and identities, or over what the
  * directory is told: names, content ids, and what is partial. Pure. */
@@ -175,7 +196,13 @@ enum share_conflict {
     SHARE_NUMBER, /* take the first free of NAME, "NAME (1).ext", "NAME (2).ext", ... */
 };
 
-/* Syncs, and renames to its visible name without ever overwriting. A file of that name with equal
+/* Whether a file of that name could be stored, as far as can be told before there is one:
+ * ERROR_DENIED when something else is where a folder should be, or another file system. */
+MUST_CHECK enum error_code share_check_place(struct share *share, const struct file_name *name,
+                                             struct error *error);
+
+/* Syncs, and renames to its visible name without ever overwriting. Folders that are missing are
+ * made. A file of that name with equal
  * content is success: nothing is stored twice. *stored gets the name under which the content now
  * is. Of several that commit one name at once, one wins whole. A hidden name is ERROR_INVALID: it
  * would not be shared. With an error the incoming file is still there, to be aborted or tried

@@ -219,55 +219,61 @@ static bool is_equal_content(int file, int other, int64_t size)
     return true;
 }
 
+/* Where a file is to be. */
+struct target {
+    int place;        /* the folder */
+    const char *base; /* the name in it */
+};
+
 enum existing { EXISTING_EQUAL, EXISTING_OTHER, EXISTING_GONE };
 
 /* What is there under the wanted name. An equal file is made as lasting as ours would be. */
 static enum existing look_at_existing(const struct share_incoming *incoming,
-                                      const struct file_name *name)
+                                      const struct target *target)
 {
     int64_t size = atomic_load(&incoming->written);
     auto_close int other = -1;
     struct stat status;
 
-    if (fstatat(incoming->folder, name->text, &status, AT_SYMLINK_NOFOLLOW) < 0)
+    if (fstatat(target->place, target->base, &status, AT_SYMLINK_NOFOLLOW) < 0)
         return errno == ENOENT ? EXISTING_GONE : EXISTING_OTHER;
-    if (share_regular_open(incoming->folder, name, &other, &status, NULL) ||
+    if (share_regular_open(target->place, target->base, &other, &status, NULL) ||
         status.st_size != size || !is_equal_content(incoming->file, other, size))
         return EXISTING_OTHER;
     return fsync(other) == 0 ? EXISTING_EQUAL : EXISTING_OTHER;
 }
 
 /* Gives the file its visible name unless that is taken (errno EEXIST). */
-static bool link_visible(const struct share_incoming *incoming, const struct file_name *name)
+static bool link_visible(const struct share_incoming *incoming, const struct target *target)
 {
     int folder = incoming->folder;
 
     /* Differs: the reference overwrites, and leaves half a file when a transfer breaks. */
-    if (renameat2(folder, incoming->temporary, folder, name->text, RENAME_NOREPLACE) == 0)
+    if (renameat2(folder, incoming->temporary, target->place, target->base, RENAME_NOREPLACE) == 0)
         return true;
     if (errno != EINVAL && errno != ENOSYS)
         return false;
     /* A file system, such as NFS, without the flag. */
-    if (linkat(folder, incoming->temporary, folder, name->text, 0) < 0)
+    if (linkat(folder, incoming->temporary, target->place, target->base, 0) < 0)
         return false;
     unlinkat(folder, incoming->temporary, 0);
     return true;
 }
 
-static bool sync_folder(int folder)
+bool share_sync_folder(int folder)
 {
     /* EINVAL: a file system whose folders cannot be synced has nothing better to offer. */
     return fsync(folder) == 0 || errno == EINVAL;
 }
 
 /* The file is visible; it stays so only when that lasts. */
-static enum error_code make_name_last(struct share_incoming *incoming, const struct file_name *name,
+static enum error_code make_name_last(struct share_incoming *incoming, const struct target *target,
                                       struct error *error)
 {
-    if (sync_folder(incoming->folder))
+    if (share_sync_folder(target->place))
         return ERROR_NONE;
     int reason = errno;
-    if (renameat2(incoming->folder, name->text, incoming->folder, incoming->temporary,
+    if (renameat2(target->place, target->base, incoming->folder, incoming->temporary,
                   RENAME_NOREPLACE) < 0)
         incoming->temporary[0] = '\0';
     return share_write_failed(error, reason);
@@ -292,18 +298,20 @@ static enum error_code prepare(struct share_incoming *incoming, struct error *er
 }
 
 /* Takes one candidate name; ERROR_EXISTS when it has other content. */
-static enum error_code take_name(struct share_incoming *incoming, const struct file_name *name,
-                                 struct error *error)
+static enum error_code take_name(struct share_incoming *incoming, int place,
+                                 const struct file_name *name, struct error *error)
 {
+    const struct target target = {.place = place, .base = file_name_base(name)};
+
     for (int i = 0; i < BEGIN_TRIES; i++) {
-        if (link_visible(incoming, name))
-            return make_name_last(incoming, name, error);
+        if (link_visible(incoming, &target))
+            return make_name_last(incoming, &target, error);
         if (errno != EEXIST)
             return share_write_failed(error, errno);
-        enum existing existing = look_at_existing(incoming, name);
+        enum existing existing = look_at_existing(incoming, &target);
         if (existing == EXISTING_OTHER)
             break;
-        if (existing == EXISTING_EQUAL && sync_folder(incoming->folder)) {
+        if (existing == EXISTING_EQUAL && share_sync_folder(place)) {
             unlinkat(incoming->folder, incoming->temporary, 0);
             return ERROR_NONE;
         }
@@ -316,18 +324,22 @@ enum error_code share_incoming_commit(struct share_incoming *incoming, const str
                                       struct error *error)
 {
     unsigned last = conflict == SHARE_NUMBER ? NUMBER_LIMIT : 0;
+    auto_close int place = -1;
     enum error_code code;
 
     if (file_name_is_hidden(name))
         return error_set(error, ERROR_INVALID,
                          "Nombre de archivo inválido: '%s' sería un archivo oculto", name->text);
     code = prepare(incoming, error);
+    if (!code)
+        code = share_place_make(incoming->folder, name, &place, error);
     if (code)
         return code;
     for (unsigned number = 0; number <= last; number++) {
         struct file_name candidate;
-        file_name_numbered(name, number, &candidate);
-        code = take_name(incoming, &candidate, error);
+        if (!file_name_numbered(name, number, &candidate))
+            break;
+        code = take_name(incoming, place, &candidate, error);
         if (!code) {
             *stored = candidate;
             share_incoming_free(incoming);

@@ -5,6 +5,7 @@
 
 #include "peer/share/share.h"
 
+#include <dirent.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
@@ -56,9 +57,34 @@ MUST_CHECK enum error_code share_write_spans(int file, const struct iovec *spans
  * replaced, or another volume was mounted there, it is the new one. ERROR_NOT_FOUND: it is gone. */
 MUST_CHECK enum error_code share_folder_open(struct share *share, int *folder, struct error *error);
 
+/* That folder could not be opened or read. */
+enum error_code share_unavailable(struct error *error, int reason);
+
+/* A stream of its own over the folder: a duplicate would share its position with other threads. */
+DIR *share_stream_open(int folder);
+
+/* A folder in the folder; -1 (errno) also for a link to one. */
+int share_step(int folder, const char *name);
+
+/* The folder that the name's file is in, owned by the caller; in it the file is file_name_base.
+ * ERROR_NOT_FOUND as share_reader_open. */
+MUST_CHECK enum error_code share_place_open(struct share *share, const struct file_name *name,
+                                            int *place, struct error *error);
+
+/* The same for a file that is to be stored, beneath a descriptor of the shared folder: what is
+ * missing is made. ERROR_DENIED: there is something else in the way, or another file system. */
+MUST_CHECK enum error_code share_place_make(int share_folder, const struct file_name *name,
+                                            int *place, struct error *error);
+
+/* errno says what went wrong. */
+bool share_sync_folder(int folder);
+
+/* The error of a file or folder that could not be opened for reading. */
+enum error_code share_open_failed(struct error *error, int reason);
+
 /* Opens a regular file of that folder for reading and tells its status. Anything else of that name
  * is ERROR_NOT_FOUND. */
-MUST_CHECK enum error_code share_regular_open(int folder, const struct file_name *name, int *file,
+MUST_CHECK enum error_code share_regular_open(int folder, const char *name, int *file,
                                               struct stat *status, struct error *error);
 
 /* Modification time in nanoseconds since 1970. */

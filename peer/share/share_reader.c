@@ -21,28 +21,30 @@ static enum error_code not_found(struct error *error)
     return error_set(error, ERROR_NOT_FOUND, "Archivo no encontrado");
 }
 
-static enum error_code open_failed(struct error *error, int reason)
+enum error_code share_open_failed(struct error *error, int reason)
 {
-    /* ELOOP: a link; ENXIO: a socket, or a FIFO or device without its other side. */
-    if (reason == ENOENT || reason == ELOOP || reason == ENXIO || reason == ENAMETOOLONG)
+    /* ELOOP: a link; ENOTDIR: one where a folder should be, or a file; ENXIO: a socket, or a FIFO
+     * or device without its other side. */
+    if (reason == ENOENT || reason == ELOOP || reason == ENOTDIR || reason == ENXIO ||
+        reason == ENAMETOOLONG)
         return not_found(error);
     return error_set_errno(error, reason, "No se puede leer el archivo");
 }
 
-/* The name has one component and a link as that component is refused, so no path can leave the
- * folder. Looking first keeps us from opening a device, which alone can have effects; looking again
- * after it makes sure of what was opened. */
-enum error_code share_regular_open(int folder, const struct file_name *name, int *file,
-                                   struct stat *status, struct error *error)
+/* The name is one part and a link as that part is refused, so no path can leave the folder. Looking
+ * first keeps us from opening a device, which alone can have effects; looking again after it makes
+ * sure of what was opened. */
+enum error_code share_regular_open(int folder, const char *name, int *file, struct stat *status,
+                                   struct error *error)
 {
-    if (fstatat(folder, name->text, status, AT_SYMLINK_NOFOLLOW) < 0)
-        return open_failed(error, errno);
+    if (fstatat(folder, name, status, AT_SYMLINK_NOFOLLOW) < 0)
+        return share_open_failed(error, errno);
     if (!S_ISREG(status->st_mode))
         return not_found(error);
     auto_close int opened =
-        openat(folder, name->text, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+        openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (opened < 0 || fstat(opened, status) < 0)
-        return open_failed(error, errno);
+        return share_open_failed(error, errno);
     if (!S_ISREG(status->st_mode))
         return not_found(error);
     *file = take_descriptor(&opened);
@@ -57,9 +59,9 @@ enum error_code share_open_file(struct share *share, const struct file_name *nam
 
     if (file_name_is_hidden(name))
         return not_found(error);
-    enum error_code code = share_folder_open(share, &folder, error);
+    enum error_code code = share_place_open(share, name, &folder, error);
     if (!code)
-        code = share_regular_open(folder, name, file, &status, error);
+        code = share_regular_open(folder, file_name_base(name), file, &status, error);
     if (!code)
         *identity = share_identity_of(&status);
     return code;
@@ -74,11 +76,11 @@ enum error_code share_open_repair(struct share *share, const struct file_name *n
     enum error_code code = share_identify(share, name, &now, error);
 
     if (!code)
-        code = share_folder_open(share, &folder, error);
+        code = share_place_open(share, name, &folder, error);
     if (code)
         return code;
-    auto_close int opened =
-        openat(folder, name->text, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    auto_close int opened = openat(folder, file_name_base(name),
+                                   O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (opened < 0)
         return error_set_errno(error, errno, "No se puede escribir en el archivo");
     if (share_identify_open(opened, &now, NULL) || !share_identity_equal(&now, identity))
@@ -95,11 +97,11 @@ enum error_code share_identify(struct share *share, const struct file_name *name
 
     if (file_name_is_hidden(name))
         return not_found(error);
-    enum error_code code = share_folder_open(share, &folder, error);
+    enum error_code code = share_place_open(share, name, &folder, error);
     if (code)
         return code;
-    if (fstatat(folder, name->text, &status, AT_SYMLINK_NOFOLLOW) < 0)
-        return open_failed(error, errno);
+    if (fstatat(folder, file_name_base(name), &status, AT_SYMLINK_NOFOLLOW) < 0)
+        return share_open_failed(error, errno);
     if (!S_ISREG(status.st_mode))
         return not_found(error);
     *identity = share_identity_of(&status);
@@ -111,7 +113,7 @@ enum error_code share_identify_open(int file, struct share_identity *identity, s
     struct stat status;
 
     if (fstat(file, &status) < 0)
-        return open_failed(error, errno);
+        return share_open_failed(error, errno);
     if (status.st_nlink == 0)
         return not_found(error);
     *identity = share_identity_of(&status);
@@ -128,9 +130,9 @@ enum error_code share_reader_open(struct share *share, const struct file_name *n
 
     if (file_name_is_hidden(name))
         return not_found(error);
-    code = share_folder_open(share, &folder, error);
+    code = share_place_open(share, name, &folder, error);
     if (!code)
-        code = share_regular_open(folder, name, &file, &status, error);
+        code = share_regular_open(folder, file_name_base(name), &file, &status, error);
     if (code)
         return code;
     posix_fadvise(file, 0, 0, POSIX_FADV_SEQUENTIAL);
@@ -189,8 +191,8 @@ static bool is_still_linked(const struct share_reader *reader)
     auto_close int folder = -1;
     struct stat now;
 
-    return !share_folder_open(reader->share, &folder, NULL) &&
-           fstatat(folder, reader->name.text, &now, AT_SYMLINK_NOFOLLOW) == 0 &&
+    return !share_place_open(reader->share, &reader->name, &folder, NULL) &&
+           fstatat(folder, file_name_base(&reader->name), &now, AT_SYMLINK_NOFOLLOW) == 0 &&
            now.st_dev == reader->opened.st_dev && now.st_ino == reader->opened.st_ino;
 }
 

@@ -1,13 +1,15 @@
 /*
- * Notices that the shared folder has changed: inotify at once, and a slow rescan for file systems
- * and containers whose events do not arrive.
+ * Notices that the shared folder, or a folder in it, has changed: inotify at once, and a slow
+ * rescan for file systems and containers whose events do not arrive.
  *
  * One thread of its own. Bursts are gathered for WATCH_SETTLE_MS, so that copying a thousand files
  * is a handful of calls. A file counts when its writer closes it or when it is renamed to its
  * place; one that is still being written may be told early by a rescan or by another file's event.
  *
- * Where inotify gives nothing (its limits are used up, or the file system has none) it is said once
- * and the folder is looked at every WATCH_POLL_MS instead, a large one less often.
+ * Each folder takes one of inotify's watches, which are limited for each user. Where inotify gives
+ * nothing (its limits are used up, be it for some of the folders only, or the file system has none)
+ * it is said once and all is looked at every WATCH_POLL_MS instead, a large folder less often. What
+ * the share leaves out for its limits is said once, too.
  */
 #pragma once
 

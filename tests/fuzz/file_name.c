@@ -1,5 +1,5 @@
 /* common/file_name: what it accepts is accepted again, survives JSON, and numbering gives good
- * names. */
+ * names. A name is a path, too. */
 #include "fuzz.h"
 
 #include "common/file_name.h"
@@ -10,16 +10,27 @@
 static void check_good(const struct file_name *name)
 {
     size_t length = strlen(name->text);
-    char shown[FILE_NAME_MAX_BYTES + 1];
+    char shown[FILE_PATH_MAX_BYTES + 1];
     struct file_name again;
+    bool hidden = false;
 
-    fuzz_check(length >= 1 && length <= FILE_NAME_MAX_BYTES);
-    fuzz_check(!strchr(name->text, '/') && strcmp(name->text, ".") && strcmp(name->text, ".."));
+    fuzz_check(length >= 1 && length <= FILE_PATH_MAX_BYTES);
+    const char *part = name->text;
+    for (int parts = 1; part; parts++) {
+        size_t bytes = strcspn(part, "/");
+        fuzz_check(bytes >= 1 && bytes <= FILE_NAME_MAX_BYTES && parts <= FILE_PATH_PARTS_MAX);
+        fuzz_check(strncmp(part, "./", 2) && strncmp(part, "../", 3) && strcmp(part, ".") &&
+                   strcmp(part, ".."));
+        hidden = hidden || part[0] == '.';
+        part = part[bytes] ? part + bytes + 1 : NULL;
+    }
     for (const char *c = name->text; *c; c++)
         fuzz_check((unsigned char)*c >= 0x20 && *c != 0x7f);
-    fuzz_check(file_name_parse(name->text, length, &again, NULL) == ERROR_NONE);
+    fuzz_check(file_name_parse_path(name->text, length, &again, NULL) == ERROR_NONE);
     fuzz_check(strcmp(again.text, name->text) == 0);
-    fuzz_check(file_name_is_hidden(name) == (name->text[0] == '.'));
+    fuzz_check((file_name_parse(name->text, length, &again, NULL) == ERROR_NONE) ==
+               !file_name_in_folder(name));
+    fuzz_check(file_name_is_hidden(name) == hidden);
 
     text_clean(name->text, shown, sizeof shown);
     fuzz_check(text_is_utf8(shown, strlen(shown)) && !text_has_control(shown, strlen(shown)));
@@ -32,7 +43,7 @@ static void check_json(const struct file_name *name)
     auto_buffer text;
     auto_json *root = NULL;
 
-    buffer_init(&text, 8 * FILE_NAME_MAX_BYTES);
+    buffer_init(&text, 8 * FILE_PATH_MAX_BYTES);
     json_writer_init(&json, &text);
     json_begin_object(&json, NULL);
     json_write_string(&json, "filename", name->text);
@@ -49,7 +60,10 @@ static void check_numbered(const struct file_name *name)
     for (size_t i = 0; i < ARRAY_LENGTH(numbers); i++) {
         struct file_name numbered;
         char suffix[16];
-        file_name_numbered(name, numbers[i], &numbered);
+        if (!file_name_numbered(name, numbers[i], &numbered)) {
+            fuzz_check(strlen(name->text) > FILE_PATH_MAX_BYTES - 32);
+            continue;
+        }
         check_good(&numbered);
         snprintf(suffix, sizeof suffix, " (%u)", numbers[i]);
         fuzz_check(i > 0 || strcmp(numbered.text, name->text) == 0);
@@ -63,7 +77,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct file_name name;
     struct error error;
 
-    if (file_name_parse((const char *)data, size, &name, &error)) {
+    if (file_name_parse_path((const char *)data, size, &name, &error)) {
         fuzz_check(error.code == ERROR_INVALID && error.text[0] != '\0');
         fuzz_check(text_is_utf8(error.text, strlen(error.text)));
         return 0;

@@ -3,6 +3,7 @@
 
 #include "common/clock.h"
 #include "peer/catalogue/catalogue.h"
+#include "peer/catalogue/catalogue_check.h"
 #include "peer/catalogue/catalogue_private.h"
 
 #include <fcntl.h>
@@ -72,7 +73,7 @@ static struct file_name name_of(const char *text)
 {
     struct file_name name;
 
-    assert_int_equal(file_name_parse(text, strlen(text), &name, NULL), ERROR_NONE);
+    assert_int_equal(file_name_parse_path(text, strlen(text), &name, NULL), ERROR_NONE);
     return name;
 }
 
@@ -223,6 +224,39 @@ static void a_rename_is_not_hashed(void **state)
     assert_int_equal(number_of(world, "b"), number);
     restart(world);
     assert_int_equal(number_of(world, "b"), number);
+}
+
+/* Under which name the next check would look for the only file. */
+static bool is_checked_as(struct world *world, const char *name)
+{
+    struct catalogue_oldest oldest;
+
+    return catalogue_find_oldest(world->catalogue, &oldest) && strcmp(oldest.name.text, name) == 0;
+}
+
+/* Nothing of the file itself changes with its folder's name. */
+static void a_file_in_a_folder_that_is_renamed_is_not_hashed(void **state)
+{
+    struct world *world = *state;
+    char from[UNIT_PATH_BYTES];
+    char to[UNIT_PATH_BYTES];
+
+    assert_int_equal(mkdir(unit_path(world->folder, "f", from), 0755), 0);
+    struct content_id id = put_file(world, "f/a", 3 * PIECE_BYTES, 1);
+    start(world);
+    int64_t number = number_of(world, "f/a");
+    assert_true(is_checked_as(world, "f/a"));
+    assert_int_equal(rename(from, unit_path(world->folder, "g", to)), 0);
+    assert_known(world, "g/a", &id);
+    assert_int_equal(number_of(world, "g/a"), number);
+    catalogue_share_changed(world->catalogue);
+    for (int i = 0; i < 500 && !is_checked_as(world, "g/a"); i++)
+        usleep(10000);
+    assert_true(is_checked_as(world, "g/a"));
+    assert_int_equal(rename(to, unit_path(world->folder, "h", from)), 0);
+    restart(world);
+    assert_int_equal(number_of(world, "h/a"), number);
+    assert_true(is_checked_as(world, "h/a"));
 }
 
 static void a_changed_file_is_hashed_again(void **state)
@@ -442,6 +476,7 @@ int main(void)
         TEST(a_list_gets_what_is_known),
         TEST(nothing_is_hashed_twice),
         TEST(a_rename_is_not_hashed),
+        TEST(a_file_in_a_folder_that_is_renamed_is_not_hashed),
         TEST(a_changed_file_is_hashed_again),
         TEST(a_hard_link_is_the_same_file),
         TEST(what_we_have_stored_is_learned),

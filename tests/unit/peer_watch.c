@@ -196,6 +196,61 @@ static void follows_a_folder_that_is_replaced(void **state)
     unit_folder_remove(away);
 }
 
+/* Each change by itself: a folder that is new, moved, moved in with what is in it, or removed. */
+static void follows_folders(void **state)
+{
+    struct fixture *fixture = *state;
+    char path[UNIT_PATH_BYTES];
+    char to[UNIT_PATH_BYTES];
+    char outside[UNIT_PATH_BYTES];
+
+    unit_folder_make(outside);
+    assert_int_equal(mkdir(unit_path(fixture->folder, "a", path), 0755), 0);
+    check_quiet(fixture); /* there is nothing in it */
+    unit_file_write(unit_path(fixture->folder, "a/new", path), "n", 1);
+    check_told(fixture);
+    assert_int_equal(mkdir(unit_path(fixture->folder, "a/b", path), 0755), 0);
+    unit_file_write(unit_path(fixture->folder, "a/b/deep", path), "n", 1); /* perhaps unseen */
+    check_told(fixture);
+    unit_file_write(path, "longer", 6);
+    check_told(fixture);
+    assert_int_equal(
+        rename(unit_path(fixture->folder, "a", path), unit_path(fixture->folder, "c", to)), 0);
+    check_told(fixture);
+    unit_file_write(unit_path(fixture->folder, "c/b/deep", path), "other", 5);
+    check_told(fixture);
+    assert_int_equal(link(path, unit_path(fixture->folder, "c/linked", to)), 0);
+    check_told(fixture);
+    strcat(outside, "/away");
+    assert_int_equal(rename(unit_path(fixture->folder, "c", path), outside), 0);
+    check_told(fixture);
+    unit_file_write(unit_path(outside, "new", to), "not ours", 8);
+    check_quiet(fixture);
+    assert_int_equal(rename(outside, path), 0);
+    check_told(fixture);
+    unit_file_write(unit_path(fixture->folder, "c/b/deep", path), "n", 1);
+    check_told(fixture);
+    unit_path(fixture->folder, "c", path);
+    unit_folder_remove(path);
+    assert_true(wait_for_call(fixture, TOLD_WITHIN_MS) >= 1);
+    *strrchr(outside, '/') = '\0';
+    unit_folder_remove(outside);
+}
+
+static void keeps_quiet_about_hidden_folders(void **state)
+{
+    struct fixture *fixture = *state;
+    char path[UNIT_PATH_BYTES];
+    char to[UNIT_PATH_BYTES];
+
+    assert_int_equal(mkdir(unit_path(fixture->folder, ".h", path), 0755), 0);
+    unit_file_write(unit_path(fixture->folder, ".h/new", path), "n", 1);
+    check_quiet(fixture);
+    assert_int_equal(
+        rename(unit_path(fixture->folder, ".h", path), unit_path(fixture->folder, "h", to)), 0);
+    check_told(fixture);
+}
+
 static void stops_at_once(void **state)
 {
     struct fixture *fixture = *state;
@@ -212,7 +267,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(tells_of_each_kind_of_change),      TEST(keeps_quiet_about_the_rest),
         TEST(tells_of_a_received_file_once),     TEST(gathers_bursts),
-        TEST(follows_a_folder_that_is_replaced), TEST(stops_at_once),
+        TEST(follows_a_folder_that_is_replaced), TEST(follows_folders),
+        TEST(keeps_quiet_about_hidden_folders),  TEST(stops_at_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,356 @@
+/* Folders in the shared folder: what is listed, opened and stored in them. */
+#include "unit.h"
+
+#include "common/memory.h"
+#include "peer/share/share.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+struct fixture {
+    char folder[UNIT_PATH_BYTES];
+    char outside[UNIT_PATH_BYTES];
+    struct share *share;
+};
+
+static int set_up(void **state)
+{
+    struct fixture *fixture = calloc(1, sizeof *fixture);
+
+    assert_non_null(fixture);
+    unit_folder_make(fixture->folder);
+    unit_folder_make(fixture->outside);
+    assert_int_equal(share_open(fixture->folder, &fixture->share, NULL), ERROR_NONE);
+    *state = fixture;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *fixture = *state;
+
+    share_close(fixture->share);
+    unit_folder_remove(fixture->folder);
+    unit_folder_remove(fixture->outside);
+    free(fixture);
+    return 0;
+}
+
+static struct file_name name_of(const char *text)
+{
+    struct file_name name;
+
+    assert_int_equal(file_name_parse_path(text, strlen(text), &name, NULL), ERROR_NONE);
+    return name;
+}
+
+static void make_folder(const struct fixture *fixture, const char *name)
+{
+    char path[UNIT_PATH_BYTES];
+
+    assert_int_equal(mkdir(unit_path(fixture->folder, name, path), 0755), 0);
+}
+
+static void put_file(const struct fixture *fixture, const char *name, const char *text)
+{
+    char path[UNIT_PATH_BYTES];
+
+    unit_file_write(unit_path(fixture->folder, name, path), text, strlen(text));
+}
+
+static void check_file(const char *folder, const char *name, const char *expected)
+{
+    char path[UNIT_PATH_BYTES];
+    char text[256] = "";
+    FILE *file = fopen(unit_path(folder, name, path), "rb");
+
+    assert_non_null(file);
+    assert_int_equal(fread(text, 1, sizeof text - 1, file), strlen(expected));
+    fclose(file);
+    assert_string_equal(text, expected);
+}
+
+static void check_list(const struct share_list *list, const char *const *names, size_t count)
+{
+    assert_int_equal(list->count, count);
+    for (size_t i = 0; i < count; i++)
+        assert_string_equal(list->files[i].name.text, names[i]);
+}
+
+static struct share_incoming *receive(const struct fixture *fixture, const char *text)
+{
+    struct share_incoming *incoming;
+    struct iovec span = {.iov_base = (void *)(uintptr_t)text, .iov_len = strlen(text)};
+
+    assert_int_equal(share_incoming_begin(fixture->share, &incoming, NULL), ERROR_NONE);
+    assert_int_equal(share_incoming_write(incoming, &span, 1, NULL), ERROR_NONE);
+    return incoming;
+}
+
+static void note_visit(void *context, const char *path)
+{
+    char *visited = context;
+
+    strcat(visited, path);
+    strcat(visited, ";");
+}
+
+static void lists_what_is_in_folders(void **state)
+{
+    static const char *const all[] = {"a.txt", "a/b/c.txt", "a/d.txt", "z"};
+    static const char *const top[] = {"a.txt", "z"};
+    struct fixture *fixture = *state;
+    struct share_list list;
+    char path[UNIT_PATH_BYTES];
+    char visited[256] = "";
+    const struct share_visitor visitor = {.visit = note_visit, .context = visited};
+
+    make_folder(fixture, "a");
+    make_folder(fixture, "a/b");
+    make_folder(fixture, "a/.hidden");
+    make_folder(fixture, ".hidden");
+    make_folder(fixture, "bad\nname");
+    make_folder(fixture, "empty");
+    put_file(fixture, "z", "zz");
+    put_file(fixture, "a.txt", "1");
+    put_file(fixture, "a/d.txt", "2");
+    put_file(fixture, "a/b/c.txt", "333");
+    put_file(fixture, "a/.x", "h");
+    put_file(fixture, "a/.hidden/x", "h");
+    put_file(fixture, ".hidden/x", "h");
+    put_file(fixture, "bad\nname/x", "b");
+    unit_file_write(unit_path(fixture->outside, "secret", path), "s", 1);
+    assert_int_equal(symlink(fixture->outside, unit_path(fixture->folder, "out", path)), 0);
+    assert_int_equal(symlink("../a", unit_path(fixture->folder, "a/loop", path)), 0);
+    assert_int_equal(symlink("d.txt", unit_path(fixture->folder, "a/link", path)), 0);
+    assert_int_equal(share_walk(fixture->share, &visitor, &list, NULL), ERROR_NONE);
+    check_list(&list, all, ARRAY_LENGTH(all));
+    assert_int_equal(list.files[1].size_bytes, 3);
+    assert_int_equal(list.left_out, 0);
+    assert_true(strstr(visited, "a;a/b;") && strstr(visited, "empty;"));
+    assert_null(strstr(visited, "hidden"));
+    assert_null(strstr(visited, "out"));
+    share_list_leave_out_folders(&list);
+    check_list(&list, top, ARRAY_LENGTH(top));
+    share_list_done(&list);
+}
+
+static void leaves_out_what_lies_too_deep(void **state)
+{
+    struct fixture *fixture = *state;
+    struct share_list list;
+    int folder = open(fixture->folder, O_RDONLY | O_DIRECTORY);
+
+    for (int depth = 1; depth <= 40; depth++) {
+        int file = openat(folder, "file", O_CREAT | O_WRONLY, 0644);
+        assert_true(file >= 0);
+        close(file);
+        assert_int_equal(mkdirat(folder, "d", 0755), 0);
+        int next = openat(folder, "d", O_RDONLY | O_DIRECTORY);
+        close(folder);
+        folder = next;
+    }
+    close(folder);
+    assert_int_equal(share_list_files(fixture->share, &list, NULL), ERROR_NONE);
+    assert_int_equal(list.count, FILE_PATH_PARTS_MAX);
+    assert_int_equal(list.left_out, 1);
+    share_list_done(&list);
+}
+
+/* Paths of other lengths than a name may have. */
+static void leaves_out_what_is_too_long(void **state)
+{
+    struct fixture *fixture = *state;
+    struct share_list list;
+    char part[FILE_NAME_MAX_BYTES + 1];
+    int folder = open(fixture->folder, O_RDONLY | O_DIRECTORY);
+
+    memset(part, 'p', FILE_NAME_MAX_BYTES);
+    part[FILE_NAME_MAX_BYTES] = '\0';
+    assert_int_equal(mkdirat(folder, part, 0755), 0);
+    int in = openat(folder, part, O_RDONLY | O_DIRECTORY);
+    close(openat(in, part, O_CREAT | O_WRONLY, 0644)); /* 511 bytes */
+    part[250] = '\0';
+    assert_int_equal(mkdirat(in, part, 0755), 0);
+    int deep = openat(in, part, O_RDONLY | O_DIRECTORY);
+    close(openat(deep, "four", O_CREAT | O_WRONLY, 0644)); /* 511 */
+    close(openat(deep, "fives", O_CREAT | O_WRONLY, 0644));
+    close(deep);
+    close(in);
+    close(folder);
+    assert_int_equal(share_list_files(fixture->share, &list, NULL), ERROR_NONE);
+    assert_int_equal(list.count, 2);
+    assert_int_equal(strlen(list.files[0].name.text), FILE_PATH_MAX_BYTES);
+    assert_int_equal(list.left_out, 1);
+    share_list_done(&list);
+}
+
+static void opens_beneath_the_folder_only(void **state)
+{
+    static const struct {
+        const char *name;
+        enum error_code code;
+    } rows[] = {
+        {"a/file", ERROR_NONE},           {"a", ERROR_NOT_FOUND},
+        {"a/nothing", ERROR_NOT_FOUND},   {"b/file", ERROR_NOT_FOUND},
+        {"a/file/file", ERROR_NOT_FOUND}, {"out/secret", ERROR_NOT_FOUND},
+        {"inside/file", ERROR_NOT_FOUND}, {"a/link", ERROR_NOT_FOUND},
+        {"a/.hidden", ERROR_NOT_FOUND},   {".a/file", ERROR_NOT_FOUND},
+        {"a/fifo", ERROR_NOT_FOUND},      {"fifo/a", ERROR_NOT_FOUND},
+    };
+    struct fixture *fixture = *state;
+    char path[UNIT_PATH_BYTES];
+
+    make_folder(fixture, "a");
+    make_folder(fixture, ".a");
+    put_file(fixture, "a/file", "text");
+    put_file(fixture, "a/.hidden", "h");
+    put_file(fixture, ".a/file", "h");
+    unit_file_write(unit_path(fixture->outside, "secret", path), "s", 1);
+    assert_int_equal(symlink(fixture->outside, unit_path(fixture->folder, "out", path)), 0);
+    assert_int_equal(symlink("a", unit_path(fixture->folder, "inside", path)), 0);
+    assert_int_equal(symlink("file", unit_path(fixture->folder, "a/link", path)), 0);
+    assert_int_equal(mkfifo(unit_path(fixture->folder, "a/fifo", path), 0644), 0);
+    assert_int_equal(mkfifo(unit_path(fixture->folder, "fifo", path), 0644), 0);
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct file_name name = name_of(rows[i].name);
+        struct share_identity identity;
+        struct share_reader *reader = NULL;
+        int file = -1;
+        check_row(i, share_identify(fixture->share, &name, &identity, NULL) == rows[i].code);
+        check_row(i, share_reader_open(fixture->share, &name, &reader, NULL) == rows[i].code);
+        check_row(i,
+                  share_open_file(fixture->share, &name, &file, &identity, NULL) == rows[i].code);
+        if (rows[i].code)
+            continue;
+        share_reader_close(reader);
+        close(file);
+        check_row(i,
+                  share_open_repair(fixture->share, &name, &identity, &file, NULL) == ERROR_NONE);
+        close(file);
+    }
+}
+
+/* The path is walked anew at the end: the folder may be another one. */
+static void notices_a_folder_that_is_replaced(void **state)
+{
+    struct fixture *fixture = *state;
+    struct file_name name = name_of("a/file");
+    struct share_reader *reader;
+    char from[UNIT_PATH_BYTES];
+    char to[UNIT_PATH_BYTES];
+    char data[16];
+    size_t got;
+
+    make_folder(fixture, "a");
+    put_file(fixture, "a/file", "text");
+    assert_int_equal(share_reader_open(fixture->share, &name, &reader, NULL), ERROR_NONE);
+    assert_int_equal(share_reader_read(reader, data, 4, &got, NULL), ERROR_NONE);
+    assert_int_equal(
+        rename(unit_path(fixture->folder, "a", from), unit_path(fixture->folder, "b", to)), 0);
+    make_folder(fixture, "a");
+    put_file(fixture, "a/file", "text");
+    assert_int_equal(share_reader_read(reader, data, 4, &got, NULL), ERROR_CHANGED);
+    share_reader_close(reader);
+}
+
+static void stores_in_folders(void **state)
+{
+    struct fixture *fixture = *state;
+    struct file_name name = name_of("new/deep er/a.txt");
+    struct file_name stored;
+    char path[UNIT_PATH_BYTES];
+    struct stat status;
+
+    assert_int_equal(
+        share_incoming_commit(receive(fixture, "one"), &name, SHARE_NUMBER, &stored, NULL),
+        ERROR_NONE);
+    assert_string_equal(stored.text, "new/deep er/a.txt");
+    check_file(fixture->folder, "new/deep er/a.txt", "one");
+    assert_int_equal(stat(unit_path(fixture->folder, "new/deep er", path), &status), 0);
+    assert_int_equal(status.st_mode & 0777, 0755);
+    assert_int_equal(
+        share_incoming_commit(receive(fixture, "two"), &name, SHARE_NUMBER, &stored, NULL),
+        ERROR_NONE);
+    assert_string_equal(stored.text, "new/deep er/a (1).txt");
+    check_file(fixture->folder, "new/deep er/a.txt", "one");
+    assert_int_equal(
+        share_incoming_commit(receive(fixture, "one"), &name, SHARE_NUMBER, &stored, NULL),
+        ERROR_NONE);
+    assert_string_equal(stored.text, "new/deep er/a.txt");
+    struct share_incoming *incoming = receive(fixture, "three");
+    assert_int_equal(share_incoming_commit(incoming, &name, SHARE_REFUSE, &stored, NULL),
+                     ERROR_EXISTS);
+    share_incoming_abort(incoming);
+}
+
+static void stores_through_nothing_else(void **state)
+{
+    static const struct {
+        const char *name;
+        enum error_code code;
+    } rows[] = {
+        {"out/a", ERROR_DENIED},        {"inside/a", ERROR_DENIED}, {"file/a", ERROR_DENIED},
+        {"folder/out/a", ERROR_DENIED}, {".new/a", ERROR_INVALID},  {"folder/.a", ERROR_INVALID},
+        {"dangling/a", ERROR_DENIED},
+    };
+    struct fixture *fixture = *state;
+    char path[UNIT_PATH_BYTES];
+    struct stat status;
+
+    make_folder(fixture, "folder");
+    put_file(fixture, "file", "f");
+    assert_int_equal(symlink(fixture->outside, unit_path(fixture->folder, "out", path)), 0);
+    assert_int_equal(symlink(fixture->outside, unit_path(fixture->folder, "folder/out", path)), 0);
+    assert_int_equal(symlink("folder", unit_path(fixture->folder, "inside", path)), 0);
+    assert_int_equal(symlink("nowhere", unit_path(fixture->folder, "dangling", path)), 0);
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct share_incoming *incoming = receive(fixture, "x");
+        struct file_name name = name_of(rows[i].name);
+        struct file_name stored;
+        struct error error = {0};
+        check_row(i, share_incoming_commit(incoming, &name, SHARE_NUMBER, &stored, &error) ==
+                         rows[i].code);
+        check_row(i, strstr(error.text, rows[i].name));
+        check_row(i, rows[i].code == ERROR_INVALID ||
+                         share_check_place(fixture->share, &name, NULL) == rows[i].code);
+        share_incoming_abort(incoming);
+    }
+    assert_int_equal(stat(unit_path(fixture->outside, "a", path), &status), -1);
+    assert_int_equal(stat(unit_path(fixture->folder, ".new", path), &status), -1);
+    assert_int_equal(rmdir(unit_path(fixture->folder, "folder/a", path)), -1);
+}
+
+/* What is only looked at is not made. */
+static void checks_a_place(void **state)
+{
+    static const char *const names[] = {"a", "new/a", "folder/a", "folder/new/er/a"};
+    struct fixture *fixture = *state;
+    struct share_list list;
+    char path[UNIT_PATH_BYTES];
+    struct stat status;
+
+    make_folder(fixture, "folder");
+    for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
+        struct file_name name = name_of(names[i]);
+        check_row(i, share_check_place(fixture->share, &name, NULL) == ERROR_NONE);
+    }
+    assert_int_equal(stat(unit_path(fixture->folder, "new", path), &status), -1);
+    assert_int_equal(stat(unit_path(fixture->folder, "folder/new", path), &status), -1);
+    assert_int_equal(share_list_files(fixture->share, &list, NULL), ERROR_NONE);
+    share_list_done(&list);
+}
+
+int main(void)
+{
+#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(lists_what_is_in_folders),          TEST(leaves_out_what_lies_too_deep),
+        TEST(leaves_out_what_is_too_long),       TEST(opens_beneath_the_folder_only),
+        TEST(notices_a_folder_that_is_replaced), TEST(stores_in_folders),
+        TEST(stores_through_nothing_else),       TEST(checks_a_place),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
