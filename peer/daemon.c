@@ -93,7 +93,10 @@ static enum error_code open_share(struct daemon *daemon, struct error *error)
     journal_kept(daemon->journals, &kept);
     enum error_code code = share_open_keeping(settings->directory, &kept, &daemon->share, error);
     free(kept.names);
-    return code ? error_context(error, "%s: directory", settings->source) : ERROR_NONE;
+    if (code)
+        return error_context(error, "%s: directory", settings->source);
+    share_exclude(daemon->share, settings->state_directory);
+    return ERROR_NONE;
 }
 
 /* On the catalogue's thread, which begins before the heartbeat does (then the first login sends

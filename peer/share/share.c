@@ -171,6 +171,16 @@ void share_close(struct share *share)
     free(share);
 }
 
+void share_exclude(struct share *share, const char *path)
+{
+    struct stat status;
+
+    if (stat(path, &status) < 0)
+        return;
+    share->excluded_device = status.st_dev;
+    share->excluded_inode = status.st_ino;
+}
+
 const char *share_path(const struct share *share)
 {
     return share->path;

@@ -53,6 +53,10 @@ MUST_CHECK enum error_code share_open_keeping(const char *folder, const struct s
                                               struct share **share, struct error *error);
 void share_close(struct share *share); /* after all readers and incoming files */
 
+/* The folder of that path is not shared, should it lie in the shared one: our own files are in it.
+ * Before any other thread knows the share. */
+void share_exclude(struct share *share, const char *path);
+
 /* The folder's path as it was given; borrowed. */
 const char *share_path(const struct share *share);
 

@@ -85,6 +85,7 @@ enum error_code share_incoming_begin(struct share *share, struct share_incoming 
     if (file < 0)
         return share_write_failed(error, errno);
     *incoming = memory_new(1, sizeof **incoming);
+    (*incoming)->share = share;
     (*incoming)->folder = take_descriptor(&folder);
     (*incoming)->file = file;
     memcpy((*incoming)->temporary, name, sizeof name);
@@ -332,7 +333,7 @@ enum error_code share_incoming_commit(struct share_incoming *incoming, const str
                          "Nombre de archivo inválido: '%s' sería un archivo oculto", name->text);
     code = prepare(incoming, error);
     if (!code)
-        code = share_place_make(incoming->folder, name, &place, error);
+        code = share_place_make(incoming, name, &place, error);
     if (code)
         return code;
     for (unsigned number = 0; number <= last; number++) {

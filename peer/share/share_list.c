@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 struct walk {
+    const struct share *share;
     struct share_list *list;
     size_t capacity;
     size_t folders;
@@ -122,7 +123,7 @@ static int walk_into(struct walk *walk, const struct level *above, const char *n
 {
     size_t length = strlen(name);
     char *path = walk->file.name.text;
-    auto_close int folder = share_step(above->folder, name);
+    auto_close int folder = share_step(walk->share, above->folder, name);
     struct level level = {
         .folder = folder, .length = above->length + length + 1, .parts = above->parts + 1};
 
@@ -160,7 +161,7 @@ enum error_code share_walk(struct share *share, const struct share_visitor *visi
                            struct share_list *list, struct error *error)
 {
     auto_close int folder = -1;
-    struct walk walk = {.list = list, .visitor = visitor};
+    struct walk walk = {.share = share, .list = list, .visitor = visitor};
     enum error_code code = share_folder_open(share, &folder, error);
     struct level top = {.folder = folder, .parts = 1};
 

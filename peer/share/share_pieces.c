@@ -110,6 +110,7 @@ enum error_code share_incoming_reopen(struct share *share, const char *name, int
     if (!share_temporary_lock(file))
         return error_set(error, ERROR_BUSY, "Otro proceso usa el archivo temporal");
     *incoming = memory_new(1, sizeof **incoming);
+    (*incoming)->share = share;
     (*incoming)->folder = take_descriptor(&folder);
     (*incoming)->file = take_descriptor(&file);
     memcpy((*incoming)->temporary, name, strlen(name) + 1);

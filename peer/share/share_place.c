@@ -8,9 +8,19 @@
 #include <string.h>
 #include <unistd.h>
 
-int share_step(int folder, const char *name)
+int share_step(const struct share *share, int folder, const char *name)
 {
-    return openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    auto_close int next =
+        openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    struct stat status;
+
+    if (next < 0 || fstat(next, &status) < 0)
+        return -1;
+    if (status.st_ino == share->excluded_inode && status.st_dev == share->excluded_device) {
+        errno = ENOTDIR;
+        return -1;
+    }
+    return take_descriptor(&next);
 }
 
 /* The first part of a path; returns what follows its '/', or NULL when it is the last one. */
@@ -36,7 +46,7 @@ enum error_code share_place_open(struct share *share, const struct file_name *na
     if (code)
         return code;
     while ((path = split(path, part))) {
-        int next = share_step(folder, part);
+        int next = share_step(share, folder, part);
         if (next < 0)
             return share_open_failed(error, errno);
         close(folder);
@@ -69,16 +79,16 @@ static enum error_code step_failed(const struct file_name *name, const char *par
 }
 
 /* Makes the folder where it is missing; one that is made lasts before anything is in it. */
-static int make_step(int folder, const char *part)
+static int make_step(const struct share *share, int folder, const char *part)
 {
-    int next = share_step(folder, part);
+    int next = share_step(share, folder, part);
 
     if (next >= 0 || errno != ENOENT)
         return next;
     bool made = mkdirat(folder, part, 0755) == 0;
     if (!made && errno != EEXIST)
         return -1;
-    next = share_step(folder, part);
+    next = share_step(share, folder, part);
     if (next >= 0 && made && (fchmod(next, 0755) < 0 || !share_sync_folder(folder))) {
         int reason = errno;
         close(next);
@@ -97,34 +107,44 @@ static bool is_same_disk(int left, int right)
     return fstat(left, &a) == 0 && fstat(right, &b) == 0 && a.st_dev == b.st_dev;
 }
 
-static enum error_code walk_to(int share_folder, const struct file_name *name, bool make,
-                               int *place, struct error *error)
+/* From where, and whether missing folders are made on the way. */
+struct way {
+    const struct share *share;
+    int start;
+    bool make;
+};
+
+static enum error_code walk_to(const struct way *way, const struct file_name *name, int *place,
+                               struct error *error)
 {
-    auto_close int folder = fcntl(share_folder, F_DUPFD_CLOEXEC, 0);
+    auto_close int folder = fcntl(way->start, F_DUPFD_CLOEXEC, 0);
     char part[FILE_NAME_MAX_BYTES + 1];
     const char *path = name->text;
 
     if (folder < 0)
         return share_write_failed(error, errno);
     while ((path = split(path, part))) {
-        int next = make ? make_step(folder, part) : share_step(folder, part);
-        if (next < 0 && errno == ENOENT && !make)
+        int next =
+            way->make ? make_step(way->share, folder, part) : share_step(way->share, folder, part);
+        if (next < 0 && errno == ENOENT && !way->make)
             break;
         if (next < 0)
             return step_failed(name, part, errno, error);
         close(folder);
         folder = next;
     }
-    if (!is_same_disk(folder, share_folder))
+    if (!is_same_disk(folder, way->start))
         return other_disk(name, error);
     *place = take_descriptor(&folder);
     return ERROR_NONE;
 }
 
-enum error_code share_place_make(int share_folder, const struct file_name *name, int *place,
-                                 struct error *error)
+enum error_code share_place_make(const struct share_incoming *incoming,
+                                 const struct file_name *name, int *place, struct error *error)
 {
-    return walk_to(share_folder, name, true, place, error);
+    const struct way way = {.share = incoming->share, .start = incoming->folder, .make = true};
+
+    return walk_to(&way, name, place, error);
 }
 
 enum error_code share_check_place(struct share *share, const struct file_name *name,
@@ -136,5 +156,6 @@ enum error_code share_check_place(struct share *share, const struct file_name *n
     if (!file_name_in_folder(name))
         return ERROR_NONE;
     enum error_code code = share_folder_open(share, &folder, error);
-    return code ? code : walk_to(folder, name, false, &place, error);
+    const struct way way = {.share = share, .start = folder};
+    return code ? code : walk_to(&way, name, &place, error);
 }

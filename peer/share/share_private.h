@@ -19,9 +19,13 @@ struct share {
     char *path;
     pthread_mutex_t lock;
     int folder; /* guarded by lock */
+    /* A folder that is not shared wherever it lies; zeroes: none. Set before anything is read. */
+    dev_t excluded_device;
+    ino_t excluded_inode;
 };
 
 struct share_incoming {
+    const struct share *share;
     int folder;
     int file;
     char temporary[SHARE_TEMPORARY_BYTES]; /* "" when the file has no name any more */
@@ -63,18 +67,19 @@ enum error_code share_unavailable(struct error *error, int reason);
 /* A stream of its own over the folder: a duplicate would share its position with other threads. */
 DIR *share_stream_open(int folder);
 
-/* A folder in the folder; -1 (errno) also for a link to one. */
-int share_step(int folder, const char *name);
+/* A folder in the folder; -1 (errno) also for a link to one, and for the excluded one. */
+int share_step(const struct share *share, int folder, const char *name);
 
 /* The folder that the name's file is in, owned by the caller; in it the file is file_name_base.
  * ERROR_NOT_FOUND as share_reader_open. */
 MUST_CHECK enum error_code share_place_open(struct share *share, const struct file_name *name,
                                             int *place, struct error *error);
 
-/* The same for a file that is to be stored, beneath a descriptor of the shared folder: what is
- * missing is made. ERROR_DENIED: there is something else in the way, or another file system. */
-MUST_CHECK enum error_code share_place_make(int share_folder, const struct file_name *name,
-                                            int *place, struct error *error);
+/* The same for a file that has arrived: what is missing is made. ERROR_DENIED: there is something
+ * else in the way, or another file system. */
+MUST_CHECK enum error_code share_place_make(const struct share_incoming *incoming,
+                                            const struct file_name *name, int *place,
+                                            struct error *error);
 
 /* errno says what went wrong. */
 bool share_sync_folder(int folder);

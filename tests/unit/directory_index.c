@@ -505,15 +505,15 @@ static void foreign_cursors_are_refused(void **state)
     static const char *const rows[] = {
         "", "1", ".", "x.61", "1.6", "1.6g", "1.61 ", "-1.61", "99999999999999999999.61", "1.61.62",
     };
-    char longest[600] = "1.";
+    char longest[2 * FILE_PATH_MAX_BYTES + 16] = "1.";
     struct index_place place;
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++)
         check_row(i, listing_parse_cursor(rows[i], &place, NULL) == ERROR_INVALID);
-    memset(longest + 2, '6', 512);
+    memset(longest + 2, '6', 2 * FILE_PATH_MAX_BYTES + 2);
     assert_int_equal(listing_parse_cursor(longest, &place, NULL), ERROR_INVALID);
-    longest[512] = '\0';
+    longest[2 + 2 * FILE_PATH_MAX_BYTES] = '\0';
     assert_int_equal(listing_parse_cursor(longest, &place, NULL), ERROR_NONE);
 }
 

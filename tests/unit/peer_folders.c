@@ -342,6 +342,34 @@ static void checks_a_place(void **state)
     share_list_done(&list);
 }
 
+/* Our own files may lie there, should somebody have configured it so. */
+static void keeps_out_of_an_excluded_folder(void **state)
+{
+    static const char *const names[] = {"b/file", "state2/file"};
+    struct fixture *fixture = *state;
+    struct file_name name = name_of("b/state/file");
+    struct share_identity identity;
+    struct file_name stored;
+    struct share_list list;
+    char path[UNIT_PATH_BYTES];
+
+    make_folder(fixture, "b");
+    make_folder(fixture, "b/state");
+    make_folder(fixture, "state2");
+    put_file(fixture, "b/state/file", "s");
+    put_file(fixture, "b/file", "f");
+    put_file(fixture, "state2/file", "f");
+    share_exclude(fixture->share, unit_path(fixture->folder, "b/state", path));
+    assert_int_equal(share_list_files(fixture->share, &list, NULL), ERROR_NONE);
+    check_list(&list, names, ARRAY_LENGTH(names));
+    share_list_done(&list);
+    assert_int_equal(share_identify(fixture->share, &name, &identity, NULL), ERROR_NOT_FOUND);
+    struct share_incoming *incoming = receive(fixture, "x");
+    assert_int_equal(share_incoming_commit(incoming, &name, SHARE_NUMBER, &stored, NULL),
+                     ERROR_DENIED);
+    share_incoming_abort(incoming);
+}
+
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
@@ -350,6 +378,7 @@ int main(void)
         TEST(leaves_out_what_is_too_long),       TEST(opens_beneath_the_folder_only),
         TEST(notices_a_folder_that_is_replaced), TEST(stores_in_folders),
         TEST(stores_through_nothing_else),       TEST(checks_a_place),
+        TEST(keeps_out_of_an_excluded_folder),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
