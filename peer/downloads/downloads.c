@@ -38,33 +38,26 @@ bool download_state_is_final(enum download_state state)
 
 /* All functions *_locked are called with the lock held. */
 
-static struct job *find_locked(const struct downloads *downloads, uint64_t id)
+/* What is shown has changed, by who has the lock. */
+static void tell_locked(struct job *job)
 {
-    struct job *job = downloads->jobs;
-
-    while (job && job->status.id != id)
-        job = job->next;
-    return job;
-}
-
-static void wake_all_locked(const struct downloads *downloads)
-{
-    for (struct downloads_follower *f = downloads->followers; f; f = f->next)
-        f->wake(f->context);
+    job_book_changed(&job->owner->book, job);
+    job_book_wake(&job->owner->book, job);
 }
 
 void downloads_publish_locked(struct job *job, int64_t now_ms)
 {
     struct downloads *downloads = job->owner;
 
-    job->draft.revision = ++downloads->last_revision;
-    job->status = job->draft;
+    job->draft.priority = job->line.priority;
+    if (job->shown != &job->draft)
+        *job->shown = job->draft;
     job->published_ms = now_ms;
-    if (job->status.state == DOWNLOAD_DONE)
+    if (job->shown->state == DOWNLOAD_DONE)
         downloads->finished.done++;
-    else if (download_state_is_final(job->status.state))
+    else if (download_state_is_final(job->shown->state))
         downloads->finished.failed++;
-    wake_all_locked(downloads);
+    tell_locked(job);
 }
 
 static void publish(struct job *job, bool only_progress)
@@ -76,29 +69,37 @@ static void publish(struct job *job, bool only_progress)
     if (!only_progress || now_ms - job->published_ms >= DOWNLOADS_PROGRESS_MS) {
         downloads_publish_locked(job, now_ms);
     } else {
-        job->status.bytes = job->draft.bytes; /* true when asked for, but no news */
-        job->status.total_bytes = job->draft.total_bytes;
+        job->shown->bytes = job->draft.bytes; /* true when asked for, but no news */
+        job->shown->total_bytes = job->draft.total_bytes;
         if (job->draft.destination == DOWNLOAD_SPOOL)
-            wake_all_locked(downloads); /* its reader wants the bytes */
+            job_book_wake(&downloads->book, job); /* its reader wants the bytes */
     }
+    job_queue_wake(&downloads->line, now_ms);
+    downloads_make_way_locked(downloads);
     pthread_mutex_unlock(&downloads->lock);
 }
 
-/* Forgets the oldest finished jobs beyond the cap; those that somebody reads stay. */
+static bool is_in_use(const struct job *job)
+{
+    return job->active || job->pins > 0 ||
+           (job->draft.destination == DOWNLOAD_SPOOL && !job->released);
+}
+
 void downloads_forget_locked(struct downloads *downloads)
 {
-    size_t finished = 0;
+    struct job_book *book = &downloads->book;
+    uint64_t heard = job_book_heard(book);
+    struct job *job = TAILQ_FIRST(&book->by_end);
 
-    for (struct job **link = &downloads->jobs; *link;) {
-        struct job *job = *link;
-        bool in_use = job->active || job->pins > 0 ||
-                      (job->status.destination == DOWNLOAD_SPOOL && !job->released);
-        if (in_use || ++finished <= DOWNLOADS_FINISHED_MAX) {
-            link = &job->next;
-            continue;
+    while (job && book->over_count > DOWNLOADS_FINISHED_MAX) {
+        struct job *next = TAILQ_NEXT(job, book.by_end);
+        if (job->shown->revision > heard && book->over_count <= DOWNLOADS_UNHEARD_MAX)
+            return; /* nor was any after it */
+        if (!is_in_use(job)) {
+            job_book_remove(book, job);
+            job_free(job);
         }
-        *link = job->next;
-        job_free(job);
+        job = next;
     }
 }
 
@@ -120,6 +121,8 @@ static struct downloads *new_downloads(const struct downloads_options *options)
         .is_crowded = downloads_is_crowded,
     };
     pthread_mutex_init(&downloads->lock, NULL);
+    job_book_init(&downloads->book);
+    job_queue_init(&downloads->line);
     return downloads;
 }
 
@@ -131,7 +134,7 @@ enum error_code downloads_start(const struct downloads_options *options, struct 
     enum error_code code = intake_start(&downloads->intake, error);
     downloads->environment.intake = downloads->intake;
     if (code == ERROR_NONE)
-        code = thread_pool_start("download", DOWNLOADS_RUNNING_MAX, DOWNLOADS_QUEUED_MAX,
+        code = thread_pool_start("download", DOWNLOADS_RUNNING_MAX, DOWNLOADS_RUNNING_MAX,
                                  &downloads->pool, error);
     if (code == ERROR_NONE)
         code = downloads_restore(downloads, error);
@@ -149,7 +152,8 @@ static bool interrupt_locked(struct job *job, enum job_wish wish)
 {
     if (!downloads_is_running_locked(job))
         return false;
-    atomic_store(&job->wish, wish);
+    if (atomic_load(&job->wish) != JOB_CANCEL) /* that is never taken back */
+        atomic_store(&job->wish, wish);
     interrupt_raise(job->interrupt);
     return true;
 }
@@ -157,6 +161,7 @@ static bool interrupt_locked(struct job *job, enum job_wish wish)
 /* A job that does not run: the draft is ours. */
 static void end_locked(struct job *job)
 {
+    downloads_leave_line_locked(job->owner, job);
     job->draft.state = DOWNLOAD_CANCELLED;
     error_set(&job->draft.error, ERROR_CANCELLED, "cancelado");
     downloads_publish_locked(job, clock_boot_ms());
@@ -165,7 +170,7 @@ static void end_locked(struct job *job)
 /* Returns whether what is on disk is left to the caller. */
 static bool cancel_locked(struct job *job)
 {
-    if (download_state_is_final(job->status.state) || interrupt_locked(job, JOB_CANCEL))
+    if (download_state_is_final(job->shown->state) || interrupt_locked(job, JOB_CANCEL))
         return false;
     end_locked(job);
     return true;
@@ -177,9 +182,12 @@ void downloads_stop(struct downloads *downloads)
         return;
     pthread_mutex_lock(&downloads->lock);
     downloads->stopping = true;
-    for (struct job *job = downloads->jobs; job; job = job->next)
-        if (!download_state_is_final(job->status.state) && !interrupt_locked(job, JOB_STOP))
+    struct job *next;
+    for (struct job *job = TAILQ_FIRST(&downloads->book.by_change); job; job = next) {
+        next = TAILQ_NEXT(job, book.by_change); /* one that ends goes to the tail */
+        if (!download_state_is_final(job->shown->state) && !interrupt_locked(job, JOB_STOP))
             end_locked(job);
+    }
     pthread_mutex_unlock(&downloads->lock);
     thread_pool_stop(downloads->pool);
     intake_stop(downloads->intake);
@@ -190,11 +198,12 @@ void downloads_free(struct downloads *downloads)
     if (!downloads)
         return;
     thread_pool_free(downloads->pool);
-    while (downloads->jobs) {
-        struct job *job = downloads->jobs;
-        downloads->jobs = job->next;
+    struct job *job;
+    while ((job = TAILQ_FIRST(&downloads->book.by_change))) {
+        job_book_remove(&downloads->book, job);
         job_free(job);
     }
+    job_queue_done(&downloads->line);
     intake_free(downloads->intake);
     channel_pool_free(downloads->environment.channels);
     pthread_mutex_destroy(&downloads->lock);
@@ -216,15 +225,12 @@ enum error_code downloads_add(struct downloads *downloads, const struct download
     pthread_mutex_lock(&downloads->lock);
     enum error_code code = ERROR_NONE;
     *id = job->draft.id;
-    if (downloads_submit_locked(downloads, job)) {
-        job->next = downloads->jobs;
-        downloads->jobs = take_pointer(&job);
-        downloads_publish_locked(downloads->jobs, clock_boot_ms());
-    } else if (downloads->stopping) {
+    if (downloads->stopping)
         code = error_set(error, ERROR_CANCELLED, "El peer se está deteniendo");
-    } else {
+    else if (downloads->book.count - downloads->book.over_count >= DOWNLOADS_QUEUED_MAX)
         code = error_set(error, ERROR_BUSY, "Hay demasiadas descargas en espera");
-    }
+    else
+        downloads_insert_locked(downloads, take_pointer(&job));
     pthread_mutex_unlock(&downloads->lock);
     if (job)
         job_discard(job, &downloads->environment);
@@ -236,7 +242,7 @@ enum error_code downloads_add(struct downloads *downloads, const struct download
 static struct job *pin(struct downloads *downloads, uint64_t id)
 {
     pthread_mutex_lock(&downloads->lock);
-    struct job *job = find_locked(downloads, id);
+    struct job *job = job_book_find(&downloads->book, id);
     if (job)
         job->pins++;
     pthread_mutex_unlock(&downloads->lock);
@@ -275,6 +281,7 @@ bool downloads_pause(struct downloads *downloads, uint64_t id)
     bool pauses = downloads_may_run_locked(job);
     job->again = false;
     if (pauses && !interrupt_locked(job, JOB_PAUSE)) {
+        downloads_leave_line_locked(downloads, job);
         job->draft.state = DOWNLOAD_PAUSED;
         downloads_publish_locked(job, clock_boot_ms());
     }
@@ -293,15 +300,39 @@ bool downloads_resume(struct downloads *downloads, uint64_t id)
         return false;
     pthread_mutex_lock(&downloads->lock);
     bool pausing = downloads_is_running_locked(job) && atomic_load(&job->wish) == JOB_PAUSE;
-    bool paused = job->status.state == DOWNLOAD_PAUSED && !downloads_is_running_locked(job);
+    bool paused = job->shown->state == DOWNLOAD_PAUSED && !downloads_is_running_locked(job);
     job->again = pausing;
-    if (paused && (job->active || downloads_submit_locked(downloads, job))) {
+    if (paused && !downloads->stopping) {
         job->draft.state = DOWNLOAD_QUEUED;
         downloads_publish_locked(job, clock_boot_ms());
+        downloads_enqueue_locked(downloads, job);
     }
     pthread_mutex_unlock(&downloads->lock);
     if (paused || pausing)
         job_record_pause(job, false);
+    unpin(downloads, job);
+    return true;
+}
+
+bool downloads_set_priority(struct downloads *downloads, uint64_t id,
+                            enum download_priority priority)
+{
+    struct job *job = pin(downloads, id);
+
+    if (!job)
+        return false;
+    pthread_mutex_lock(&downloads->lock);
+    bool changes = !download_state_is_final(job->shown->state) && job->line.priority != priority;
+    if (changes) {
+        job_queue_set_priority(&downloads->line, &job->line, priority);
+        atomic_store(&job->priority, priority);
+        job->shown->priority = priority;
+        tell_locked(job);
+        downloads_make_way_locked(downloads);
+    }
+    pthread_mutex_unlock(&downloads->lock);
+    if (changes)
+        job_record_priority(job);
     unpin(downloads, job);
     return true;
 }
@@ -321,34 +352,17 @@ size_t downloads_sources(struct downloads *downloads, uint64_t id, struct downlo
 bool downloads_find(struct downloads *downloads, uint64_t id, struct download_status *status)
 {
     pthread_mutex_lock(&downloads->lock);
-    const struct job *job = find_locked(downloads, id);
+    const struct job *job = job_book_find(&downloads->book, id);
     if (job)
-        *status = job->status;
+        *status = *job->shown;
     pthread_mutex_unlock(&downloads->lock);
     return job != NULL;
-}
-
-bool downloads_next_change(struct downloads *downloads, uint64_t after,
-                           struct download_status *status)
-{
-    const struct job *first = NULL;
-
-    pthread_mutex_lock(&downloads->lock);
-    for (const struct job *job = downloads->jobs; job; job = job->next) {
-        uint64_t revision = job->status.revision;
-        if (revision > after && (!first || revision < first->status.revision))
-            first = job;
-    }
-    if (first)
-        *status = first->status;
-    pthread_mutex_unlock(&downloads->lock);
-    return first != NULL;
 }
 
 uint64_t downloads_revision(struct downloads *downloads)
 {
     pthread_mutex_lock(&downloads->lock);
-    uint64_t revision = downloads->last_revision;
+    uint64_t revision = downloads->book.last_revision;
     pthread_mutex_unlock(&downloads->lock);
     return revision;
 }
@@ -357,12 +371,14 @@ void downloads_count(struct downloads *downloads, struct downloads_counts *count
 {
     pthread_mutex_lock(&downloads->lock);
     *counts = downloads->finished;
-    for (const struct job *job = downloads->jobs; job; job = job->next) {
-        if (job->status.state == DOWNLOAD_QUEUED)
+    const struct job *job;
+    TAILQ_FOREACH(job, &downloads->book.by_change, book.by_change)
+    {
+        if (job->shown->state == DOWNLOAD_QUEUED)
             counts->queued++;
-        else if (job->status.state == DOWNLOAD_PAUSED)
+        else if (job->shown->state == DOWNLOAD_PAUSED)
             counts->paused++;
-        else if (!download_state_is_final(job->status.state))
+        else if (!download_state_is_final(job->shown->state))
             counts->running++;
     }
     pthread_mutex_unlock(&downloads->lock);
@@ -404,7 +420,7 @@ enum error_code downloads_read(struct downloads *downloads, uint64_t id, unsigne
 void downloads_release(struct downloads *downloads, uint64_t id)
 {
     pthread_mutex_lock(&downloads->lock);
-    struct job *job = find_locked(downloads, id);
+    struct job *job = job_book_find(&downloads->book, id);
     if (job) {
         job->released = true;
         (void)cancel_locked(job);
@@ -415,21 +431,46 @@ void downloads_release(struct downloads *downloads, uint64_t id)
     pthread_mutex_unlock(&downloads->lock);
 }
 
-void downloads_follow(struct downloads *downloads, struct downloads_follower *follower)
+void downloads_follow(struct downloads *downloads, struct downloads_follower *follower,
+                      bool from_start)
 {
     pthread_mutex_lock(&downloads->lock);
-    follower->next = downloads->followers;
-    downloads->followers = follower;
+    job_book_follow(&downloads->book, follower, NULL, from_start);
     pthread_mutex_unlock(&downloads->lock);
+}
+
+bool downloads_follow_job(struct downloads *downloads, struct downloads_follower *follower,
+                          uint64_t id)
+{
+    pthread_mutex_lock(&downloads->lock);
+    struct job *job = job_book_find(&downloads->book, id);
+    if (job) {
+        job->pins++;
+        job_book_follow(&downloads->book, follower, job, false);
+    }
+    pthread_mutex_unlock(&downloads->lock);
+    return job != NULL;
 }
 
 void downloads_unfollow(struct downloads *downloads, struct downloads_follower *follower)
 {
     pthread_mutex_lock(&downloads->lock);
-    struct downloads_follower **link = &downloads->followers;
-    while (*link && *link != follower)
-        link = &(*link)->next;
-    if (*link)
-        *link = follower->next;
+    job_book_unfollow(&downloads->book, follower);
+    if (follower->job)
+        follower->job->pins--;
+    downloads_forget_locked(downloads);
     pthread_mutex_unlock(&downloads->lock);
+}
+
+bool downloads_next_change(struct downloads *downloads, struct downloads_follower *follower,
+                           uint64_t up_to, struct download_status *status)
+{
+    pthread_mutex_lock(&downloads->lock);
+    const struct job *job = job_book_next(follower, up_to);
+    if (job)
+        *status = *job->shown;
+    else
+        downloads_forget_locked(downloads);
+    pthread_mutex_unlock(&downloads->lock);
+    return job != NULL;
 }

@@ -23,6 +23,7 @@
 #include "common/error.h"
 #include "common/file_name.h"
 #include "peer/catalogue/catalogue.h"
+#include "peer/downloads/priority.h"
 #include "peer/downloads/sources.h"
 #include "peer/limits/limits.h"
 #include "peer/share/arrivals.h"
@@ -33,9 +34,11 @@
 #include <stdint.h>
 
 #define DOWNLOADS_RUNNING_MAX  4     /* each has a thread; more at once only share the same disk */
-#define DOWNLOADS_QUEUED_MAX   1000  /* about 3 KiB each */
+#define DOWNLOADS_QUEUED_MAX   20000 /* that are not over; about 3 KiB each while they wait */
 #define DOWNLOADS_FINISHED_MAX 100   /* remembered for `status` and the menu */
+#define DOWNLOADS_UNHEARD_MAX  20000 /* finished, and not told to all who follow yet */
 #define DOWNLOADS_STALL_MS     10000 /* no byte for so long: on to the next source */
+#define DOWNLOADS_REST_MS      30000 /* who gave its place away for want of sources lets others go */
 #define DOWNLOADS_PROGRESS_MS  100   /* followers hear of progress at most this often */
 
 #define DOWNLOAD_SOURCE_BYTES 512
@@ -69,6 +72,7 @@ struct download_request {
     const char *peer;
     const struct address *addresses; /* try these instead of asking the directory */
     size_t address_count;
+    enum download_priority priority;
 };
 
 /* What is known of a job at one moment. */
@@ -77,6 +81,7 @@ struct download_status {
     uint64_t revision; /* grows with every change, over all jobs */
     enum download_state state;
     enum download_destination destination;
+    enum download_priority priority;
     struct file_name name;
     char source[DOWNLOAD_SOURCE_BYTES]; /* "Peer2 (172.28.0.4:8002)", "… y 2 más"; "" before the
                                            first */
@@ -120,6 +125,10 @@ bool downloads_cancel(struct downloads *downloads, uint64_t id);
 /* Lets go of its sources and of its place; what it has stays, also over a restart. */
 bool downloads_pause(struct downloads *downloads, uint64_t id);
 bool downloads_resume(struct downloads *downloads, uint64_t id);
+/* Also of one that runs or is paused; it stays over a restart. One that is over stays what it is.
+ */
+bool downloads_set_priority(struct downloads *downloads, uint64_t id,
+                            enum download_priority priority);
 
 enum download_source_state {
     DOWNLOAD_SOURCE_READY,   /* not asked yet */
@@ -149,10 +158,6 @@ size_t downloads_sources(struct downloads *downloads, uint64_t id, struct downlo
 /* False: no such job (any more). */
 bool downloads_find(struct downloads *downloads, uint64_t id, struct download_status *status);
 
-/* The job that changed first after that revision; false when none did. Who starts at 0 and goes
- * on from status->revision sees every job, and of each the latest state. */
-bool downloads_next_change(struct downloads *downloads, uint64_t after,
-                           struct download_status *status);
 uint64_t downloads_revision(struct downloads *downloads); /* of the latest change */
 
 struct downloads_counts {
@@ -174,7 +179,22 @@ void downloads_release(struct downloads *downloads, uint64_t id);
 struct downloads_follower {
     void (*wake)(void *context);
     void *context;
-    struct downloads_follower *next; /* of downloads.c */
+    /* Of job_book.c. */
+    struct downloads_follower *next;
+    struct job *job;        /* of this one only; NULL: of all */
+    const struct job *news; /* that is to be told next; NULL: none */
 };
-void downloads_follow(struct downloads *downloads, struct downloads_follower *follower);
+/* From now on; from_start: all that is remembered is news, too. */
+void downloads_follow(struct downloads *downloads, struct downloads_follower *follower,
+                      bool from_start);
+/* Changes of this job only, which is not forgotten meanwhile. False: no such job, and nothing is
+ * followed. */
+bool downloads_follow_job(struct downloads *downloads, struct downloads_follower *follower,
+                          uint64_t id);
 void downloads_unfollow(struct downloads *downloads, struct downloads_follower *follower);
+
+/* For who follows all: the job whose last change, not after that revision, came first and was not
+ * told yet; false when there is none. So each follower hears of every job, and of each the latest
+ * state; of jobs that have ended, too, unless it lags DOWNLOADS_UNHEARD_MAX of them behind. */
+bool downloads_next_change(struct downloads *downloads, struct downloads_follower *follower,
+                           uint64_t up_to, struct download_status *status);

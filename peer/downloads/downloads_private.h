@@ -6,6 +6,7 @@
 #include "peer/downloads/downloads.h"
 #include "peer/downloads/intake.h"
 #include "peer/downloads/job.h"
+#include "peer/downloads/job_book.h"
 
 #include <pthread.h>
 
@@ -13,14 +14,16 @@ struct downloads {
     struct job_environment environment; /* constant */
     char *folder;                       /* constant; of the journals, or NULL */
     struct intake *intake;              /* constant */
-    struct thread_pool *pool;           /* constant; runs the jobs */
+    struct thread_pool *pool;           /* constant; its threads run the jobs */
 
-    pthread_mutex_t lock; /* guards what follows; never held while waiting for anything */
-    struct job *jobs;     /* newest first */
-    struct downloads_follower *followers;
-    struct downloads_counts finished; /* done and failed, since the start */
+    pthread_mutex_t lock;  /* guards what follows; never held while waiting for anything */
+    struct job_book book;  /* all jobs */
+    struct job_queue line; /* those that wait for a place */
+    struct job *places[DOWNLOADS_RUNNING_MAX]; /* those that run; NULL: free */
+    size_t workers;                            /* threads that run jobs or look for one */
+    struct downloads_counts finished;          /* done and failed, since the start */
     uint64_t last_id;
-    uint64_t last_revision;
+    bool begun; /* earlier jobs are there: those that wait may run */
     bool stopping;
 };
 
@@ -38,8 +41,15 @@ void downloads_drop_spool_locked(struct downloads *downloads, struct job *job);
 bool downloads_is_running_locked(const struct job *job);
 bool downloads_may_run_locked(const struct job *job);
 
-/* Puts the job in line. False: there is no room, or we are stopping. */
-bool downloads_submit_locked(struct downloads *downloads, struct job *job);
+/* A new job: it is shown, and unless it is paused, in line. Taken. */
+void downloads_insert_locked(struct downloads *downloads, struct job *job);
+
+/* Puts the job in line, and starts what can start. */
+void downloads_enqueue_locked(struct downloads *downloads, struct job *job);
+void downloads_leave_line_locked(struct downloads *downloads, struct job *job);
+
+/* Asks as many jobs that run to go back to the line as more urgent ones wait there. */
+void downloads_make_way_locked(struct downloads *downloads);
 
 /* Whether others wait for a place. Takes the lock. */
 bool downloads_is_crowded(struct job *job);

@@ -15,7 +15,7 @@ static void log_end(const struct download_status *status)
     if (status->state == DOWNLOAD_DONE)
         log_line(LOG_DEBUG, "downloads", "%s from %s is complete: %s", status->name.text,
                  status->source, place);
-    else
+    else if (download_state_is_final(status->state))
         log_line(LOG_DEBUG, "downloads", "%s: %s", status->name.text, status->error.text);
 }
 
@@ -34,82 +34,210 @@ bool downloads_is_running_locked(const struct job *job)
     return job->interrupt != NULL;
 }
 
+bool downloads_may_run_locked(const struct job *job)
+{
+    return !download_state_is_final(job->shown->state) && job->shown->state != DOWNLOAD_PAUSED &&
+           !job->owner->stopping;
+}
+
 bool downloads_is_crowded(struct job *job)
 {
     struct downloads *downloads = job->owner;
-    bool crowded = false;
 
     pthread_mutex_lock(&downloads->lock);
-    for (const struct job *other = downloads->jobs; other && !crowded; other = other->next)
-        crowded = other->active && !downloads_is_running_locked(other) &&
-                  !download_state_is_final(other->status.state) &&
-                  other->status.state != DOWNLOAD_PAUSED;
+    bool crowded = job_queue_count(&downloads->line) > 0;
     pthread_mutex_unlock(&downloads->lock);
     return crowded;
 }
 
-static void run_job(void *context);
+/* ---- places ---- */
 
-/* Puts the job in line. False: there is no room, or we are stopping. */
-bool downloads_submit_locked(struct downloads *downloads, struct job *job)
+static bool is_leaving(const struct job *job)
 {
-    if (downloads->stopping ||
-        thread_pool_submit(downloads->pool, run_job, job, NULL) != ERROR_NONE)
-        return false;
-    job->active = true;
-    return true;
+    return atomic_load(&job->wish) != JOB_GO_ON;
 }
 
-/* After a run. True: it has to run again at once, for there was no room in the line. */
-static bool leave_locked(struct downloads *downloads, struct job *job)
+/* A whole stream that is broken off begins again. */
+static bool would_lose_all(const struct job *job)
 {
-    bool again = job->yielded;
+    return job->shown->state == DOWNLOAD_RUNNING && !atomic_load(&job->swarm);
+}
 
-    job->interrupt = NULL;
+/* Of those that run and can go back to the line the one that should first: the least urgent, and of
+ * these the youngest. */
+static struct job *choose_victim(const struct downloads *downloads)
+{
+    struct job *victim = NULL;
+
+    for (size_t i = 0; i < DOWNLOADS_RUNNING_MAX; i++) {
+        struct job *job = downloads->places[i];
+        if (!job || is_leaving(job) || would_lose_all(job))
+            continue;
+        if (!victim || job->line.priority < victim->line.priority ||
+            (job->line.priority == victim->line.priority && job->line.age > victim->line.age))
+            victim = job;
+    }
+    return victim;
+}
+
+/* Places that are free, or about to be. */
+static size_t count_free(const struct downloads *downloads)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < DOWNLOADS_RUNNING_MAX; i++)
+        count += !downloads->places[i] || is_leaving(downloads->places[i]);
+    return count;
+}
+
+void downloads_make_way_locked(struct downloads *downloads)
+{
+    struct job *victim = choose_victim(downloads);
+
+    while (victim &&
+           job_queue_above(&downloads->line, victim->line.priority) > count_free(downloads)) {
+        atomic_store(&victim->wish, JOB_GIVE_WAY);
+        interrupt_raise(victim->interrupt);
+        victim = choose_victim(downloads);
+    }
+}
+
+static void work(void *context);
+
+static void start_worker_locked(struct downloads *downloads)
+{
+    if (downloads->workers < DOWNLOADS_RUNNING_MAX &&
+        thread_pool_submit(downloads->pool, work, downloads, NULL) == ERROR_NONE)
+        downloads->workers++; /* else we are stopping */
+}
+
+void downloads_enqueue_locked(struct downloads *downloads, struct job *job)
+{
+    job_queue_add(&downloads->line, &job->line);
+    job->active = true;
+    if (downloads->begun)
+        start_worker_locked(downloads);
+    downloads_make_way_locked(downloads);
+}
+
+void downloads_leave_line_locked(struct downloads *downloads, struct job *job)
+{
+    job_queue_remove(&downloads->line, &job->line);
     job->active = false;
-    if (job->again && job->status.state == DOWNLOAD_PAUSED) {
+}
+
+void downloads_insert_locked(struct downloads *downloads, struct job *job)
+{
+    job->line.age = job->draft.id;
+    job_book_add(&downloads->book, job);
+    downloads_publish_locked(job, clock_boot_ms());
+    if (job->draft.state == DOWNLOAD_QUEUED)
+        downloads_enqueue_locked(downloads, job);
+}
+
+/* ---- a run ---- */
+
+static void enter_locked(struct downloads *downloads, struct job *job, struct interrupt *interrupt)
+{
+    struct job **place = downloads->places;
+
+    while (*place)
+        place++; /* there are as many as workers */
+    *place = job;
+    job->shown = (struct download_status *)memory_copy(&job->draft, sizeof job->draft);
+    job->interrupt = interrupt;
+    atomic_store(&job->wish, JOB_GO_ON);
+}
+
+/* Back to the line: for a more urgent one, or because it has no use for its place now. */
+static void return_locked(struct downloads *downloads, struct job *job)
+{
+    int64_t now_ms = clock_boot_ms();
+
+    if (atomic_load(&job->wish) == JOB_GIVE_WAY) {
+        job->draft.state = DOWNLOAD_QUEUED;
+        job->draft.reason[0] = '\0';
+        job_queue_add(&downloads->line, &job->line);
+    } else {
+        job_queue_rest(&downloads->line, &job->line, now_ms + DOWNLOADS_REST_MS);
+    }
+    downloads_publish_locked(job, now_ms);
+}
+
+static void leave_locked(struct downloads *downloads, struct job *job)
+{
+    for (size_t i = 0; i < DOWNLOADS_RUNNING_MAX; i++)
+        if (downloads->places[i] == job)
+            downloads->places[i] = NULL;
+    job->draft.revision = job->shown->revision;
+    job->draft.priority = job->line.priority;
+    free(job->shown);
+    job->shown = &job->draft;
+    job->interrupt = NULL;
+    job->active = job->yielded || (job->again && job->draft.state == DOWNLOAD_PAUSED);
+    if (job->yielded) {
+        return_locked(downloads, job);
+    } else if (job->active) {
         job->draft.state = DOWNLOAD_QUEUED;
         downloads_publish_locked(job, clock_boot_ms());
-        again = true;
+        job_queue_add(&downloads->line, &job->line);
     }
     job->again = false;
-    return again && !downloads_submit_locked(downloads, job) && !downloads->stopping;
 }
 
-bool downloads_may_run_locked(const struct job *job)
+/* Whether the job's end is none, for something was ordered when it had made up its mind. */
+static bool is_overtaken_locked(const struct job *job)
 {
-    return !download_state_is_final(job->status.state) && job->status.state != DOWNLOAD_PAUSED &&
-           !job->owner->stopping;
+    enum job_wish wish = (enum job_wish)atomic_load(&job->wish);
+
+    if (download_state_is_final(job->draft.state))
+        return false;
+    if (job->yielded)
+        return wish != JOB_GO_ON && wish != JOB_GIVE_WAY;
+    return wish == JOB_CANCEL; /* of one that was about to pause */
 }
 
-/* On a thread of the pool. */
-static void run_job(void *context)
+/* With the lock, which is open while the job runs. */
+static void run_locked(struct downloads *downloads, struct job *job)
 {
-    struct job *job = context;
-    struct downloads *downloads = job->owner;
-    bool again = true;
+    struct interrupt *interrupt = interrupt_new();
 
-    while (again) {
-        struct interrupt *interrupt = interrupt_new();
-        pthread_mutex_lock(&downloads->lock);
-        bool runs = downloads_may_run_locked(job);
-        atomic_store(&job->wish, JOB_GO_ON);
-        job->interrupt = runs ? interrupt : NULL;
+    enter_locked(downloads, job, interrupt);
+    pthread_mutex_unlock(&downloads->lock);
+    job_run(job, &downloads->environment, interrupt);
+    log_end(&job->draft);
+    pthread_mutex_lock(&downloads->lock);
+    while (is_overtaken_locked(job)) {
         pthread_mutex_unlock(&downloads->lock);
-        if (runs) {
-            job_run(job, &downloads->environment, interrupt);
-            if (download_state_is_final(job->draft.state))
-                log_end(&job->draft);
-        }
+        job_break_off(job, &downloads->environment);
+        log_end(&job->draft);
         pthread_mutex_lock(&downloads->lock);
-        again = leave_locked(downloads, job);
-        if (job->released && !job->active)
-            downloads_drop_spool_locked(downloads, job);
-        downloads_forget_locked(downloads);
-        pthread_mutex_unlock(&downloads->lock);
-        interrupt_free(interrupt);
     }
+    leave_locked(downloads, job);
+    if (job->released && !job->active)
+        downloads_drop_spool_locked(downloads, job);
+    downloads_forget_locked(downloads);
+    interrupt_free(interrupt);
 }
+
+/* On a thread of the pool: whose turn it is, one after the other until nobody waits. */
+static void work(void *context)
+{
+    struct downloads *downloads = context;
+    struct job *job;
+
+    pthread_mutex_lock(&downloads->lock);
+    do {
+        job_queue_wake(&downloads->line, clock_boot_ms());
+        job = downloads->stopping ? NULL : job_queue_take(&downloads->line);
+        if (job)
+            run_locked(downloads, job);
+    } while (job);
+    downloads->workers--;
+    pthread_mutex_unlock(&downloads->lock);
+}
+
+/* ---- the next daemon ---- */
 
 /* A journal of an earlier daemon. */
 static void restore(struct downloads *downloads, uint64_t id)
@@ -125,32 +253,33 @@ static void restore(struct downloads *downloads, uint64_t id)
             journal_move_aside(downloads->folder, id);
         return;
     }
+    if (!restored.has_content)
+        journal_rest(journal); /* thousands may wait */
     struct job *job = job_restore(id, journal, &restored);
     job->owner = downloads;
     pthread_mutex_lock(&downloads->lock);
     if (downloads->last_id < id)
         downloads->last_id = id;
-    job->next = downloads->jobs;
-    downloads->jobs = job;
-    downloads_publish_locked(job, clock_boot_ms());
-    if (job->status.state == DOWNLOAD_QUEUED && !downloads_submit_locked(downloads, job)) {
-        job->draft.state = DOWNLOAD_PAUSED; /* more than ever fit: the user sees them */
-        downloads_publish_locked(job, clock_boot_ms());
-    }
+    downloads_insert_locked(downloads, job);
     pthread_mutex_unlock(&downloads->lock);
 }
 
 enum error_code downloads_restore(struct downloads *downloads, struct error *error)
 {
-    size_t count;
+    enum error_code code = ERROR_NONE;
+    size_t count = 0;
 
-    if (!downloads->folder)
-        return ERROR_NONE;
-    enum error_code code = file_make_folder(downloads->folder, 0700, error);
+    if (downloads->folder)
+        code = file_make_folder(downloads->folder, 0700, error);
     if (code != ERROR_NONE)
         return code;
-    auto_free uint64_t *ids = journal_list(downloads->folder, &count);
+    auto_free uint64_t *ids = downloads->folder ? journal_list(downloads->folder, &count) : NULL;
     for (size_t i = 0; i < count; i++)
         restore(downloads, ids[i]);
+    pthread_mutex_lock(&downloads->lock);
+    downloads->begun = true; /* not before: the last may be the most urgent */
+    for (size_t i = 0; i < job_queue_count(&downloads->line); i++)
+        start_worker_locked(downloads);
+    pthread_mutex_unlock(&downloads->lock);
     return ERROR_NONE;
 }

@@ -14,7 +14,15 @@ static struct job *new_job(void)
 
     pthread_mutex_init(&job->spool_lock, NULL);
     atomic_init(&job->readable, INT64_MAX);
+    job->shown = &job->draft;
+    job->line.job = job;
     return job;
+}
+
+static void set_priority(struct job *job, enum download_priority priority)
+{
+    job->draft.priority = job->line.priority = priority;
+    atomic_init(&job->priority, priority);
 }
 
 struct job *job_new(const struct download_request *request)
@@ -28,6 +36,7 @@ struct job *job_new(const struct download_request *request)
             request->addresses, request->address_count * sizeof *request->addresses);
     job->draft.name = request->name;
     job->draft.destination = request->destination;
+    set_priority(job, request->priority);
     return job;
 }
 
@@ -49,6 +58,7 @@ struct job *job_restore(uint64_t id, struct journal *journal, struct journal_job
     job->journal = journal;
     job->is_restored = true;
     job->recorded = restored->temporary[0] != '\0';
+    set_priority(job, restored->priority);
     job->restored = *restored;
     *restored = (struct journal_job){.peer = NULL};
     return job;
@@ -115,24 +125,58 @@ void job_record(struct job *job, const struct job_environment *environment)
     struct journal_job text = {.name = job->draft.name,
                                .peer = job->peer,
                                .addresses = job->addresses,
-                               .address_count = job->address_count};
+                               .address_count = job->address_count,
+                               .priority = job->draft.priority};
     struct journal *journal = NULL;
     struct error ignored;
 
     if (!environment->folder || job->draft.destination != DOWNLOAD_SHARE ||
         journal_create(environment->folder, job->draft.id, &text, false, &journal, &ignored))
         return;
-    pthread_mutex_lock(&job->spool_lock);
-    job->journal = journal;
-    pthread_mutex_unlock(&job->spool_lock);
+    journal_rest(journal); /* thousands may wait */
+    job_exchange_journal(job, journal);
+}
+
+static void record_pause_locked(struct job *job, bool paused)
+{
+    if (job->journal && journal_pause(job->journal, paused, NULL) != ERROR_NONE)
+        log_line(LOG_DEBUG, "downloads", "%s goes on at the next start", job->draft.name.text);
 }
 
 void job_record_pause(struct job *job, bool paused)
 {
     pthread_mutex_lock(&job->spool_lock);
-    if (job->journal && journal_pause(job->journal, paused, NULL) != ERROR_NONE)
-        log_line(LOG_DEBUG, "downloads", "%s goes on at the next start", job->draft.name.text);
+    record_pause_locked(job, paused);
     pthread_mutex_unlock(&job->spool_lock);
+}
+
+static void record_priority_locked(struct job *job)
+{
+    enum download_priority priority = (enum download_priority)atomic_load(&job->priority);
+
+    if (job->journal && journal_set_priority(job->journal, priority, NULL) != ERROR_NONE)
+        log_line(LOG_DEBUG, "downloads", "%s has another priority at the next start",
+                 job->draft.name.text);
+}
+
+void job_record_priority(struct job *job)
+{
+    pthread_mutex_lock(&job->spool_lock);
+    record_priority_locked(job);
+    pthread_mutex_unlock(&job->spool_lock);
+}
+
+void job_exchange_journal(struct job *job, struct journal *journal)
+{
+    pthread_mutex_lock(&job->spool_lock);
+    struct journal *old = job->journal;
+    job->journal = journal;
+    if (old)
+        record_priority_locked(job);
+    if (old && atomic_load(&job->wish) == JOB_PAUSE)
+        record_pause_locked(job, true);
+    pthread_mutex_unlock(&job->spool_lock);
+    journal_close(old);
 }
 
 /* ---- the content ---- */
@@ -286,6 +330,18 @@ static void finish_whole(struct job *job, const struct job_environment *environm
     job->draft.total_bytes = job->draft.bytes;
 }
 
+static void finish(struct job *job, const struct job_environment *environment, enum error_code code,
+                   const struct error *error)
+{
+    if (code == ERROR_NONE)
+        finish_whole(job, environment);
+    else
+        finish_broken(job, environment, code, error);
+    if (job->draft.state != DOWNLOAD_WAITING)
+        job->draft.reason[0] = '\0';
+    environment->publish(job, false);
+}
+
 void job_run(struct job *job, const struct job_environment *environment,
              struct interrupt *interrupt)
 {
@@ -296,15 +352,20 @@ void job_run(struct job *job, const struct job_environment *environment,
     enum error_code code = fetch(&call, &error);
     job->draft.bytes_per_second = 0;
     job->draft.active_sources = 0;
+    bool interrupted = code != ERROR_NONE && interrupt_raised(interrupt);
+    job->yielded |= interrupted && atomic_load(&job->wish) == JOB_GIVE_WAY;
     if (job->yielded)
         return;
-    if (code != ERROR_NONE && interrupt_raised(interrupt))
+    if (interrupted)
         code = error_set(&error, ERROR_CANCELLED, "cancelado");
-    if (code == ERROR_NONE)
-        finish_whole(job, environment);
-    else
-        finish_broken(job, environment, code, &error);
-    if (job->draft.state != DOWNLOAD_WAITING)
-        job->draft.reason[0] = '\0';
-    environment->publish(job, false);
+    finish(job, environment, code, &error);
+}
+
+void job_break_off(struct job *job, const struct job_environment *environment)
+{
+    struct error error;
+
+    job->yielded = false;
+    enum error_code code = error_set(&error, ERROR_CANCELLED, "cancelado");
+    finish(job, environment, code, &error);
 }

@@ -5,6 +5,8 @@
 
 #include "peer/catalogue/catalogue.h"
 #include "peer/downloads/downloads.h"
+#include "peer/downloads/job_book.h"
+#include "peer/downloads/job_queue.h"
 #include "peer/downloads/journal.h"
 #include "peer/downloads/rate.h"
 #include "peer/downloads/swarm.h"
@@ -18,7 +20,13 @@
 /* Who has no source gives its place to others that wait in line after so long. */
 #define JOB_YIELD_MS 10000
 
-enum job_wish { JOB_GO_ON, JOB_CANCEL, JOB_PAUSE, JOB_STOP };
+enum job_wish {
+    JOB_GO_ON,
+    JOB_GIVE_WAY, /* to a more urgent one: back to the line, with all that it has */
+    JOB_CANCEL,
+    JOB_PAUSE,
+    JOB_STOP
+};
 
 struct job {
     /* Constant. */
@@ -26,7 +34,8 @@ struct job {
     struct address *addresses;
     size_t address_count;
 
-    /* Of the job's thread; while that does not run, of who has the lock of downloads.c. */
+    /* Of the job's thread; while that does not run, of who has the lock of downloads.c. The id is
+     * constant, revision and priority are of downloads.c. */
     struct download_status draft;
     struct rate rate;
     struct journal_job restored; /* what a journal knew of the content, until it is used */
@@ -37,6 +46,7 @@ struct job {
     _Atomic(struct swarm *) swarm; /* NULL until the content is known; then it stays */
     _Atomic int64_t readable;      /* SPOOL: bytes from the start that may be read */
     atomic_int wish;               /* enum job_wish; set before the interrupt is raised */
+    atomic_int priority;           /* enum download_priority; set under the lock of downloads.c */
 
     pthread_mutex_t spool_lock; /* for the next three; held while the disk is read or written: only
                                    the job itself and who reads it would wait */
@@ -45,14 +55,15 @@ struct job {
     struct journal *journal;
 
     /* Of downloads.c, under its lock. */
-    struct download_status status; /* the draft as it was last published */
+    struct download_status *shown; /* the draft; while the job runs, as it was last published */
     struct interrupt *interrupt;   /* while the job runs */
     int64_t published_ms;
-    bool active;   /* in the pool's queue or running */
+    bool active;   /* in line or running */
     bool again;    /* resumed while it was about to pause */
     bool released; /* SPOOL: nobody reads it any more */
-    unsigned pins; /* threads that use it without the lock */
-    struct job *next;
+    unsigned pins; /* who uses it without the lock, or wants it to stay */
+    struct job_book_entry book;
+    struct job_queue_entry line;
     struct downloads *owner;
 };
 
@@ -77,14 +88,20 @@ struct job_environment {
     bool (*is_crowded)(struct job *job);
 };
 
-/* Runs the job until it is over, paused, or yielded; the draft has been published then. */
+/* Runs the job until it is over, paused, or yielded; unless yielded, the draft has been published.
+ */
 void job_run(struct job *job, const struct job_environment *environment,
              struct interrupt *interrupt);
+/* Likewise, for one that has yielded or paused, and whose wish is another one by now. */
+void job_break_off(struct job *job, const struct job_environment *environment);
 
 /* Writes the journal of a job that has just been made; without one that works it does not outlive
  * the daemon. */
 void job_record(struct job *job, const struct job_environment *environment);
 void job_record_pause(struct job *job, bool paused);
+void job_record_priority(struct job *job); /* as it is now */
+/* Another journal takes the place of the one that there was; what was ordered meanwhile goes in. */
+void job_exchange_journal(struct job *job, struct journal *journal);
 
 /* Takes the bytes away. */
 void job_drop_spool(struct job *job);

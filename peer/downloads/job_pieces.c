@@ -62,6 +62,7 @@ static enum error_code record_file(struct job_call *call, const struct manifest 
                                .peer = job->peer,
                                .addresses = job->addresses,
                                .address_count = job->address_count,
+                               .priority = (enum download_priority)atomic_load(&job->priority),
                                .has_content = true,
                                .manifest = *manifest};
 
@@ -70,11 +71,7 @@ static enum error_code record_file(struct job_call *call, const struct manifest 
         journal_create(call->environment->folder, job->draft.id, &text, true, &journal, error);
     if (code != ERROR_NONE)
         return code;
-    pthread_mutex_lock(&job->spool_lock);
-    struct journal *old = job->journal;
-    job->journal = journal;
-    pthread_mutex_unlock(&job->spool_lock);
-    journal_close(old);
+    job_exchange_journal(job, journal);
     job->recorded = true;
     return ERROR_NONE;
 }

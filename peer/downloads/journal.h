@@ -9,7 +9,7 @@
  *
  * A record is the number of a piece, 4 bytes big-endian, and the first 12 bytes of a SHA-256 over
  * the content id and that number: it belongs to this journal and to no other. Numbers beyond all
- * pieces say that the job was paused or goes on.
+ * pieces say that the job was paused or goes on, or how urgent it is (normal, unless said).
  *
  * A piece is noted at once, without waiting for the disk: what a process has written outlives it,
  * but not the machine. So in a note the hash goes over the machine's boot id, too, and after
@@ -21,7 +21,7 @@
  *
  * What is no good record is passed over; what follows the last good one is a torn end.
  *
- * Who has a journal open holds its lock (flock). Any thread.
+ * Who has a journal open holds its lock (flock), unless it rests. Any thread.
  */
 #pragma once
 
@@ -29,6 +29,7 @@
 #include "common/content.h"
 #include "common/error.h"
 #include "common/file_name.h"
+#include "peer/downloads/priority.h"
 #include "peer/share/share.h"
 
 #include <stdbool.h>
@@ -54,7 +55,8 @@ struct journal_job {
     /* Of the records. */
     uint8_t *held; /* bit i % 8 of byte i / 8; NULL without content */
     bool paused;
-    size_t good_bytes; /* the journal up to its last good record */
+    enum download_priority priority; /* also for writing a new one */
+    size_t good_bytes;               /* the journal up to its last good record */
 };
 
 void journal_job_done(struct journal_job *job);
@@ -87,6 +89,13 @@ void journal_note(struct journal *journal, uint32_t piece);
 MUST_CHECK enum error_code journal_add(struct journal *journal, const uint32_t *pieces,
                                        size_t count, struct error *error);
 MUST_CHECK enum error_code journal_pause(struct journal *journal, bool paused, struct error *error);
+/* Does not wait for the disk. */
+MUST_CHECK enum error_code
+journal_set_priority(struct journal *journal, enum download_priority priority, struct error *error);
+
+/* Closes its file, which is opened again for each record from now on: for jobs that wait. NULL is
+ * fine. */
+void journal_rest(struct journal *journal);
 
 /* The ids of the journals in the folder, ascending; owned by the caller (free). NULL where there is
  * no such folder. */

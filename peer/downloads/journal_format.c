@@ -31,6 +31,16 @@ void journal_format_record(const struct content_id *id, uint32_t number, const c
     memcpy(record + 4, hash, JOURNAL_RECORD_BYTES - 4);
 }
 
+static void append_priority(const struct journal_job *job, struct buffer *out)
+{
+    static const struct content_id none = {0};
+    uint8_t record[JOURNAL_RECORD_BYTES];
+
+    journal_format_record(job->has_content ? &job->manifest.id : &none,
+                          JOURNAL_PRIORITY + (uint32_t)job->priority, "", record);
+    buffer_append(out, record, sizeof record);
+}
+
 void journal_format(const struct journal_job *job, struct buffer *out)
 {
     struct json_writer json;
@@ -56,6 +66,8 @@ void journal_format(const struct journal_job *job, struct buffer *out)
         out->failed = true;
     if (job->has_content && job->manifest.piece_count > 0)
         buffer_append(out, job->manifest.hashes, job->manifest.piece_count * HASH_BYTES);
+    if (job->priority != DOWNLOAD_NORMAL)
+        append_priority(job, out);
 }
 
 void journal_job_done(struct journal_job *job)
@@ -151,18 +163,25 @@ static bool is_record(const uint8_t *record, const struct content_id *id, uint32
     return memcmp(record, expected, sizeof expected) == 0;
 }
 
+static bool is_priority(uint32_t number)
+{
+    return download_priority_is_valid((int32_t)(number - JOURNAL_PRIORITY));
+}
+
 static bool take_record(const uint8_t *record, const char *boot, struct journal_job *job)
 {
     const struct content_id *id = &job->manifest.id;
     uint32_t number = (uint32_t)record[0] << 24 | (uint32_t)record[1] << 16 |
                       (uint32_t)record[2] << 8 | record[3];
 
-    if (number < JOURNAL_PAUSED && number >= job->manifest.piece_count)
+    if (number >= job->manifest.piece_count && number < JOURNAL_PAUSED && !is_priority(number))
         return false;
     if (!is_record(record, id, number, "") && (!boot[0] || !is_record(record, id, number, boot)))
         return false;
     if (number >= JOURNAL_PAUSED)
         job->paused = number == JOURNAL_PAUSED;
+    else if (is_priority(number))
+        job->priority = (enum download_priority)(int32_t)(number - JOURNAL_PRIORITY);
     else
         job->held[number / 8] |= (uint8_t)(1U << number % 8);
     return true;

@@ -7,10 +7,12 @@
 #include "peer/downloads/journal.h"
 
 /* Numbers of records that are no pieces: there are fewer pieces (MANIFEST_PIECES_MAX). */
-#define JOURNAL_PAUSED  0xfffffffeU
-#define JOURNAL_RESUMED 0xffffffffU
+#define JOURNAL_PRIORITY 0xfffffff0U /* DOWNLOAD_NORMAL; the others are next to it */
+#define JOURNAL_PAUSED   0xfffffffeU
+#define JOURNAL_RESUMED  0xffffffffU
 
-/* Header and hashes. out->failed when the header would be too long. */
+/* Header, hashes, and a priority that is not the normal one. out->failed when the header would be
+ * too long. */
 void journal_format(const struct journal_job *job, struct buffer *out);
 
 #define JOURNAL_BOOT_BYTES 40 /* a boot id as text */

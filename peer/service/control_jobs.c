@@ -13,9 +13,8 @@ struct listing {
     struct control_service *service;
     struct downloads_follower follower;
     bool follow;
-    bool listed;       /* and that was said */
-    uint64_t end;      /* the list goes up to this revision */
-    uint64_t revision; /* told so far */
+    bool listed;  /* and that was said */
+    uint64_t end; /* the list goes up to this revision */
 };
 
 static void wake_call(void *context)
@@ -30,7 +29,7 @@ void *control_downloads_open(void *service, struct rpc_call *call)
     listing->service = service;
     listing->follower = (struct downloads_follower){.wake = wake_call, .context = call};
     listing->end = downloads_revision(listing->service->options.downloads);
-    downloads_follow(listing->service->options.downloads, &listing->follower);
+    downloads_follow(listing->service->options.downloads, &listing->follower, true);
     return listing;
 }
 
@@ -53,15 +52,14 @@ enum rpc_step control_downloads_next(void *state, struct rpc_reply *reply, struc
     struct download_status status;
     struct control_job job = {0};
 
-    bool news = downloads_next_change(downloads, listing->revision, &status);
-    if (!listing->listed && (!news || status.revision > listing->end)) {
-        message.listed = listing->listed = true;
-    } else if (listing->listed && !listing->follow) {
+    if (listing->listed && !listing->follow)
         return RPC_END;
-    } else if (news) {
-        listing->revision = status.revision;
+    uint64_t up_to = listing->listed ? UINT64_MAX : listing->end;
+    if (downloads_next_change(downloads, &listing->follower, up_to, &status)) {
         control_job_fill(&job, listing->service, &status);
         message.job = &job.message;
+    } else if (!listing->listed) {
+        message.listed = listing->listed = true;
     } else {
         return RPC_WAIT;
     }

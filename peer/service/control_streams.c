@@ -78,10 +78,8 @@ enum error_code control_get_message(void *state, const struct rpc_request *reque
     enum error_code code = parse_request(message, &wanted, addresses, &get->refusal);
     if (code == ERROR_NONE)
         code = downloads_add(downloads, &wanted, &get->id, &get->refusal);
-    if (code == ERROR_NONE) {
-        downloads_follow(downloads, &get->follower);
-        get->following = true;
-    }
+    if (code == ERROR_NONE)
+        get->following = downloads_follow_job(downloads, &get->follower, get->id);
     return ERROR_NONE;
 }
 
@@ -196,7 +194,6 @@ struct follow {
     struct control_service *service;
     struct downloads_follower follower;
     bool begun;
-    uint64_t revision; /* told so far */
 };
 
 void *control_follow_open(void *service, struct rpc_call *call)
@@ -205,8 +202,7 @@ void *control_follow_open(void *service, struct rpc_call *call)
 
     follow->service = service;
     follow->follower = (struct downloads_follower){.wake = wake_call, .context = call};
-    follow->revision = downloads_revision(follow->service->options.downloads);
-    downloads_follow(follow->service->options.downloads, &follow->follower);
+    downloads_follow(follow->service->options.downloads, &follow->follower, false);
     return follow;
 }
 
@@ -227,9 +223,9 @@ enum rpc_step control_follow_next(void *state, struct rpc_reply *reply, struct e
     struct control_job job = {0};
 
     if (follow->begun) {
-        if (!downloads_next_change(follow->service->options.downloads, follow->revision, &status))
+        if (!downloads_next_change(follow->service->options.downloads, &follow->follower,
+                                   UINT64_MAX, &status))
             return RPC_WAIT;
-        follow->revision = status.revision;
         control_job_fill(&job, follow->service, &status);
         message.job = &job.message;
     }

@@ -243,21 +243,28 @@ static void a_download_and_its_news(void **state)
     struct world *world = *state;
     atomic_uint wakes = 0;
     struct downloads_follower follower = {.wake = note_wake, .context = &wakes};
+    struct downloads_follower all = follower;
     uint64_t before = downloads_revision(world->downloads);
     struct download_status status;
 
-    downloads_follow(world->downloads, &follower);
+    downloads_follow(world->downloads, &follower, false);
     uint64_t id = add(world, "a.txt", DOWNLOAD_SHARE);
     status = wait_for(world, id, DOWNLOAD_DONE, (int64_t)strlen(HALF REST));
-    downloads_unfollow(world->downloads, &follower);
     assert_string_equal(status.stored.text, "a.txt");
     assert_int_equal(status.total_bytes, strlen(HALF REST));
     assert_non_null(strstr(status.source, "Peer2 (127.0.0.1:"));
     assert_true(atomic_load(&wakes) >= 3); /* queued, running, done */
-    assert_true(downloads_next_change(world->downloads, before, &status));
+    assert_false(downloads_next_change(world->downloads, &follower, before, &status));
+    assert_true(downloads_next_change(world->downloads, &follower, UINT64_MAX, &status));
     assert_int_equal(status.id, id);
     assert_int_equal(status.revision, downloads_revision(world->downloads));
-    assert_false(downloads_next_change(world->downloads, status.revision, &status));
+    assert_false(downloads_next_change(world->downloads, &follower, UINT64_MAX, &status));
+    downloads_unfollow(world->downloads, &follower);
+    downloads_follow(world->downloads, &all, true);
+    assert_true(downloads_next_change(world->downloads, &all, UINT64_MAX, &status));
+    assert_int_equal(status.id, id);
+    assert_false(downloads_next_change(world->downloads, &all, UINT64_MAX, &status));
+    downloads_unfollow(world->downloads, &all);
     assert_int_equal(count_names(world->folder), 1);
 }
 
@@ -331,6 +338,49 @@ static void what_runs_and_what_waits_is_cancelled(void **state)
     assert_int_equal(downloads_add(world->downloads, &request, &ids[0], NULL), ERROR_CANCELLED);
 }
 
+static enum download_state state_of(struct world *world, uint64_t id)
+{
+    struct download_status status;
+
+    assert_true(downloads_find(world->downloads, id, &status));
+    return status.state;
+}
+
+/* Streams without hashes keep their places; who waits goes by its priority as it is then. */
+static void the_urgent_go_first(void **state)
+{
+    struct world *world = *state;
+    uint64_t runs[DOWNLOADS_RUNNING_MAX];
+    struct download_status status;
+    uint64_t waits[3];
+
+    for (size_t i = 0; i < ARRAY_LENGTH(runs); i++)
+        runs[i] = add(world, "slow", DOWNLOAD_SHARE);
+    for (size_t i = 0; i < ARRAY_LENGTH(runs); i++)
+        (void)wait_for(world, runs[i], DOWNLOAD_RUNNING, (int64_t)strlen(HALF));
+    for (size_t i = 0; i < ARRAY_LENGTH(waits); i++)
+        waits[i] = add(world, "slow", DOWNLOAD_SHARE);
+    assert_true(downloads_set_priority(world->downloads, waits[0], DOWNLOAD_LOW));
+    assert_true(downloads_set_priority(world->downloads, waits[2], DOWNLOAD_HIGH));
+    assert_true(downloads_find(world->downloads, waits[2], &status));
+    assert_int_equal(status.priority, DOWNLOAD_HIGH);
+    downloads_cancel(world->downloads, runs[3]);
+    (void)wait_for(world, waits[2], DOWNLOAD_RUNNING, (int64_t)strlen(HALF));
+    assert_int_equal(state_of(world, waits[0]), DOWNLOAD_QUEUED);
+    assert_int_equal(state_of(world, waits[1]), DOWNLOAD_QUEUED);
+    assert_true(downloads_set_priority(world->downloads, waits[0], DOWNLOAD_HIGH));
+    downloads_cancel(world->downloads, runs[0]);
+    (void)wait_for(world, waits[0], DOWNLOAD_RUNNING, (int64_t)strlen(HALF));
+    assert_int_equal(state_of(world, waits[1]), DOWNLOAD_QUEUED);
+    assert_int_equal(state_of(world, runs[1]), DOWNLOAD_RUNNING);
+    open_gate();
+    (void)wait_for(world, waits[1], DOWNLOAD_DONE, 0);
+    assert_true(downloads_set_priority(world->downloads, waits[1], DOWNLOAD_HIGH));
+    assert_true(downloads_find(world->downloads, waits[1], &status));
+    assert_int_equal(status.priority, DOWNLOAD_NORMAL); /* it was over */
+    assert_false(downloads_set_priority(world->downloads, 1000, DOWNLOAD_HIGH));
+}
+
 static void bytes_are_read_while_they_arrive(void **state)
 {
     struct world *world = *state;
@@ -367,6 +417,16 @@ static void a_reader_that_leaves_ends_the_job(void **state)
     wait_for_names(world, 0);
 }
 
+static void wait_forgotten(struct world *world, uint64_t id)
+{
+    int64_t end_ms = clock_boot_ms() + PATIENCE_MS;
+    struct download_status status;
+
+    while (downloads_find(world->downloads, id, &status) && clock_boot_ms() < end_ms)
+        pause_ms(2);
+    assert_false(downloads_find(world->downloads, id, &status));
+}
+
 static void old_jobs_are_forgotten(void **state)
 {
     struct world *world = *state;
@@ -374,13 +434,65 @@ static void old_jobs_are_forgotten(void **state)
     uint64_t first = add(world, "none", DOWNLOAD_SHARE);
     uint64_t last = first;
 
+    (void)wait_for(world, first, DOWNLOAD_FAILED, 0);
     for (size_t i = 0; i < DOWNLOADS_FINISHED_MAX; i++)
         last = add(world, "none", DOWNLOAD_SHARE);
-    (void)wait_for(world, last, DOWNLOAD_FAILED, 0);
-    for (int i = 0; i < 1000 && downloads_find(world->downloads, first, &status); i++)
-        pause_ms(2); /* those before the last may still be about to end */
-    assert_false(downloads_find(world->downloads, first, &status));
+    wait_forgotten(world, first);
     assert_true(downloads_find(world->downloads, last, &status));
+}
+
+/* More than are remembered, and nobody took the news meanwhile. */
+static void who_follows_hears_of_every_end(void **state)
+{
+    enum { JOBS = 5 * DOWNLOADS_FINISHED_MAX };
+    struct world *world = *state;
+    atomic_uint wakes = 0;
+    struct downloads_follower follower = {.wake = note_wake, .context = &wakes};
+    struct downloads_counts counts = {0};
+    struct download_status status;
+    bool ended[JOBS + 1] = {false};
+    size_t count = 0;
+
+    downloads_follow(world->downloads, &follower, false);
+    for (size_t i = 0; i < JOBS; i++)
+        (void)add(world, "none", DOWNLOAD_SHARE);
+    int64_t end_ms = clock_boot_ms() + PATIENCE_MS;
+    while (counts.failed < JOBS && clock_boot_ms() < end_ms) {
+        downloads_count(world->downloads, &counts);
+        pause_ms(2);
+    }
+    while (downloads_next_change(world->downloads, &follower, UINT64_MAX, &status)) {
+        if (download_state_is_final(status.state))
+            assert_false(ended[status.id]);
+        ended[status.id] |= download_state_is_final(status.state);
+    }
+    for (size_t i = 1; i <= JOBS; i++)
+        count += ended[i];
+    assert_int_equal(count, JOBS);
+    downloads_unfollow(world->downloads, &follower);
+    assert_false(downloads_find(world->downloads, 1, &status)); /* nobody wants them any more */
+}
+
+/* It is not forgotten while somebody wants to hear how it ends. */
+static void who_follows_one_hears_its_end(void **state)
+{
+    struct world *world = *state;
+    atomic_uint wakes = 0;
+    struct downloads_follower follower = {.wake = note_wake, .context = &wakes};
+    struct download_status status;
+    uint64_t last = 0;
+
+    uint64_t first = add(world, "none", DOWNLOAD_SHARE);
+    assert_true(downloads_follow_job(world->downloads, &follower, first));
+    for (size_t i = 0; i < 2 * DOWNLOADS_FINISHED_MAX; i++)
+        last = add(world, "none", DOWNLOAD_SHARE);
+    (void)wait_for(world, last, DOWNLOAD_FAILED, 0);
+    (void)wait_for(world, first, DOWNLOAD_FAILED, 0);
+    assert_false(downloads_next_change(world->downloads, &follower, UINT64_MAX, &status));
+    downloads_unfollow(world->downloads, &follower);
+    (void)add(world, "none", DOWNLOAD_SHARE);
+    wait_forgotten(world, first);
+    assert_false(downloads_follow_job(world->downloads, &follower, first));
 }
 
 int main(void)
@@ -391,6 +503,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(each_reason_is_told, start, stop),
         cmocka_unit_test_setup_teardown(without_a_directory_it_fails, start, stop),
         cmocka_unit_test_setup_teardown(what_runs_and_what_waits_is_cancelled, start, stop),
+        cmocka_unit_test_setup_teardown(the_urgent_go_first, start, stop),
+        cmocka_unit_test_setup_teardown(who_follows_hears_of_every_end, start, stop),
+        cmocka_unit_test_setup_teardown(who_follows_one_hears_its_end, start, stop),
         cmocka_unit_test_setup_teardown(bytes_are_read_while_they_arrive, start, stop),
         cmocka_unit_test_setup_teardown(a_reader_that_leaves_ends_the_job, start, stop),
         cmocka_unit_test_setup_teardown(old_jobs_are_forgotten, start, stop),

@@ -342,6 +342,101 @@ static void over_a_restart(void **state)
     check_stored(world);
 }
 
+/* Bytes a second of each source; 0: no limit. */
+static void set_rate(struct world *world, int64_t rate)
+{
+    const struct limits_rates rates = {.total = {[LIMITS_UPLOAD] = rate}};
+
+    for (size_t i = 0; i < SOURCES; i++)
+        limits_set_rates(world->sources[i].limits, &rates);
+}
+
+static struct download_status wait_for_piece(struct world *world, uint64_t id)
+{
+    int64_t end_ms = clock_boot_ms() + PATIENCE_MS;
+    struct download_status status = {0};
+
+    while (status.held_bytes == 0 && clock_boot_ms() < end_ms) {
+        assert_true(downloads_find(world->downloads, id, &status));
+        pause_ms(2);
+    }
+    assert_true(status.held_bytes > 0);
+    assert_int_equal(status.state, DOWNLOAD_RUNNING);
+    return status;
+}
+
+static void the_urgent_take_a_place(void **state)
+{
+    struct world *world = *state;
+    uint64_t ids[DOWNLOADS_RUNNING_MAX];
+    struct download_status status;
+
+    set_rate(world, 3000000);
+    for (size_t i = 0; i < ARRAY_LENGTH(ids); i++)
+        ids[i] = add(world, DOWNLOAD_SHARE);
+    struct download_status before = wait_for_piece(world, ids[3]);
+    set_rate(world, 1000);
+    uint64_t urgent = add(world, DOWNLOAD_SHARE);
+    assert_true(downloads_find(world->downloads, urgent, &status));
+    assert_int_equal(status.state, DOWNLOAD_QUEUED);
+    assert_true(downloads_set_priority(world->downloads, urgent, DOWNLOAD_HIGH));
+    (void)wait_for(world, urgent, DOWNLOAD_RUNNING);
+    status = wait_for(world, ids[3], DOWNLOAD_QUEUED); /* the youngest, and only that */
+    assert_true(status.held_bytes >= before.held_bytes);
+    assert_true(downloads_find(world->downloads, ids[2], &status));
+    assert_int_equal(status.state, DOWNLOAD_RUNNING);
+
+    /* One that runs is not urgent any more. */
+    assert_true(downloads_set_priority(world->downloads, ids[0], DOWNLOAD_LOW));
+    (void)wait_for(world, ids[0], DOWNLOAD_QUEUED);
+    status = wait_for(world, ids[3], DOWNLOAD_RUNNING);
+    assert_true(status.held_bytes >= before.held_bytes);
+
+    /* One that waits is ordered about like any other. */
+    assert_true(downloads_pause(world->downloads, ids[0]));
+    (void)wait_for(world, ids[0], DOWNLOAD_PAUSED);
+    assert_true(downloads_cancel(world->downloads, ids[3]));
+    (void)wait_for(world, ids[3], DOWNLOAD_CANCELLED);
+    set_rate(world, 0);
+    assert_true(downloads_resume(world->downloads, ids[0]));
+    for (size_t i = 0; i < 3; i++)
+        (void)wait_for(world, ids[i], DOWNLOAD_DONE);
+    (void)wait_for(world, urgent, DOWNLOAD_DONE);
+    check_stored(world);
+}
+
+static void priorities_over_a_restart(void **state)
+{
+    static const enum download_priority wanted[] = {DOWNLOAD_LOW, DOWNLOAD_HIGH, DOWNLOAD_NORMAL,
+                                                    DOWNLOAD_LOW, DOWNLOAD_HIGH, DOWNLOAD_LOW};
+    struct world *world = *state;
+    struct download_status status;
+    uint64_t ids[ARRAY_LENGTH(wanted)];
+
+    set_rate(world, 1000);
+    for (size_t i = 0; i < ARRAY_LENGTH(ids); i++)
+        ids[i] = add(world, DOWNLOAD_SHARE);
+    (void)wait_for(world, ids[0], DOWNLOAD_RUNNING);
+    assert_true(downloads_pause(world->downloads, ids[1]));
+    for (size_t i = 0; i < ARRAY_LENGTH(ids); i++)
+        assert_true(downloads_set_priority(world->downloads, ids[i], wanted[i]));
+    stop_downloads(world);
+    start_downloads(world);
+    for (size_t i = 0; i < ARRAY_LENGTH(ids); i++) {
+        assert_true(downloads_find(world->downloads, ids[i], &status));
+        check_row(i, status.priority == wanted[i]);
+    }
+    (void)wait_for(world, ids[4], DOWNLOAD_RUNNING);
+    assert_true(downloads_find(world->downloads, ids[5], &status));
+    assert_int_equal(status.state, DOWNLOAD_QUEUED); /* four run, and one is paused */
+    for (size_t i = 0; i < ARRAY_LENGTH(ids); i++)
+        assert_true(downloads_cancel(world->downloads, ids[i]));
+    for (size_t i = 0; i < ARRAY_LENGTH(ids); i++)
+        (void)wait_for(world, ids[i], DOWNLOAD_CANCELLED);
+    assert_int_equal(count_names(world->folder), 0);
+    assert_int_equal(count_names(world->journals), 0);
+}
+
 static void a_source_that_goes_while_it_runs(void **state)
 {
     struct world *world = *state;
@@ -396,6 +491,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(by_a_reader_in_order, start, stop),
         cmocka_unit_test_setup_teardown(paused_resumed_and_cancelled, start, stop),
         cmocka_unit_test_setup_teardown(over_a_restart, start, stop),
+        cmocka_unit_test_setup_teardown(the_urgent_take_a_place, start, stop),
+        cmocka_unit_test_setup_teardown(priorities_over_a_restart, start, stop),
         cmocka_unit_test_setup_teardown(a_source_that_goes_while_it_runs, start, stop),
     };
 
