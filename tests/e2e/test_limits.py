@@ -22,10 +22,12 @@ NO_PROXY = [("grpc.enable_http_proxy", 0)]
 
 
 def check_rate(moved, seconds, rate):
-    """Within 15 %; slower is the machine's fault in a build with a sanitizer."""
+    """At most a little over, for seconds that began before the first byte and were read after the
+    last: however slow the machine is, it cannot break that. That it is not far under shows that
+    the limit is the one that was set."""
     measured = moved / seconds
     assert measured < rate * 1.15, f"{measured / KIB:.0f} KiB/s of {rate / KIB:.0f}"
-    assert measured * PATIENCE > rate * 0.85, f"{measured / KIB:.0f} KiB/s of {rate / KIB:.0f}"
+    assert measured * PATIENCE > rate * 0.6, f"{measured / KIB:.0f} KiB/s of {rate / KIB:.0f}"
 
 
 class Relay:
@@ -100,16 +102,20 @@ class Reader:
         return self.bytes
 
     def stop(self):
-        """Cancels; the bytes that came until now."""
-        moved = self.bytes
+        """Cancels."""
         self.call.cancel()
         self.thread.join(30)
         self.channel.close()
-        return moved
+
+
+def moved(readers):
+    """The bytes that each has had until now."""
+    return [reader.bytes for reader in readers]
 
 
 def stop_all(readers):
-    return [reader.stop() for reader in readers]
+    for reader in readers:
+        reader.stop()
 
 
 # ---- rates ----
@@ -117,8 +123,8 @@ def stop_all(readers):
 def test_the_upload_limit_holds(net):
     data = reference.random_bytes(4 * MIB)
     peer = net.peer(files={"a": data}, upload_limit="2 MiB/s")
-    readers = [Reader(peer.address, "a") for _ in range(2)]
     begin = time.monotonic()
+    readers = [Reader(peer.address, "a") for _ in range(2)]
     assert sum(reader.join() for reader in readers) == 2 * len(data)
     check_rate(2 * len(data), time.monotonic() - begin, 2 * MIB)
 
@@ -155,13 +161,16 @@ def test_a_sender_of_ours_waits_for_a_slow_receiver(net):
 def test_the_limit_per_peer_is_each_peers_own(net):
     data = reference.random_bytes(8 * MIB)
     peer = net.peer(files={"a": data}, upload_limit_per_peer=MIB)
+    begin = time.monotonic()
     with Relay(peer, "127.0.0.2") as relay:
         readers = [Reader(peer.address, "a"), Reader(peer.address, "a"), Reader(relay.address, "a")]
         time.sleep(4)
-        first, second, third = stop_all(readers)
-    check_rate(first + second, 4, MIB)
-    check_rate(third, 4, MIB)
-    assert abs(first - second) < MIB / 2
+        first, second, third = moved(readers)
+        seconds = time.monotonic() - begin
+        stop_all(readers)
+    check_rate(first + second, seconds, MIB)
+    check_rate(third, seconds, MIB)
+    assert 1 / 2 < first / second < 2, (first, second)
 
 
 def test_limits_change_while_running(net):
@@ -174,13 +183,15 @@ def test_limits_change_while_running(net):
     assert json.loads(shown) == {"limits": now}
     assert json.loads(peer.command("status", "--json").stdout)["limits"] == now
     assert "1.0 MiB/s" in peer.command("status").stdout
+    begin = time.monotonic()
     reader = Reader(peer.address, "a")
     time.sleep(3)
-    check_rate(reader.bytes, 3, MIB)
-    assert peer.command("limit", "--upload", "4 MiB/s").returncode == 0
+    check_rate(reader.bytes, time.monotonic() - begin, MIB)
     before, begin = reader.bytes, time.monotonic()
-    time.sleep(3)
-    check_rate(reader.bytes - before, time.monotonic() - begin, 4 * MIB)
+    assert peer.command("limit", "--upload", "4 MiB/s").returncode == 0
+    wait_until(lambda: reader.bytes >= before + 12 * MIB, 30, "three seconds' worth")
+    # That much could have been on its way, or have been saved up, when the rate changed.
+    check_rate(reader.bytes - before - MIB, time.monotonic() - begin, 4 * MIB)
     shown = peer.command("limit", "--upload", "none").stdout
     assert "sin límite" in shown and "10.0 KiB/s" in shown
     assert reader.join() == len(data)
@@ -202,16 +213,22 @@ def test_a_limit_that_is_none_is_refused(net, arguments):
 # ---- fairness ----
 
 def test_many_streams_get_no_more_than_one(net):
-    """Two addresses, eight streams and one: half of the rate each."""
-    peer = net.peer(files={"a": reference.random_bytes(16 * MIB)}, upload_limit=2 * MIB)
+    """Two addresses, eight streams and one: half of the rate each, not an eighth."""
+    rate = MIB
+    peer = net.peer(files={"a": reference.random_bytes(16 * MIB)}, upload_limit=rate)
+    begin = time.monotonic()
     with Relay(peer, "127.0.0.2") as relay:
         readers = [Reader(peer.address, "a") for _ in range(8)]
-        one = Reader(relay.address, "a")
-        time.sleep(4)
-        alone = one.stop()
-        together = sum(stop_all(readers))
-    check_rate(alone + together, 4, 2 * MIB)
-    assert 0.8 < alone / together < 1.25, (alone, together)
+        readers.append(Reader(relay.address, "a"))
+        wait_until(lambda: all(reader.bytes for reader in readers), 30, "all to get something")
+        before = moved(readers)
+        # Some fifty messages: one more or less does not show, nor what is on its way.
+        wait_until(lambda: sum(moved(readers)) >= sum(before) + 6 * rate, 30, "six seconds' worth")
+        after = moved(readers)
+        check_rate(sum(after), time.monotonic() - begin, rate)
+        stop_all(readers)
+    *together, alone = (now - then for now, then in zip(after, before))
+    assert 1 / 2 < alone / sum(together) < 2, (before, after)
 
 
 def test_who_waits_learns_its_place(net):
