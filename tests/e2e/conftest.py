@@ -27,6 +27,7 @@ def pytest_collection_modifyitems(config, items):
         config.hook.pytest_deselected(items=unfit)
         items[:] = [item for item in items if item not in unfit]
     for item in items:
+        item.user_properties.append(("argument", item.nodeid))  # for who runs it again
         if item.get_closest_marker("root") and os.geteuid() != 0:
             item.add_marker(pytest.mark.skip(reason="needs root"))
 

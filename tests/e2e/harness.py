@@ -17,6 +17,7 @@ import urllib.parse
 import urllib.request
 
 import reference
+from verdicts import REPORT
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("P2P_BUILD") or "build/dev")
@@ -39,8 +40,6 @@ def _sanitizer():
 SANITIZER = _sanitizer()
 # How much longer things may take than in a plain build on an idle machine.
 PATIENCE = {"": 1, "thread": 6}.get(SANITIZER, 3)
-REPORT = re.compile(r"ERROR: AddressSanitizer|ERROR: LeakSanitizer|WARNING: ThreadSanitizer"
-                    r"|runtime error:|Assertion .* failed|double free|stack smashing")
 
 
 def environment(**more):
