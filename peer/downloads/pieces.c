@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define FIRST_RUN       2    /* pieces, from a source of unknown rate; then RUN_GROWTH times more */
 #define RUN_GROWTH      4    /* a run: what came in one burst out of a buffer says little */
@@ -246,7 +247,8 @@ static size_t find_rarest(struct pieces *pieces, const struct piece_source *sour
 static size_t run_length(const struct pieces *pieces, const struct piece_source *source,
                          double rate, double sum)
 {
-    double length = rate * PIECES_RUN_MS / (double)pieces->piece_bytes;
+    double length = rate * (pieces->partial_sources > 0 ? PIECES_SWARM_MS : PIECES_RUN_MS) /
+                    (double)pieces->piece_bytes;
     double part = ceil((double)pieces->missing_count * (sum > 0 ? rate / sum : 1));
 
     if (length > part)
@@ -304,6 +306,47 @@ struct pieces_run pieces_next(struct pieces *pieces, unsigned number, int64_t no
             source->limit = PIECES_RUN_MAX;
     }
     return run;
+}
+
+bool pieces_any_partial(const struct pieces *pieces)
+{
+    return pieces->partial_sources > 0;
+}
+
+size_t pieces_alternatives(const struct pieces *pieces, unsigned number, size_t from, size_t count,
+                           uint8_t *bits)
+{
+    const struct piece_source *source = &pieces->sources[number];
+    size_t found = 0;
+
+    memset(bits, 0, count / 8);
+    if (source->todo == 0)
+        return 0;
+    unsigned level = pieces->partial_owners[source->first];
+    for (size_t i = 0; i < count && from + i < pieces->count; i++) {
+        if (!is_candidate(pieces, source, level, from + i))
+            continue;
+        bits[i / 8] |= (uint8_t)(1U << i % 8);
+        found++;
+    }
+    return found;
+}
+
+void pieces_move_run(struct pieces *pieces, unsigned number, struct pieces_run run)
+{
+    struct piece_source *source = source_at(pieces, number);
+
+    if (!source || run.count == 0 || run.count > PIECES_RUN_MAX || run.first >= pieces->count ||
+        run.count > pieces->count - run.first)
+        return;
+    todo_drop(pieces, source, source->todo);
+    source->first = run.first;
+    for (size_t i = run.first; i < run.first + run.count; i++)
+        if (is_missing(pieces, i)) {
+            missing_remove(pieces, i);
+            source->todo |= pieces_todo_bit(source, i);
+        }
+    source->cursor = (run.first + run.count) % pieces->count;
 }
 
 bool pieces_wanted(const struct pieces *pieces, unsigned source, size_t index)

@@ -3,10 +3,11 @@
  * no network; time and randomness are passed in, so that a whole swarm can be simulated in a test.
  *
  * A piece is missing, assigned (to one source; in the endgame to more), or held. A source asks for
- * a run of pieces, as long as it would need about PIECES_RUN_MS for at the rate it has shown, and
- * reports piece after piece. Which pieces: those that the fewest sources have (all complete: from a
- * random place on, so that several downloaders of one file have something to give each other; or in
- * order when `in_order` is set, for one that is read while it arrives).
+ * a run of pieces, as long as it would need about PIECES_RUN_MS for at the rate it has shown
+ * (PIECES_SWARM_MS in a swarm, for what others have changes all the time), and reports piece after
+ * piece. Which pieces: those that the fewest sources have (all complete: from a random place on, so
+ * that several downloaders of one file have something to give each other; or in order when
+ * `in_order` is set, for one that is read while it arrives).
  *
  * When nothing is missing any more, a source that is free takes over the end of the run of the one
  * that would need longest (work stealing), and at last fetches single pieces a second time that
@@ -22,6 +23,7 @@
 
 #define PIECES_SOURCES_MAX 16
 #define PIECES_RUN_MS      2000
+#define PIECES_SWARM_MS    700 /* the same while a source is partial */
 #define PIECES_RUN_MAX     64
 #define PIECES_STALL_MS    3000 /* without a byte: others may take over all that it has not begun */
 
@@ -57,6 +59,18 @@ void pieces_remove_source(struct pieces *pieces, unsigned source);
  * again when something has changed (a source went, gained pieces, missed some), and once a second:
  * nobody tells that another one has become slow. */
 struct pieces_run pieces_next(struct pieces *pieces, unsigned source, int64_t now_ms);
+
+/* Whether any source is partial. */
+bool pieces_any_partial(const struct pieces *pieces);
+
+/* Which pieces the source may fetch instead of the run that it was just given: those that are
+ * missing and as rare, of the `count` (a multiple of 8) from `from` on, as a bit field. Returns how
+ * many there are. */
+size_t pieces_alternatives(const struct pieces *pieces, unsigned source, size_t from, size_t count,
+                           uint8_t *bits);
+/* The source sends these instead of its run, at most PIECES_RUN_MAX: it is to fetch those of them
+ * that were missing, or its own. */
+void pieces_move_run(struct pieces *pieces, unsigned source, struct pieces_run run);
 
 /* Whether the source is still to fetch that piece of its run: it was not taken over, and is not
  * held. */

@@ -40,6 +40,7 @@ struct stream {
     bool from_start;   /* it did not understand the offset */
     size_t window_end; /* from_start: up to there the plan was asked, and wanted nothing */
     bool over;         /* the rest of the stream is not needed */
+    bool may_choose;   /* it was told which other pieces it may send */
 };
 
 static size_t run_end(const struct pieces_run *run)
@@ -60,7 +61,8 @@ static void look_ahead(struct stream *stream, size_t index)
     stream->run = swarm_try_run(stream->source);
 }
 
-/* The run is done: the next one. Pieces in the intake belong to the old one. */
+/* The run is done: the next one. Pieces in the intake belong to the old one. A source that may
+ * choose is asked again. */
 static void change_run(struct stream *stream, size_t index)
 {
     swarm_drain(stream->source);
@@ -69,7 +71,8 @@ static void change_run(struct stream *stream, size_t index)
         return;
     }
     stream->run = swarm_try_run(stream->source);
-    stream->over = stream->run.count == 0 || stream->run.first != index;
+    stream->over =
+        stream->run.count == 0 || stream->run.first != index || swarm_may_choose(stream->source);
 }
 
 /* Whether the piece that begins now is wanted; asks for another run at the end of one. */
@@ -155,6 +158,25 @@ static enum error_code take_data(struct stream *stream, struct parcel *parcel, s
     return ERROR_NONE;
 }
 
+/* The source sends these, of what it was told that it may. */
+static enum error_code take_choice(struct stream *stream, const struct chunk *chunk,
+                                   struct error *error)
+{
+    const int64_t size = stream->swarm->manifest.size_bytes;
+    const struct pieces_run run = {.first = (size_t)chunk->offset / PIECE_BYTES,
+                                   .count = content_piece_count(chunk->length)};
+
+    if ((size_t)chunk->offset % PIECE_BYTES != 0 || chunk->length > size - chunk->offset ||
+        run.count > PIECES_RUN_MAX)
+        return error_set(error, ERROR_CORRUPT, "envía otra parte que la que se le pidió");
+    if (run.first != stream->run.first || run.count != stream->run.count)
+        swarm_move_run(stream->source, run);
+    stream->position = stream->asked = chunk->offset;
+    stream->asked_end = chunk->offset + chunk->length;
+    stream->run = run;
+    return ERROR_NONE;
+}
+
 /* The first message says how the stream is to be read. */
 static enum error_code begin(struct stream *stream, const struct chunk *chunk, struct error *error)
 {
@@ -163,9 +185,10 @@ static enum error_code begin(struct stream *stream, const struct chunk *chunk, s
         return error_set(error, ERROR_CHANGED, "el archivo tiene %" PRId64 " bytes allí",
                          chunk->total_bytes);
     stream->position = stream->asked;
-    if (chunk->total_bytes > 0 && chunk->offset == stream->asked) {
+    bool chosen = stream->may_choose && chunk->length > 0;
+    if (chunk->total_bytes > 0 && (chosen || chunk->offset == stream->asked)) {
         swarm_promised(stream->source, !stream->source->unhashed);
-        return ERROR_NONE;
+        return chosen ? take_choice(stream, chunk, error) : ERROR_NONE;
     }
     swarm_promised(stream->source, false);
     stream->from_start = true;
@@ -247,7 +270,9 @@ static enum error_code ask(struct stream *stream, struct error *error)
 {
     struct swarm *swarm = stream->swarm;
     Peer__DownloadRequest request = PEER__DOWNLOAD_REQUEST__INIT;
+    uint8_t others[SWARM_ALTERNATIVES_BYTES];
     bool ended = false;
+    size_t from = 0;
 
     size_t end = swarm_run_limit(stream->source, &stream->run);
     stream->asked = (int64_t)(stream->run.first * PIECE_BYTES);
@@ -260,9 +285,17 @@ static enum error_code ask(struct stream *stream, struct error *error)
         stream->asked_end = (int64_t)(end * PIECE_BYTES);
         request.length = stream->asked_end - stream->asked;
     }
-    if (!stream->source->unhashed)
+    if (!stream->source->unhashed) {
         request.content_id = (ProtobufCBinaryData){.data = swarm->manifest.id.bytes,
                                                    .len = sizeof swarm->manifest.id.bytes};
+        request.alternatives.len =
+            end == run_end(&stream->run)
+                ? swarm_alternatives(stream->source, &stream->run, &from, others)
+                : 0;
+        request.alternatives.data = others;
+        request.alternatives_from = (int64_t)from;
+        stream->may_choose = request.alternatives.len > 0;
+    }
     enum error_code code = rpc_client_send(stream->call, &request.base, NULL, 0, &ended, error);
     if (code == ERROR_NONE)
         code = rpc_client_send_end(stream->call, error);
@@ -342,7 +375,7 @@ static bool has_other_part(struct swarm_source *source, struct rpc_channel *chan
     return source->partial || was_partial || strcmp(asked.text, source->name.text) != 0;
 }
 
-/* Waits for a run. What a partial source has is looked at once a second. */
+/* Waits for a run. What a partial source has is looked at again and again. */
 static enum error_code next_run(struct swarm_source *source, struct rpc_channel *channel,
                                 struct pieces_run *run, struct error *error)
 {

@@ -142,6 +142,46 @@ bool swarm_is_over(struct swarm_source *source)
     return over;
 }
 
+size_t swarm_alternatives(struct swarm_source *source, const struct pieces_run *run, size_t *from,
+                          uint8_t bits[SWARM_ALTERNATIVES_BYTES])
+{
+    const size_t window = (size_t)SWARM_ALTERNATIVES_BYTES * 8;
+    struct swarm *swarm = source->swarm;
+    size_t found = 0;
+
+    *from = run->first / window * window;
+    pthread_mutex_lock(&swarm->lock);
+    if (!source->partial && !swarm->in_order) {
+        found = pieces_alternatives(swarm->pieces, source->number, *from, window, bits);
+    }
+    pthread_mutex_unlock(&swarm->lock);
+    if (found == 0)
+        return 0;
+    size_t bytes = SWARM_ALTERNATIVES_BYTES;
+    while (bits[bytes - 1] == 0)
+        bytes--;
+    return bytes;
+}
+
+bool swarm_may_choose(struct swarm_source *source)
+{
+    struct swarm *swarm = source->swarm;
+
+    pthread_mutex_lock(&swarm->lock);
+    bool may = !source->partial && !swarm->in_order && pieces_any_partial(swarm->pieces);
+    pthread_mutex_unlock(&swarm->lock);
+    return may;
+}
+
+void swarm_move_run(struct swarm_source *source, struct pieces_run run)
+{
+    struct swarm *swarm = source->swarm;
+
+    pthread_mutex_lock(&swarm->lock);
+    pieces_move_run(swarm->pieces, source->number, run);
+    pthread_mutex_unlock(&swarm->lock);
+}
+
 bool swarm_wants(struct swarm_source *source, size_t first, size_t end)
 {
     struct swarm *swarm = source->swarm;

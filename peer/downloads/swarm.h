@@ -31,11 +31,14 @@
 #define SWARM_SESSIONS_MAX 8  /* at work, a thread and a connection each */
 
 #define SWARM_SEEK_MS      10000 /* the directory is asked again so often, at first more so */
-#define SWARM_LOOK_MS      1000  /* a partial source is asked what it has so often */
+#define SWARM_LOOK_MS      250   /* a partial source is asked what it has so often */
 #define SWARM_RETRY_MS     1000  /* full jitter: a random part of this, doubled each time, ... */
 #define SWARM_RETRY_MAX_MS 60000
 #define SWARM_SPACE_MS     3000 /* a full disk is tried again so often */
 #define SWARM_SYNC_MS      2000 /* what is fetched again after a loss of power: what came in so long */
+
+/* A request names no more alternatives than this, for 4 GiB at once. */
+#define SWARM_ALTERNATIVES_BYTES 512
 
 #define SWARM_SESSION_AHEAD 3 /* pieces that a session may have in the intake */
 
@@ -160,6 +163,14 @@ void swarm_failures(struct swarm *swarm, struct failures *failures);
 struct pieces_run swarm_next_run(struct swarm_source *source, int64_t until_ms);
 /* The latter two. */
 bool swarm_is_over(struct swarm_source *source);
+/* Which pieces the source, who has all, may send instead of its run: of those from *from on, as in
+ * pieces.h. Returns the length of the bit field; 0: no others. */
+size_t swarm_alternatives(struct swarm_source *source, const struct pieces_run *run, size_t *from,
+                          uint8_t bits[SWARM_ALTERNATIVES_BYTES]);
+/* Whether that is to be asked: others have parts, too, and may be given the same. */
+bool swarm_may_choose(struct swarm_source *source);
+/* It sends these instead. */
+void swarm_move_run(struct swarm_source *source, struct pieces_run run);
 struct pieces_run swarm_try_run(struct swarm_source *source);
 /* Waits until the session has no piece in the intake any more. */
 void swarm_drain(struct swarm_source *source);

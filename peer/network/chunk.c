@@ -3,7 +3,13 @@
 #include <stdbool.h>
 
 /* Fields and wire types of https://protobuf.dev/programming-guides/encoding/ */
-enum { CHUNK_DATA = 1, CHUNK_TOTAL_BYTES = 2, CHUNK_OFFSET = 3, CHUNK_QUEUE_POSITION = 4 };
+enum {
+    CHUNK_DATA = 1,
+    CHUNK_TOTAL_BYTES = 2,
+    CHUNK_OFFSET = 3,
+    CHUNK_QUEUE_POSITION = 4,
+    CHUNK_LENGTH = 5
+};
 enum { UPLOAD_FILENAME = 1, UPLOAD_DATA = 2 };
 enum { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_BYTES = 2, WIRE_FIXED32 = 5 };
 
@@ -132,8 +138,11 @@ enum error_code chunk_parse(const struct iovec *spans, size_t span_count, struct
             chunk->offset = (int64_t)field.value;
         else if (field.number == CHUNK_QUEUE_POSITION && field.wire == WIRE_VARINT)
             chunk->queue_position = (int64_t)field.value;
+        else if (field.number == CHUNK_LENGTH && field.wire == WIRE_VARINT)
+            chunk->length = (int64_t)field.value;
     }
-    if (chunk->total_bytes < 0 || chunk->offset < 0 || chunk->queue_position < 0)
+    if (chunk->total_bytes < 0 || chunk->offset < 0 || chunk->queue_position < 0 ||
+        chunk->length < 0)
         return error_set(error, ERROR_CORRUPT, "el otro peer anunció un tamaño imposible");
     return ERROR_NONE;
 }

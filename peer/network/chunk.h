@@ -24,6 +24,7 @@ struct chunk {
     int64_t total_bytes;    /* 0: not told */
     int64_t offset;         /* 0: not told, or the start */
     int64_t queue_position; /* 0: it is not about a wait */
+    int64_t length;         /* 0: not told */
 };
 
 struct upload_chunk {

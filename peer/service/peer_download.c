@@ -29,7 +29,10 @@ struct download {
     struct arrival *arrival; /* what is read is arriving; else NULL */
     int64_t offset;          /* where the part begins */
     int64_t left_bytes;
-    bool begun; /* the first message, with the size, is out */
+    bool begun;                /* the first message, with the size, is out */
+    struct handout handout;    /* the part, if it is one that we chose, */
+    int64_t handout_bytes;     /* of so many bytes, */
+    struct content_id content; /* of this content */
 };
 
 void peer_download_wake(void *context)
@@ -143,6 +146,53 @@ static enum error_code limit(struct download *download, const Peer__DownloadRequ
     return check_damage(download, error);
 }
 
+/* Who leaves the choice to us gets what we have given least. What is arriving here itself, others
+ * can tell from GetAvailability. */
+static enum error_code choose(struct download *download, const Peer__DownloadRequest *request,
+                              const struct content_id *content, struct error *error)
+{
+    const int64_t bytes = (int64_t)PIECE_BYTES;
+    int64_t size = share_reader_size(download->reader);
+    bool to_the_end = download->offset + download->left_bytes == size;
+
+    if (!content || request->alternatives.len == 0 || request->alternatives_from < 0 ||
+        download->arrival || size > CONTENT_MAX_BYTES || download->offset % bytes != 0 ||
+        download->left_bytes == 0 || (download->left_bytes % bytes != 0 && !to_the_end))
+        return ERROR_NONE;
+    const struct handout_wish wish = {
+        .content = content,
+        .piece_count = content_piece_count(size),
+        .asked = {.first = (size_t)(download->offset / bytes),
+                  .count = content_piece_count(download->left_bytes)},
+        .from = (size_t)request->alternatives_from,
+        .alternatives = request->alternatives.data,
+        .bytes = request->alternatives.len,
+    };
+    struct handout handout = handouts_choose(download->service->handouts, &wish);
+    int64_t end = (int64_t)(handout.first + handout.count) * bytes;
+    download->offset = (int64_t)handout.first * bytes;
+    download->left_bytes = (end < size ? end : size) - download->offset;
+    share_reader_limit(download->reader, download->offset, download->left_bytes);
+    enum error_code code = check_damage(download, error);
+    if (code == ERROR_NONE) { /* else others are not offered it next */
+        download->handout = handout;
+        download->handout_bytes = download->left_bytes;
+        download->content = *content;
+    }
+    return code;
+}
+
+/* The receiver did not take all that we chose: others are to have it. */
+static void return_rest(const struct download *download)
+{
+    size_t begun = content_piece_count(download->handout_bytes - download->left_bytes);
+    const struct handout rest = {.first = download->handout.first + begun,
+                                 .count = download->handout.count - begun};
+
+    if (download->handout.count > begun)
+        handouts_return(download->service->handouts, &download->content, rest);
+}
+
 enum error_code peer_download_message(void *state, const struct rpc_request *request,
                                       struct error *error)
 {
@@ -169,6 +219,8 @@ enum error_code peer_download_message(void *state, const struct rpc_request *req
     download->told_ms = clock_boot_ms();
     if (!code)
         code = limit(download, message, error);
+    if (!code)
+        code = choose(download, message, given ? &wanted : NULL, error);
     return code ? code : check_part(download, error);
 }
 
@@ -204,6 +256,8 @@ static enum rpc_step send_data(struct download *download, size_t bytes, struct r
     void *data = NULL;
     size_t got;
 
+    if (!download->begun)
+        chunk.length = download->handout.count > 0 ? download->left_bytes : 0;
     if (read_chunk(download, bytes, &data, &got, error))
         return RPC_END;
     if (got == 0) {
@@ -270,6 +324,7 @@ void peer_download_close(void *state)
     deadline_clear(download->service->places, &download->place);
     deadline_clear(download->service->idle_downloads, &download->idle);
     limits_leave(&download->stream);
+    return_rest(download);
     atomic_fetch_sub(&download->service->streams, 1);
     share_reader_close(download->reader);
     arrival_release(download->arrival);

@@ -67,6 +67,7 @@ enum error_code peer_service_new(const struct peer_service_options *options,
     service->limits = options->limits;
     service->rpc = (struct rpc_service){
         .methods = methods, .method_count = ARRAY_LENGTH(methods), .service = service};
+    service->handouts = handouts_new();
     start_deadlines(service, options);
     code = committer_start(&service->committer, error);
     if (!code)
@@ -85,6 +86,7 @@ void peer_service_free(struct peer_service *service)
         return;
     lister_stop(service->lister);
     committer_stop(service->committer);
+    handouts_free(service->handouts);
     deadlines_free(service->idle_uploads);
     deadlines_free(service->idle_downloads);
     deadlines_free(service->places);

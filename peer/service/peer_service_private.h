@@ -5,6 +5,7 @@
 #include "peer/limits/deadlines.h"
 #include "peer/rpc/server.h"
 #include "peer/service/committer.h"
+#include "peer/service/handouts.h"
 #include "peer/service/peer_list.h"
 #include "peer/service/peer_service.h"
 #include "peer/share/share.h"
@@ -20,6 +21,7 @@ struct peer_service {
     struct limits *limits;
     struct committer *committer;
     struct lister *lister;
+    struct handouts *handouts;
     struct deadlines *places; /* of waiting downloads: the next word on their place */
     struct deadlines *idle_downloads;
     struct deadlines *idle_uploads;

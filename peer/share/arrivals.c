@@ -15,11 +15,12 @@ struct arrival {
     struct file_name name;
     struct manifest manifest;
     int file;
+    int64_t begin_ms;
     atomic_uint references;
 
     pthread_mutex_t lock; /* guards what follows */
     uint8_t *held;
-    int64_t first_ms; /* when the first piece was there; 0: not yet */
+    bool any; /* it has a piece */
     bool told;
 
     struct arrival *next; /* under the owner's lock */
@@ -98,8 +99,8 @@ struct arrival *arrivals_begin(struct arrivals *arrivals, const struct share_inc
     arrival->held = memory_new(count / 8 + 1, 1);
     if (held)
         memcpy(arrival->held, held, (count + 7) / 8);
-    if (holds_any(arrival->held, count))
-        arrival->first_ms = clock_boot_ms();
+    arrival->begin_ms = clock_boot_ms();
+    arrival->any = holds_any(arrival->held, count);
     pthread_mutex_lock(&arrivals->lock);
     arrival->next = arrivals->first;
     arrivals->first = arrival;
@@ -111,16 +112,14 @@ void arrival_hold(struct arrival *arrival, size_t piece)
 {
     pthread_mutex_lock(&arrival->lock);
     arrival->held[piece / 8] |= (uint8_t)(1U << piece % 8);
-    if (arrival->first_ms == 0)
-        arrival->first_ms = clock_boot_ms();
+    arrival->any = true;
     pthread_mutex_unlock(&arrival->lock);
 }
 
 void arrival_tell(struct arrival *arrival, int64_t now_ms)
 {
     pthread_mutex_lock(&arrival->lock);
-    bool tells =
-        !arrival->told && arrival->first_ms != 0 && now_ms - arrival->first_ms >= ARRIVAL_TELL_MS;
+    bool tells = !arrival->told && arrival->any && now_ms - arrival->begin_ms >= ARRIVAL_TELL_MS;
     arrival->told = arrival->told || tells;
     pthread_mutex_unlock(&arrival->lock);
     if (tells)

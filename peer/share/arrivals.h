@@ -19,8 +19,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* After the first piece; most files are complete by then, and the directory is sent its list once
- * instead of twice. */
+/* After the beginning, and not before the first piece: most files are complete by then, and the
+ * directory is sent its list once instead of twice. */
 #define ARRIVAL_TELL_MS 1000
 
 /* Who has fetched from a file while it arrived wants to go on: their names are remembered. */

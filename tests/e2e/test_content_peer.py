@@ -107,6 +107,33 @@ def test_parts_of_a_file(world):
         assert code == grpc.StatusCode.INVALID_ARGUMENT
 
 
+def test_who_leaves_the_choice_gets_what_others_were_not_given(world):
+    _, client = world
+    data = FILES["more"]
+
+    def given(offset=0, length=MIB, alternatives=b"\x0f", **more):
+        chunks = client.stream("DownloadFile", wire.DownloadRequest(
+            filename="more", content_id=id_of(data), offset=offset, length=length,
+            alternatives=alternatives, **more), wire.Chunk)
+        first = chunks[0]
+        assert not any(chunk.total_bytes or chunk.offset or chunk.length for chunk in chunks[1:])
+        assert first.total_bytes == len(data)
+        got = b"".join(chunk.data for chunk in chunks)
+        assert got == data[first.offset:first.offset + len(got)]
+        assert first.length in (0, len(got))
+        return first.offset // MIB, len(got), first.length > 0
+
+    whole = [given() for _ in range(4)]
+    assert whole == [(0, MIB, True), (1, MIB, True), (2, MIB, True), (3, MIB // 2, True)]
+    assert given(length=2 * MIB, alternatives=b"\x07") == (0, 2 * MIB, True)
+    assert given(length=2 * MIB, alternatives=b"\x07") == (2, MIB, True)
+    assert given(alternatives=b"\x01", alternatives_from=3) == (3, MIB // 2, True)
+    assert given(alternatives=b"\x80", alternatives_from=1 << 40) == (0, MIB, True)
+    assert given(alternatives=b"") == (0, MIB, False)
+    assert given(offset=5, length=9) == (0, 9, False)
+    assert given(alternatives_from=-1) == (0, MIB, False)
+
+
 def test_content_that_has_changed_is_refused(world):
     peer, client = world
     old = id_of(FILES["piece"])

@@ -63,12 +63,13 @@ static enum error_code check_chunk(const struct iovec *spans, size_t size,
         return code;
     }
     fuzz_check(chunk.data.offset + chunk.data.bytes <= size && chunk.total_bytes >= 0 &&
-               chunk.offset >= 0 && chunk.queue_position >= 0);
+               chunk.offset >= 0 && chunk.queue_position >= 0 && chunk.length >= 0);
     if (expected) {
         check_part(spans, &chunk.data, &expected->data);
         fuzz_check(chunk.total_bytes == expected->total_bytes);
         fuzz_check(chunk.offset == expected->offset);
         fuzz_check(chunk.queue_position == expected->queue_position);
+        fuzz_check(chunk.length == expected->length);
     }
     return code;
 }
@@ -104,13 +105,14 @@ static void check_canonical(const Peer__Chunk *unpacked, const uint8_t cuts[SPAN
     known.total_bytes = unpacked->total_bytes;
     known.offset = unpacked->offset;
     known.queue_position = unpacked->queue_position;
+    known.length = unpacked->length;
     size_t size = peer__chunk__get_packed_size(&known);
     auto_free uint8_t *packed = malloc(size + 1);
     fuzz_check(packed && peer__chunk__pack(&known, packed) == size);
     cut(packed, size, cuts, spans);
     enum error_code code = check_chunk(spans, size, &known);
-    fuzz_check((code == ERROR_NONE) ==
-               (known.total_bytes >= 0 && known.offset >= 0 && known.queue_position >= 0));
+    fuzz_check((code == ERROR_NONE) == (known.total_bytes >= 0 && known.offset >= 0 &&
+                                        known.queue_position >= 0 && known.length >= 0));
     free_spans(spans);
 }
 

@@ -68,6 +68,7 @@ static void reads_what_protobuf_packs(void **state)
     out.total_bytes = INT64_MAX;
     out.offset = (int64_t)1 << 40;
     out.queue_position = 77;
+    out.length = 78;
     length = peer__chunk__pack(&out, packed);
     for (size_t step = 1; step <= length; step++) {
         struct chunk in;
@@ -78,6 +79,7 @@ static void reads_what_protobuf_packs(void **state)
         assert_true(in.total_bytes == INT64_MAX);
         assert_true(in.offset == (int64_t)1 << 40);
         assert_int_equal(in.queue_position, 77);
+        assert_int_equal(in.length, 78);
     }
 }
 

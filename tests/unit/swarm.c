@@ -11,14 +11,15 @@ static double piece_bytes(const struct swarm *swarm, size_t index)
 
 void swarm_init(struct swarm *swarm, uint64_t size_bytes, unsigned nodes, double mbit)
 {
-    *swarm = (struct swarm){.nodes = nodes, .latency_ms = 5, .poll_ms = 1000, .seed = 1};
+    *swarm = (struct swarm){.nodes = nodes, .latency_ms = 5, .look_ms = 250, .seed = 1};
     swarm->count = (size_t)((size_bytes + SWARM_PIECE_BYTES - 1) / SWARM_PIECE_BYTES);
     swarm->last_bytes = (size_t)(size_bytes - (swarm->count - 1) * SWARM_PIECE_BYTES);
     for (unsigned i = 0; i < nodes; i++)
         swarm->node[i] = (struct swarm_node){.up = mbit * SWARM_MBIT,
                                              .down = mbit * SWARM_MBIT,
                                              .dies_ms = SWARM_NEVER,
-                                             .stalls_ms = SWARM_NEVER};
+                                             .stalls_ms = SWARM_NEVER,
+                                             .handouts = handouts_new()};
 }
 
 void swarm_receiver(struct swarm *swarm, unsigned node, const uint8_t *held)
@@ -32,13 +33,14 @@ void swarm_receiver(struct swarm *swarm, unsigned node, const uint8_t *held)
     };
     swarm->node[node].job = pieces_new(&options);
     swarm->node[node].done_ms = SWARM_NEVER;
-    swarm->next_poll_ms[node] = 100.0 * node;
 }
 
 void swarm_done(struct swarm *swarm)
 {
-    for (unsigned i = 0; i < swarm->nodes; i++)
+    for (unsigned i = 0; i < swarm->nodes; i++) {
         pieces_free(swarm->node[i].job);
+        handouts_free(swarm->node[i].handouts);
+    }
 }
 
 /* What a giver says that it has; NULL: all. */
@@ -71,6 +73,40 @@ static bool flow_active(const struct swarm_flow *flow)
     return flow->usable && flow->at < flow->run.count;
 }
 
+static void flow_look(struct swarm *swarm, unsigned to, unsigned from)
+{
+    struct swarm_flow *flow = &swarm->flow[to][from];
+    uint8_t *room = calloc(swarm->count / 8 + 1, 1);
+
+    pieces_source_has(swarm->node[to].job, from, have_of(swarm, from, room));
+    flow->look_ms = swarm->now_ms + swarm->look_ms;
+    free(room);
+}
+
+/* Who has all gives what it has given least, if it may. */
+static void flow_choose(struct swarm *swarm, unsigned to, unsigned from)
+{
+    static const struct content_id content;
+    struct swarm_node *giver = &swarm->node[from];
+    struct swarm_flow *flow = &swarm->flow[to][from];
+    struct pieces *job = swarm->node[to].job;
+    uint8_t others[512] = {0};
+
+    if (swarm->in_order || giver->job || giver->have || giver->gain_every_ms > 0 ||
+        pieces_alternatives(job, from, 0, sizeof others * 8, others) == 0)
+        return;
+    const struct handout_wish wish = {.content = &content,
+                                      .piece_count = swarm->count,
+                                      .asked = {flow->run.first, flow->run.count},
+                                      .alternatives = others,
+                                      .bytes = sizeof others};
+    struct handout given = handouts_choose(giver->handouts, &wish);
+    flow->run = (struct pieces_run){given.first, given.count};
+    pieces_move_run(job, from, flow->run);
+    for (size_t i = given.first; i < given.first + given.count; i++)
+        assert_true(pieces_wanted(job, from, i));
+}
+
 /* The next piece of the run that is still wanted, or another run. */
 static void flow_go_on(struct swarm *swarm, unsigned to, unsigned from, bool in_stream)
 {
@@ -81,8 +117,12 @@ static void flow_go_on(struct swarm *swarm, unsigned to, unsigned from, bool in_
     while (flow->at < flow->run.count && !pieces_wanted(job, from, flow->run.first + flow->at))
         flow->at++;
     if (flow->at == flow->run.count) {
+        if (swarm->now_ms >= flow->look_ms)
+            flow_look(swarm, to, from);
         flow->run = pieces_next(job, from, (int64_t)swarm->now_ms);
         flow->at = 0;
+        if (flow->run.count > 0)
+            flow_choose(swarm, to, from);
         in_stream = false;
         for (size_t i = 0; i < flow->run.count; i++)
             assert_true(really_has(swarm, from, flow->run.first + i));
@@ -203,18 +243,18 @@ static double event_after(const struct swarm *swarm, double at_ms, double next_m
 
 static double next_event(const struct swarm *swarm)
 {
-    double next = SWARM_NEVER;
+    double next = event_after(swarm, swarm->meet_ms, SWARM_NEVER);
 
     for (unsigned to = 0; to < swarm->nodes; to++) {
         const struct swarm_node *node = &swarm->node[to];
         next = event_after(swarm, node->dies_ms, next);
         next = event_after(swarm, node->stalls_ms, next);
-        if (node->job && !pieces_complete(node->job))
-            next = event_after(swarm, swarm->next_poll_ms[to], next);
         for (unsigned from = 0; from < swarm->nodes; from++) {
             const struct swarm_flow *flow = &swarm->flow[to][from];
             if (flow_active(flow))
                 next = event_after(swarm, flow->starts_ms, next);
+            else if (flow->usable && !pieces_complete(node->job))
+                next = event_after(swarm, flow->look_ms, next);
             if (flow->rate > 0 && swarm->now_ms + flow->chunk_bytes / flow->rate < next)
                 next = swarm->now_ms + flow->chunk_bytes / flow->rate;
         }
@@ -222,36 +262,36 @@ static double next_event(const struct swarm *swarm)
     return next;
 }
 
-static void poll_sources(struct swarm *swarm, unsigned to)
+/* Those who wait look again. */
+static void look_again(struct swarm *swarm)
 {
-    uint8_t *room = calloc(swarm->count / 8 + 1, 1);
-
-    for (unsigned from = 0; from < swarm->nodes; from++) {
-        struct swarm_flow *flow = &swarm->flow[to][from];
-        if (!flow->usable)
-            continue;
-        pieces_source_has(swarm->node[to].job, from, have_of(swarm, from, room));
-        if (!flow_active(flow))
-            flow_go_on(swarm, to, from, false);
-    }
-    swarm->next_poll_ms[to] = swarm->now_ms + swarm->poll_ms;
-    free(room);
+    for (unsigned to = 0; to < swarm->nodes; to++)
+        for (unsigned from = 0; from < swarm->nodes; from++) {
+            struct swarm_flow *flow = &swarm->flow[to][from];
+            if (flow->usable && !flow_active(flow) && flow->look_ms <= swarm->now_ms &&
+                !pieces_complete(swarm->node[to].job))
+                flow_go_on(swarm, to, from, false);
+        }
 }
 
-static void begin(struct swarm *swarm)
+/* Everybody knows who has all; receivers know each other, or not yet. */
+static void meet(struct swarm *swarm, bool receivers)
 {
     uint8_t *room = calloc(swarm->count / 8 + 1, 1);
 
     for (unsigned to = 0; to < swarm->nodes; to++)
         for (unsigned from = 0; swarm->node[to].job && from < swarm->nodes; from++) {
-            if (from == to)
+            struct swarm_flow *flow = &swarm->flow[to][from];
+            if (from == to || flow->usable || (swarm->node[from].job && !receivers))
                 continue;
-            swarm->flow[to][from].usable = true;
-            pieces_add_source(swarm->node[to].job, from, have_of(swarm, from, room), 0);
+            flow->usable = true;
+            pieces_add_source(swarm->node[to].job, from, have_of(swarm, from, room),
+                              (int64_t)swarm->now_ms);
+            flow->look_ms = swarm->now_ms + 25.0 * to; /* not all at one moment */
         }
     for (unsigned to = 0; to < swarm->nodes; to++)
         for (unsigned from = 0; from < swarm->nodes; from++)
-            if (swarm->flow[to][from].usable)
+            if (swarm->flow[to][from].usable && !flow_active(&swarm->flow[to][from]))
                 flow_go_on(swarm, to, from, false);
     free(room);
 }
@@ -287,8 +327,9 @@ static void advance(struct swarm *swarm, double next_ms)
 double swarm_run(struct swarm *swarm)
 {
     double last = 0;
+    bool met = swarm->meet_ms <= 0;
 
-    begin(swarm);
+    meet(swarm, met);
     for (;;) {
         bool all = true;
         for (unsigned i = 0; i < swarm->nodes; i++) {
@@ -304,9 +345,8 @@ double swarm_run(struct swarm *swarm)
         if (next >= SWARM_NEVER || next > 3600.0 * 1000)
             return SWARM_NEVER;
         advance(swarm, next);
-        for (unsigned to = 0; to < swarm->nodes; to++)
-            if (swarm->node[to].job && !pieces_complete(swarm->node[to].job) &&
-                swarm->next_poll_ms[to] <= swarm->now_ms)
-                poll_sources(swarm, to);
+        if (!met && swarm->now_ms >= swarm->meet_ms)
+            meet(swarm, met = true);
+        look_again(swarm);
     }
 }

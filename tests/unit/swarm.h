@@ -5,6 +5,7 @@
 #pragma once
 
 #include "peer/downloads/pieces.h"
+#include "peer/service/handouts.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -24,7 +25,8 @@ struct swarm_node {
     const uint8_t *have;  /* of one that only gives: NULL all */
     unsigned has_up_to;   /* a giver that gains pieces: as many as it has had time for, one a */
     double gain_every_ms; /* gain_every_ms; 0: it has what `have` says */
-    double done_ms;       /* the result */
+    struct handouts *handouts; /* of one that gives all: it chooses for those who let it */
+    double done_ms;            /* the result */
 };
 
 struct swarm_flow {
@@ -35,6 +37,7 @@ struct swarm_flow {
     double chunk_bytes;
     double starts_ms; /* the request takes its time */
     double rate;
+    double look_ms; /* when `to` asks again what `from` has: between runs, and while it waits */
     unsigned sent;
 };
 
@@ -42,17 +45,17 @@ struct swarm {
     size_t count;
     size_t last_bytes; /* of the last piece */
     double latency_ms;
-    double poll_ms; /* how often one asks what a partial source has, and an idle one for work */
+    double look_ms; /* how often one asks what a partial source has, and an idle one for work */
+    double meet_ms; /* when receivers learn of each other */
     double now_ms;
     unsigned nodes;
     bool in_order;
     uint64_t seed;
     struct swarm_node node[SWARM_NODES];
     struct swarm_flow flow[SWARM_NODES][SWARM_NODES]; /* [to][from] */
-    double next_poll_ms[SWARM_NODES];
-    uint64_t sent_bytes[SWARM_NODES]; /* of each giver */
-    size_t fetched;                   /* pieces that came whole, also in vain */
-    bool out_of_order;                /* a receiver was given a run before an earlier missing one */
+    uint64_t sent_bytes[SWARM_NODES];                 /* of each giver */
+    size_t fetched;                                   /* pieces that came whole, also in vain */
+    bool out_of_order; /* a receiver was given a run before an earlier missing one */
 };
 
 /* size_bytes, links of `mbit` each way, all idle. */
