@@ -66,11 +66,7 @@ static void unlink_waiter(struct waiters *list, struct fair_waiter *waiter)
 
 static struct fair_host **chain_of(struct fair_queue *queue, const struct host_key *key)
 {
-    unsigned hash = 0;
-
-    for (size_t i = 0; i < sizeof key->bytes; i++)
-        hash = hash * 31 + key->bytes[i];
-    return &queue->table[hash % TABLE_HOSTS];
+    return &queue->table[host_key_hash(key) % TABLE_HOSTS];
 }
 
 static bool is_forgettable(struct fair_host *host, int64_t now_ms)

@@ -62,3 +62,12 @@ bool host_key_equal(const struct host_key *a, const struct host_key *b)
 {
     return memcmp(a->bytes, b->bytes, sizeof a->bytes) == 0;
 }
+
+unsigned host_key_hash(const struct host_key *key)
+{
+    unsigned hash = 0;
+
+    for (size_t i = 0; i < sizeof key->bytes; i++)
+        hash = hash * 31 + key->bytes[i];
+    return hash;
+}

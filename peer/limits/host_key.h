@@ -1,5 +1,5 @@
 /*
- * Who is one peer to the limits: the host of an address, whatever its port. Pure.
+ * Who is one peer to all limits: the host of an address, whatever its port. Pure.
  *
  * An IPv6 host counts by its /64, which is what a single customer or machine has to choose from
  * (RFC 6177, RFC 7934): with all 128 bits anybody could be as many peers as wanted.
@@ -17,3 +17,4 @@ struct host_key {
 struct host_key host_key_of(const char *address);
 
 bool host_key_equal(const struct host_key *a, const struct host_key *b);
+unsigned host_key_hash(const struct host_key *key); /* for tables */

@@ -2,11 +2,12 @@
  * How many questions we take from whom: a bucket of tokens for each client and one for all, since
  * each question may make us ask others. Pure; whoever shares one locks.
  *
- * A client is an IPv4 address or the first half of an IPv6 address, the part that a host cannot
- * choose. What is no such address counts as one client. The clients that have been quiet longest
- * are forgotten first: whoever has so many addresses is held by the bucket of all.
+ * A client is a host (limits/host_key.h). Those that have been quiet longest are forgotten first:
+ * whoever has so many addresses is held by the bucket of all.
  */
 #pragma once
+
+#include "peer/limits/host_key.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -18,10 +19,8 @@
 #define CLIENT_RATES_ALL_BURST 200
 #define CLIENT_RATES_ALL       100
 
-#define CLIENT_KEY_BYTES 16
-
 struct client_bucket {
-    uint8_t key[CLIENT_KEY_BYTES];
+    struct host_key host;
     int64_t time_ms; /* when the tokens were counted; boot clock */
     int64_t tokens;  /* thousandths */
     bool used;
