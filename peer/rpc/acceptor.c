@@ -9,6 +9,7 @@
 #include "peer/rpc/listener.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +36,9 @@
 #define ACCEPT_BATCH 64
 
 #define EVENTS_MAX 64
+
+/* No more will come. */
+#define OVER (EPOLLRDHUP | EPOLLHUP | EPOLLERR)
 
 enum trouble { TROUBLE_SYSTEM, TROUBLE_FULL, TROUBLE_HOST_FULL, TROUBLES };
 
@@ -121,13 +125,23 @@ static void refuse(struct acceptor *acceptor, enum admission admission,
                  acceptor->address, limits.host, peer_name_format(address, name));
 }
 
+static void make_way(const struct displaced *displaced)
+{
+    if (displaced->silent)
+        close(displaced->descriptor);
+    else if (displaced->descriptor >= 0)
+        connection_end(displaced);
+}
+
 static void take_in(struct acceptor *acceptor, int accepted, const struct sockaddr_storage *address)
 {
     auto_close int descriptor = accepted;
-    auto_close int displaced = -1;
-    enum admission admission = connections_admit(acceptor->connections, descriptor, address,
-                                                 clock_boot_ms() + GREETING_MS, &displaced);
+    int64_t now_ms = clock_boot_ms();
+    struct displaced displaced;
+    enum admission admission = connections_admit(acceptor->connections, descriptor, address, now_ms,
+                                                 now_ms + GREETING_MS, &displaced);
 
+    make_way(&displaced);
     if (admission != ADMISSION_GRANTED)
         refuse(acceptor, admission, address);
     /* Edges: bytes that stay in the socket until the greeting is whole are told of once. */
@@ -190,6 +204,14 @@ static enum greeting read_greeting(int descriptor)
     return greeting_check(head, (size_t)got, (size_t)bytes);
 }
 
+/* The event may be of another connection, which was closed since and whose number this one got. */
+static bool is_over(int descriptor)
+{
+    struct pollfd item = {.fd = descriptor, .events = POLLRDHUP};
+
+    return poll(&item, 1, 0) > 0;
+}
+
 /* Says good-bye by closing only: who sends what is no greeting does not know HTTP/2's. */
 static void listen_to(struct acceptor *acceptor, int descriptor, uint32_t events)
 {
@@ -198,11 +220,11 @@ static void listen_to(struct acceptor *acceptor, int descriptor, uint32_t events
     if (!connections_is_silent(acceptor->connections, descriptor))
         return; /* it was closed since the event came */
     greeting = read_greeting(descriptor);
-    if (greeting == GREETING_PART && !(events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)))
+    if (greeting == GREETING_PART && !(events & OVER && is_over(descriptor)))
         return;
     if (greeting == GREETING_WHOLE) {
         (void)watch(acceptor, EPOLL_CTL_DEL, descriptor, 0);
-        connections_greeted(acceptor->connections, descriptor);
+        connections_greeted(acceptor->connections, descriptor, clock_boot_ms());
         acceptor->options.hand_over(acceptor->options.context, descriptor);
         return;
     }

@@ -7,7 +7,8 @@
  *
  *   accept ─▶ silent ── greeting (rpc/greeting.h) ──▶ the core's
  *     │         └── 15 s, wrong bytes, or room is needed: closed
- *     └── too many (rpc/connections.h): closed at once, which is an error there and no waiting
+ *     └── too many (rpc/connections.h), and none that can make room: closed at once, which is an
+ *         error there and no waiting
  */
 #pragma once
 

@@ -3,11 +3,12 @@
 #include "common/clock.h"
 #include "common/memory.h"
 
-#include <netinet/in.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* What the daemon itself has open, some 30 when idle, and what a few downloads and hashed files
  * add. */
@@ -22,24 +23,25 @@
  * all that we do. */
 #define LOOK_INTERVAL_MS 10
 
-#define HOST_BYTES 16
-
 struct connection {
-    int descriptor;
+    bool used;
     bool silent;
     dev_t device;
     ino_t inode;
+    int64_t since_ms;    /* when it was silent or idle first */
     int64_t deadline_ms; /* of a silent one */
-    uint8_t host[HOST_BYTES];
+    size_t calls;        /* of one that is not */
+    struct host_key host;
     char name[PEER_NAME_BYTES];
 };
 
 struct connections {
     struct connection_limits limits;
-    pthread_mutex_t lock; /* guards the rest */
-    struct connection *items;
-    size_t count, capacity;
-    size_t silent;
+    struct host_counts *hosts;
+    pthread_mutex_t lock;     /* guards the rest */
+    struct connection *items; /* by descriptor */
+    size_t capacity;
+    size_t count, silent;
     int64_t looked_ms;
 };
 
@@ -68,6 +70,7 @@ struct connections *connections_new(struct connection_limits limits)
     struct connections *connections = memory_new(1, sizeof *connections);
 
     connections->limits = limits;
+    connections->hosts = host_counts_new(limits.total, limits.host, false);
     pthread_mutex_init(&connections->lock, NULL);
     return connections;
 }
@@ -77,78 +80,64 @@ void connections_free(struct connections *connections)
     if (!connections)
         return;
     pthread_mutex_destroy(&connections->lock);
+    host_counts_free(connections->hosts);
     free(connections->items);
     free(connections);
 }
 
-/* ---- one host ---- */
-
-static void host_of(const struct sockaddr_storage *address, uint8_t host[HOST_BYTES])
-{
-    const struct sockaddr_in *four = (const void *)address;
-    const struct sockaddr_in6 *six = (const void *)address;
-
-    memset(host, 0, HOST_BYTES);
-    if (address->ss_family == AF_INET) {
-        host[10] = host[11] = 0xff; /* as IPv6 writes it */
-        memcpy(host + 12, &four->sin_addr, 4);
-    } else if (address->ss_family == AF_INET6) {
-        bool whole = IN6_IS_ADDR_V4MAPPED(&six->sin6_addr);
-
-        memcpy(host, &six->sin6_addr, whole ? 16 : 8);
-    }
-}
-
-static size_t count_host(const struct connections *connections, const uint8_t host[HOST_BYTES])
-{
-    size_t count = 0;
-
-    for (size_t i = 0; i < connections->count; i++)
-        count += memcmp(connections->items[i].host, host, HOST_BYTES) == 0;
-    return count;
-}
-
-/* ---- the list ---- */
+/* ---- the table ---- */
 
 static struct connection *find(struct connections *connections, int descriptor)
 {
-    for (size_t i = 0; i < connections->count; i++)
-        if (connections->items[i].descriptor == descriptor)
-            return &connections->items[i];
-    return NULL;
+    if (descriptor < 0 || (size_t)descriptor >= connections->capacity ||
+        !connections->items[descriptor].used)
+        return NULL;
+    return &connections->items[descriptor];
 }
 
 static void take_out(struct connections *connections, struct connection *item)
 {
+    connections->count--;
     connections->silent -= item->silent;
-    *item = connections->items[--connections->count];
+    host_counts_give(connections->hosts, &item->host);
+    item->used = false;
 }
 
-static void put_in(struct connections *connections, const struct connection *item)
+/* After host_counts_take for its host. */
+static void put_in(struct connections *connections, int descriptor, const struct connection *item)
 {
-    if (connections->count == connections->capacity) {
-        connections->capacity = connections->capacity ? 2 * connections->capacity : 16;
+    size_t capacity = connections->capacity ? connections->capacity : 64;
+
+    while (capacity <= (size_t)descriptor)
+        capacity *= 2;
+    if (capacity != connections->capacity) {
         connections->items =
-            memory_resize(connections->items, connections->capacity, sizeof *connections->items);
+            memory_resize(connections->items, capacity, sizeof *connections->items);
+        memset(connections->items + connections->capacity, 0,
+               (capacity - connections->capacity) * sizeof *connections->items);
+        connections->capacity = capacity;
     }
-    connections->items[connections->count++] = *item;
+    connections->items[descriptor] = *item;
+    connections->count++;
     connections->silent += item->silent;
 }
 
-static bool connection_is_open(const struct connection *item)
+static bool is_file(int descriptor, dev_t device, ino_t inode)
 {
     struct stat status;
 
-    return fstat(item->descriptor, &status) == 0 && status.st_dev == item->device &&
-           status.st_ino == item->inode;
+    return fstat(descriptor, &status) == 0 && status.st_dev == device && status.st_ino == inode;
 }
 
 /* Forgets what the core has closed. */
 static void look(struct connections *connections)
 {
-    for (size_t i = connections->count; i-- > 0;)
-        if (!connections->items[i].silent && !connection_is_open(&connections->items[i]))
-            take_out(connections, &connections->items[i]);
+    for (size_t i = 0; i < connections->capacity; i++) {
+        struct connection *item = &connections->items[i];
+
+        if (item->used && !item->silent && !is_file((int)i, item->device, item->inode))
+            take_out(connections, item);
+    }
 }
 
 static void look_now_and_then(struct connections *connections)
@@ -163,75 +152,106 @@ static void look_now_and_then(struct connections *connections)
 
 /* ---- admission ---- */
 
-static enum admission check(const struct connections *connections, const uint8_t host[HOST_BYTES])
+/* Whether it may go for one more of a host that has `count`: a silent one always, an idle one when
+ * its host has as many. */
+static bool may_go(const struct connections *connections, const struct connection *item,
+                   size_t count, int64_t now_ms)
 {
-    if (connections->count >= connections->limits.total)
-        return ADMISSION_FULL;
-    if (count_host(connections, host) >= connections->limits.host)
-        return ADMISSION_HOST_FULL;
-    return ADMISSION_GRANTED;
+    if (!item->used || item->silent)
+        return item->used;
+    return item->calls == 0 && now_ms - item->since_ms >= CONNECTION_IDLE_MS &&
+           host_counts_of(connections->hosts, &item->host) >= count;
 }
 
-/* Of all hosts with NULL. Returns its descriptor, or -1. */
-static int displace(struct connections *connections, const uint8_t *host)
+/* Which of two goes rather: a silent one, else that of the host that has more, else the older. */
+static bool goes_before(const struct connections *connections, const struct connection *item,
+                        const struct connection *other)
 {
-    struct connection *oldest = NULL;
-    int descriptor;
+    if (item->silent != other->silent)
+        return item->silent;
+    if (!item->silent) {
+        size_t count = host_counts_of(connections->hosts, &item->host);
+        size_t other_count = host_counts_of(connections->hosts, &other->host);
 
-    for (size_t i = 0; i < connections->count; i++) {
+        if (count != other_count)
+            return count > other_count;
+    }
+    return item->since_ms < other->since_ms;
+}
+
+/* own: only what the host itself has. */
+static void displace(struct connections *connections, const struct host_key *host, bool own,
+                     int64_t now_ms, struct displaced *displaced)
+{
+    size_t count = host_counts_of(connections->hosts, host);
+    struct connection *best = NULL;
+
+    for (size_t i = 0; i < connections->capacity; i++) {
         struct connection *item = &connections->items[i];
 
-        if (item->silent && (!host || memcmp(item->host, host, HOST_BYTES) == 0) &&
-            (!oldest || item->deadline_ms < oldest->deadline_ms))
-            oldest = item;
+        if (may_go(connections, item, count, now_ms) &&
+            (!own || host_key_equal(&item->host, host)) &&
+            (!best || goes_before(connections, item, best)))
+            best = item;
     }
-    if (!oldest)
-        return -1;
-    descriptor = oldest->descriptor;
-    take_out(connections, oldest);
-    return descriptor;
+    if (!best)
+        return;
+    *displaced = (struct displaced){.descriptor = (int)(best - connections->items),
+                                    .silent = best->silent,
+                                    .device = best->device,
+                                    .inode = best->inode};
+    take_out(connections, best);
 }
 
-static enum admission make_room(struct connections *connections, const uint8_t host[HOST_BYTES],
-                                int *displaced)
+static enum admission take_place(struct connections *connections, const struct host_key *host,
+                                 int64_t now_ms, struct displaced *displaced)
 {
-    enum admission admission = check(connections, host);
+    enum admission admission = host_counts_take(connections->hosts, host);
 
-    if (admission == ADMISSION_GRANTED)
-        return admission;
-    look_now_and_then(connections);
-    /* First of its own host: one that has many must not displace others'. */
-    if (count_host(connections, host) >= connections->limits.host)
-        *displaced = displace(connections, host);
-    else if (connections->count >= connections->limits.total)
-        *displaced = displace(connections, NULL);
-    return check(connections, host);
+    if (admission != ADMISSION_GRANTED) {
+        look_now_and_then(connections);
+        admission = host_counts_take(connections->hosts, host);
+    }
+    if (admission != ADMISSION_GRANTED) {
+        displace(connections, host, admission == ADMISSION_HOST_FULL, now_ms, displaced);
+        admission = host_counts_take(connections->hosts, host);
+    }
+    return admission;
 }
 
 enum admission connections_admit(struct connections *connections, int descriptor,
-                                 const struct sockaddr_storage *address, int64_t deadline_ms,
-                                 int *displaced)
+                                 const struct sockaddr_storage *address, int64_t now_ms,
+                                 int64_t deadline_ms, struct displaced *displaced)
 {
-    struct connection item = {.descriptor = descriptor, .silent = true, .deadline_ms = deadline_ms};
+    struct connection item = {
+        .used = true, .silent = true, .since_ms = now_ms, .deadline_ms = deadline_ms};
     struct connection *before;
     struct stat status = {0};
     enum admission admission;
 
-    *displaced = -1;
+    *displaced = (struct displaced){.descriptor = -1};
     (void)fstat(descriptor, &status); /* it is open: nothing can go wrong */
     item.device = status.st_dev;
     item.inode = status.st_ino;
-    host_of(address, item.host);
-    peer_name_format(address, item.name);
+    item.host = host_key_of(peer_name_format(address, item.name));
     pthread_mutex_lock(&connections->lock);
     before = find(connections, descriptor);
     if (before) /* the core has closed it */
         take_out(connections, before);
-    admission = make_room(connections, item.host, displaced);
+    admission = take_place(connections, &item.host, now_ms, displaced);
     if (admission == ADMISSION_GRANTED)
-        put_in(connections, &item);
+        put_in(connections, descriptor, &item);
     pthread_mutex_unlock(&connections->lock);
     return admission;
+}
+
+/* What is checked and ended is the duplicate, which nobody else can close. */
+void connection_end(const struct displaced *displaced)
+{
+    auto_close int descriptor = fcntl(displaced->descriptor, F_DUPFD_CLOEXEC, 0);
+
+    if (descriptor >= 0 && is_file(descriptor, displaced->device, displaced->inode))
+        (void)shutdown(descriptor, SHUT_RDWR);
 }
 
 /* ---- the rest ---- */
@@ -248,7 +268,7 @@ bool connections_is_silent(struct connections *connections, int descriptor)
     return silent;
 }
 
-void connections_greeted(struct connections *connections, int descriptor)
+void connections_greeted(struct connections *connections, int descriptor, int64_t now_ms)
 {
     struct connection *item;
 
@@ -256,6 +276,7 @@ void connections_greeted(struct connections *connections, int descriptor)
     item = find(connections, descriptor);
     if (item && item->silent) {
         item->silent = false;
+        item->since_ms = now_ms;
         connections->silent--;
     }
     pthread_mutex_unlock(&connections->lock);
@@ -277,11 +298,11 @@ int connections_take_late(struct connections *connections, int64_t now_ms)
     int descriptor = -1;
 
     pthread_mutex_lock(&connections->lock);
-    for (size_t i = 0; i < connections->count && descriptor < 0; i++) {
+    for (size_t i = 0; i < connections->capacity && descriptor < 0; i++) {
         struct connection *item = &connections->items[i];
 
-        if (item->silent && item->deadline_ms <= now_ms) {
-            descriptor = item->descriptor;
+        if (item->used && item->silent && item->deadline_ms <= now_ms) {
+            descriptor = (int)i;
             take_out(connections, item);
         }
     }
@@ -315,16 +336,29 @@ struct connection_limits connections_limits(const struct connections *connection
     return connections->limits;
 }
 
-const char *connections_name(struct connections *connections, int descriptor,
+bool connections_call_begins(struct connections *connections, int descriptor,
                              char out[PEER_NAME_BYTES])
 {
-    const struct connection *item;
+    struct connection *item;
 
     out[0] = '\0';
     pthread_mutex_lock(&connections->lock);
     item = find(connections, descriptor);
-    if (item)
+    if (item) {
         memcpy(out, item->name, PEER_NAME_BYTES);
+        item->calls++;
+    }
     pthread_mutex_unlock(&connections->lock);
-    return out;
+    return item;
+}
+
+void connections_call_ends(struct connections *connections, int descriptor, int64_t now_ms)
+{
+    struct connection *item;
+
+    pthread_mutex_lock(&connections->lock);
+    item = find(connections, descriptor);
+    if (item && item->calls > 0 && --item->calls == 0)
+        item->since_ms = now_ms;
+    pthread_mutex_unlock(&connections->lock);
 }

@@ -1,10 +1,12 @@
 #include "peer/rpc/loop.h"
 
+#include "common/clock.h"
 #include "common/thread_order.h"
 #include "peer/rpc/tuning.h"
 
 #include <errno.h>
 #include <grpc/grpc_posix.h>
+#include <grpc/support/time.h>
 
 /* Calls that the core may hand out while the thread is busy. */
 #define REQUESTS_OPEN 4
@@ -17,23 +19,38 @@ static void note_shut_down(struct call_engine *engine)
     pthread_mutex_unlock(&engine->lock);
 }
 
+/* The next event, or none when it is time to look at who is late. */
+static grpc_event next_event(struct call_engine *engine)
+{
+    int64_t wait_ms = timeouts_wait_ms(&engine->timeouts, engine->now_ms);
+    gpr_timespec until = gpr_inf_future(GPR_CLOCK_MONOTONIC);
+
+    if (wait_ms >= 0)
+        until =
+            gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(wait_ms, GPR_TIMESPAN));
+    return grpc_completion_queue_next(engine->queue, until, NULL);
+}
+
 /* Handles the queue's events until it is shut down. */
 static void *run(void *context)
 {
     struct loop *loop = context;
-    grpc_completion_queue *queue = loop->engine.queue;
+    struct call_engine *engine = &loop->engine;
 
     for (;;) {
-        grpc_event event =
-            grpc_completion_queue_next(queue, gpr_inf_future(GPR_CLOCK_REALTIME), NULL);
+        grpc_event event = next_event(engine);
 
         if (event.type == GRPC_QUEUE_SHUTDOWN)
             return NULL;
-        thread_order_after(event.tag);
-        if (event.tag == &loop->shutdown)
-            note_shut_down(&loop->engine);
-        else
-            call_handle(event.tag, event.success);
+        engine->now_ms = clock_boot_ms();
+        if (event.type == GRPC_OP_COMPLETE) {
+            thread_order_after(event.tag);
+            if (event.tag == &loop->shutdown)
+                note_shut_down(engine);
+            else
+                call_handle(event.tag, event.success);
+        }
+        timeouts_look(&engine->timeouts, engine->now_ms, call_expired);
     }
 }
 

@@ -15,7 +15,7 @@
 #include <time.h>
 
 struct loop {
-    struct call_engine engine; /* services and connections are set by who made the loop */
+    struct call_engine engine; /* what is the server's is set by who made the loop */
     struct operation shutdown;
     grpc_server_credentials *credentials;
     pthread_t thread;

@@ -18,6 +18,8 @@
 
 struct rpc_server {
     struct acceptor *acceptor;
+    struct host_counts *calls_by_host;
+    struct rpc_times times;
     struct rpc_service *services;
     struct loop *loops;
     size_t loop_count; /* that loop_start was called for */
@@ -72,6 +74,22 @@ static enum error_code listen_at(struct rpc_server *server,
     return acceptor_open(&acceptor, &server->acceptor, error);
 }
 
+static void limit_calls(struct rpc_server *server, const struct rpc_server_options *options)
+{
+    bool local = listener_is_unix(options->address);
+    size_t total = options->max_calls ? options->max_calls : RPC_MAX_CALLS;
+    size_t host = options->max_host_calls ? options->max_host_calls : RPC_MAX_HOST_CALLS;
+
+    server->calls_by_host = host_counts_new(total, host, !local);
+    server->times = (struct rpc_times){.request_ms = RPC_REQUEST_MS,
+                                       .read_ms = RPC_READ_MS,
+                                       .write_ms = local ? TIMEOUT_NEVER : RPC_WRITE_MS,
+                                       .slow_write_ms = local ? TIMEOUT_NEVER : RPC_SLOW_WRITE_MS,
+                                       .refuse_ms = RPC_REFUSE_MS};
+    if (options->times)
+        server->times = *options->times;
+}
+
 static size_t default_loops(void)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
@@ -91,6 +109,8 @@ static enum error_code start_loops(struct rpc_server *server,
     while (server->loop_count < count) {
         struct loop *loop = &server->loops[server->loop_count++];
 
+        loop->engine.calls_by_host = server->calls_by_host;
+        loop->engine.times = &server->times;
         loop->engine.services = server->services;
         loop->engine.service_count = options->service_count;
         loop->engine.connections = acceptor_connections(server->acceptor);
@@ -107,6 +127,7 @@ enum error_code rpc_server_start(const struct rpc_server_options *options,
     struct rpc_server *server = memory_new(1, sizeof *server);
 
     rpc_lifecycle_acquire();
+    limit_calls(server, options);
     enum error_code code = listen_at(server, options, error);
     if (!code)
         code = start_loops(server, options, error);
@@ -163,5 +184,6 @@ void rpc_server_free(struct rpc_server *server)
     rpc_lifecycle_release();
     free(server->loops);
     free(server->services);
+    host_counts_free(server->calls_by_host);
     free(server);
 }

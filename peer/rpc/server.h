@@ -13,8 +13,10 @@
  *                                                   └── RPC_END: status goes out ─▶ close()
  *
  * One reply is in flight a call: a receiver that does not read costs one message of memory and no
- * thread. A client that goes away ends the call at the next step, also out of RPC_WAIT; close() is
- * called exactly once, always, last.
+ * thread. Each step that the client has to take has its time (struct rpc_times), and each host a
+ * number of calls: what is too much is answered with RESOURCE_EXHAUSTED. A client that goes away
+ * ends the call at the next step, also out of RPC_WAIT; close() is called exactly once, always,
+ * last.
  *
  * Handlers may read and write local files, which holds up the other connections of the loop; they
  * do not wait for the network or for other threads (that is what RPC_WAIT is for).
@@ -35,6 +37,28 @@
  * limit of others counts their data, not the bytes around it. */
 #define RPC_MESSAGE_SLACK_BYTES (64 * 1024)
 
+/* Calls that are open at once, whatever they do: of all, and at most of one host (see
+ * limits/host_counts.h). One costs 12 KiB before its first message; the many that a household
+ * behind one address can want are a tenth of this. */
+#define RPC_MAX_CALLS      4096
+#define RPC_MAX_HOST_CALLS 1024
+
+/* How long a client may take for a step, in milliseconds; it is noticed up to a second later. A
+ * call that is late is ended with DEADLINE_EXCEEDED. RPC_WAIT has no time. */
+struct rpc_times {
+    int64_t request_ms;    /* to send the first message, but for raw methods: it is small */
+    int64_t read_ms;       /* to send each other one, whole */
+    int64_t write_ms;      /* to take a reply, or a status */
+    int64_t slow_write_ms; /* the same, for methods with slow_readers */
+    int64_t refuse_ms;     /* to take the status of a call that was one too many */
+};
+
+#define RPC_REQUEST_MS    15000
+#define RPC_READ_MS       60000
+#define RPC_WRITE_MS      60000
+#define RPC_SLOW_WRITE_MS 300000
+#define RPC_REFUSE_MS     1000
+
 struct rpc_server;
 struct rpc_call;
 struct rpc_reply;
@@ -54,6 +78,7 @@ struct rpc_method {
     const ProtobufCMessageDescriptor *request; /* NULL with raw */
     bool raw;
     size_t max_reply_bytes; /* 0: RPC_MAX_MESSAGE_BYTES */
+    bool slow_readers;      /* its messages are a file's: who takes one in minutes is welcome */
 
     /* Unary methods in one function: fill the reply and return ERROR_NONE, or say why not. The
      * other functions are then NULL. */
@@ -86,6 +111,11 @@ struct rpc_server_options {
     /* Most connections at once, altogether and of one host; more are closed at once. 0: what
      * RLIMIT_NOFILE allows, see rpc/connections.h. */
     size_t max_connections, max_host_connections;
+    /* Most calls at once, likewise; 0: as above. */
+    size_t max_calls, max_host_calls;
+    /* NULL: as above; but whoever reads from a Unix socket is the owner's, and may stand still (a
+     * command that is stopped, or feeds a slow program). */
+    const struct rpc_times *times;
 };
 
 /* Listens and serves at once. Options are borrowed for the call only, the tables for ever.

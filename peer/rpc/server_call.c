@@ -3,194 +3,18 @@
 #include "common/memory.h"
 #include "common/text.h"
 #include "common/thread_order.h"
+#include "peer/rpc/call_operations.h"
 #include "peer/rpc/codec.h"
-#include "peer/rpc/connections.h"
 #include "peer/rpc/status.h"
 
 #include <assert.h>
 #include <grpc/support/alloc.h>
 #include <limits.h>
-#include <stdatomic.h>
-#include <stdlib.h>
+#include <stddef.h>
 #include <string.h>
 
-struct rpc_reply {
-    grpc_byte_buffer *buffer;
-    size_t limit_bytes;
-};
-
-/* Without a remark, a field belongs to whoever drives the call: the loop's thread. */
-struct rpc_call {
-    struct call_engine *engine;
-    grpc_call *core;
-    grpc_call_details details;
-    grpc_metadata_array metadata;
-    struct operation operations[OPERATION_KINDS];
-
-    const struct rpc_method *method;
-    void *service;
-    void *state;
-    char peer[PEER_NAME_BYTES];
-
-    grpc_byte_buffer *received;
-    struct rpc_reply reply;
-    bool metadata_sent;
-    int core_cancelled; /* written by the core before OPERATION_CLOSED */
-
-    pthread_mutex_t lock;
-    unsigned references;   /* operations under way; guarded by lock */
-    bool waiting;          /* in RPC_WAIT, nobody drives; guarded by lock */
-    bool woken;            /* rpc_call_wake came while somebody drove; guarded by lock */
-    atomic_bool cancelled; /* set under lock, read anywhere */
-};
-
-/* ---- life ---- */
-
-static struct rpc_call *call_new(struct call_engine *engine)
-{
-    struct rpc_call *call = memory_new(1, sizeof *call);
-
-    call->engine = engine;
-    grpc_call_details_init(&call->details);
-    grpc_metadata_array_init(&call->metadata);
-    for (int kind = 0; kind < OPERATION_KINDS; kind++)
-        call->operations[kind] = (struct operation){.kind = kind, .call = call};
-    pthread_mutex_init(&call->lock, NULL);
-
-    pthread_mutex_lock(&engine->lock);
-    engine->calls++;
-    pthread_mutex_unlock(&engine->lock);
-    return call;
-}
-
-static void call_free(struct rpc_call *call)
-{
-    struct call_engine *engine = call->engine;
-
-    grpc_byte_buffer_destroy(call->received);
-    grpc_byte_buffer_destroy(call->reply.buffer);
-    grpc_call_details_destroy(&call->details);
-    grpc_metadata_array_destroy(&call->metadata);
-    if (call->core)
-        grpc_call_unref(call->core);
-    pthread_mutex_destroy(&call->lock);
-    free(call);
-
-    pthread_mutex_lock(&engine->lock);
-    if (--engine->calls == 0)
-        pthread_cond_broadcast(&engine->changed);
-    pthread_mutex_unlock(&engine->lock);
-}
-
-static void call_reference(struct rpc_call *call)
-{
-    pthread_mutex_lock(&call->lock);
-    call->references++;
-    pthread_mutex_unlock(&call->lock);
-}
-
-static void call_release(struct rpc_call *call)
-{
-    unsigned left;
-
-    pthread_mutex_lock(&call->lock);
-    left = --call->references;
-    pthread_mutex_unlock(&call->lock);
-    if (left == 0)
-        call_free(call);
-}
-
-/* ---- batches ---- */
-
-/* Starts a batch; when that fails no event will come, so the reference goes back. */
-static bool call_start(struct rpc_call *call, enum operation_kind kind, const grpc_op *ops,
-                       size_t count)
-{
-    call_reference(call);
-    thread_order_before(&call->operations[kind]);
-    if (grpc_call_start_batch(call->core, ops, count, &call->operations[kind], NULL) ==
-        GRPC_CALL_OK)
-        return true;
-    call_release(call); /* never the last: the event that brought us here holds one */
-    return false;
-}
-
-/* Leaves the call: nothing drives it after this. */
-static void call_end(struct rpc_call *call)
-{
-    void *state = take_pointer(&call->state);
-
-    if (state)
-        call->method->close(state);
-}
-
-/* Ends a call that cannot go on: OPERATION_CLOSED then comes by itself. */
-static void call_break(struct rpc_call *call)
-{
-    grpc_call_cancel(call->core, NULL);
-    call_end(call);
-}
-
-static grpc_op send_metadata_op(struct rpc_call *call)
-{
-    call->metadata_sent = true;
-    return (grpc_op){.op = GRPC_OP_SEND_INITIAL_METADATA};
-}
-
-static void call_read(struct rpc_call *call)
-{
-    grpc_op op = {.op = GRPC_OP_RECV_MESSAGE, .data.recv_message.recv_message = &call->received};
-
-    if (!call_start(call, OPERATION_READ, &op, 1))
-        call_break(call);
-}
-
-static void call_send(struct rpc_call *call)
-{
-    grpc_op ops[2];
-    size_t count = 0;
-
-    if (!call->metadata_sent)
-        ops[count++] = send_metadata_op(call);
-    ops[count++] =
-        (grpc_op){.op = GRPC_OP_SEND_MESSAGE, .data.send_message.send_message = call->reply.buffer};
-    if (!call_start(call, OPERATION_SEND, ops, count))
-        call_break(call);
-}
-
-/* Sends the reply, if there is one, and the status. */
-static void call_finish(struct rpc_call *call, const struct error *error)
-{
-    grpc_slice text = grpc_slice_from_copied_string(error->code ? error->text : "");
-    grpc_metadata word = {.key = grpc_slice_from_static_string(RPC_ERROR_METADATA),
-                          .value = grpc_slice_from_static_string(rpc_status_word(error->code))};
-    grpc_op ops[3];
-    size_t count = 0;
-
-    if (!call->metadata_sent)
-        ops[count++] = send_metadata_op(call);
-    if (call->reply.buffer)
-        ops[count++] = (grpc_op){.op = GRPC_OP_SEND_MESSAGE,
-                                 .data.send_message.send_message = call->reply.buffer};
-    ops[count++] =
-        (grpc_op){.op = GRPC_OP_SEND_STATUS_FROM_SERVER,
-                  .data.send_status_from_server = {.status = rpc_status_of(error->code),
-                                                   .status_details = &text,
-                                                   .trailing_metadata = &word,
-                                                   .trailing_metadata_count =
-                                                       rpc_status_needs_word(error->code) ? 1 : 0}};
-    if (!call_start(call, OPERATION_FINISH, ops, count))
-        call_break(call);
-    grpc_slice_unref(text);
-}
-
-static void call_fail(struct rpc_call *call, enum error_code code, const char *text)
-{
-    struct error error;
-
-    (void)error_set(&error, code, "%s", text);
-    call_finish(call, &error);
-}
+/* Seen by users, as all texts of statuses. */
+#define FULL_TEXT "Demasiadas llamadas a la vez a este peer: inténtelo más tarde"
 
 /* ---- the steps ---- */
 
@@ -205,12 +29,6 @@ static bool call_wait(struct rpc_call *call)
     call->waiting = wait;
     pthread_mutex_unlock(&call->lock);
     return wait;
-}
-
-static void call_drop_reply(struct rpc_call *call)
-{
-    grpc_byte_buffer_destroy(call->reply.buffer);
-    call->reply.buffer = NULL;
 }
 
 /* Asks the method what comes now, until something is under way. */
@@ -233,7 +51,7 @@ static void call_drive(struct rpc_call *call)
             break;
         case RPC_END:
             if (error.code)
-                call_drop_reply(call);
+                reply_drop(&call->reply);
             call_finish(call, &error);
             return;
         }
@@ -253,7 +71,7 @@ static void unary(struct rpc_call *call, const struct rpc_request *request)
     code = call->method->call(call->service, request->message, &call->reply, &error);
     if (code) {
         error.code = code;
-        call_drop_reply(call);
+        reply_drop(&call->reply);
     } else {
         error.code = ERROR_NONE;
         assert(call->reply.buffer);
@@ -315,8 +133,7 @@ static bool find_method(struct rpc_call *call)
     return false;
 }
 
-/* The core knows a connection by its descriptor, "fd:12". That stays open as long as the call is
- * there, so it is no other connection's. */
+/* The core knows a connection by its descriptor, "fd:12". */
 static void find_peer(struct rpc_call *call)
 {
     static const char prefix[] = "fd:";
@@ -324,14 +141,22 @@ static void find_peer(struct rpc_call *call)
     long long descriptor;
 
     if (core_name && strncmp(core_name, prefix, sizeof prefix - 1) == 0 &&
-        text_to_integer(core_name + sizeof prefix - 1, 0, INT_MAX, &descriptor))
-        connections_name(call->engine->connections, (int)descriptor, call->peer);
+        text_to_integer(core_name + sizeof prefix - 1, 0, INT_MAX, &descriptor) &&
+        connections_call_begins(call->engine->connections, (int)descriptor, call->peer))
+        call->descriptor = (int)descriptor;
     gpr_free(core_name);
+}
+
+static bool take_place(struct rpc_call *call)
+{
+    call->host = host_key_of(call->peer);
+    call->admitted =
+        host_counts_take(call->engine->calls_by_host, &call->host) == ADMISSION_GRANTED;
+    return call->admitted;
 }
 
 static void call_open(struct rpc_call *call)
 {
-    find_peer(call);
     call->reply.limit_bytes =
         call->method->max_reply_bytes ? call->method->max_reply_bytes : RPC_MAX_MESSAGE_BYTES;
     if (!call->method->call)
@@ -347,8 +172,13 @@ static void on_accept(struct rpc_call *call, bool success)
     if (!success) /* the server is shutting down */
         return;
     call_request_next(call->engine);
-    if (!call_start(call, OPERATION_CLOSED, &op, 1))
+    if (!call_start(call, OPERATION_CLOSED, &op, 1)) {
         call_break(call);
+        return;
+    }
+    find_peer(call);
+    if (!take_place(call))
+        call_fail(call, ERROR_BUSY, FULL_TEXT);
     else if (find_method(call))
         call_open(call);
     else
@@ -362,6 +192,7 @@ static void on_read(struct rpc_call *call, bool success)
     grpc_byte_buffer *received = take_pointer(&call->received);
     struct codec_spans spans;
 
+    call->begun = true;
     if (!success || grpc_call_failed_before_recv_message(call->core) ||
         atomic_load(&call->cancelled)) {
         grpc_byte_buffer_destroy(received);
@@ -383,7 +214,7 @@ static void on_read(struct rpc_call *call, bool success)
 
 static void on_send(struct rpc_call *call, bool success)
 {
-    call_drop_reply(call);
+    reply_drop(&call->reply);
     if (success)
         call_drive(call);
     else
@@ -425,13 +256,16 @@ void call_handle(struct operation *operation, bool success)
         on_accept(call, success);
         break;
     case OPERATION_READ:
+        timeout_clear(&call->timeout);
         on_read(call, success);
         break;
     case OPERATION_SEND:
+        timeout_clear(&call->timeout);
         on_send(call, success);
         break;
     case OPERATION_FINISH:
-        call_drop_reply(call);
+        timeout_clear(&call->timeout);
+        reply_drop(&call->reply);
         call_end(call);
         break;
     case OPERATION_WAKE:
@@ -445,6 +279,15 @@ void call_handle(struct operation *operation, bool success)
         assert(!"no event of a call");
     }
     call_release(call);
+}
+
+/* The event of what was under way comes then, without success. */
+void call_expired(struct timeout *timeout)
+{
+    struct rpc_call *call =
+        (struct rpc_call *)((char *)timeout - offsetof(struct rpc_call, timeout));
+
+    rpc_call_abort(call, ERROR_TIMEOUT, call->late_text);
 }
 
 /* ---- what handlers call ---- */
@@ -482,68 +325,4 @@ void rpc_call_abort(struct rpc_call *call, enum error_code code, const char *tex
 const char *rpc_call_peer(const struct rpc_call *call)
 {
     return call->peer;
-}
-
-enum error_code rpc_reply_pack(struct rpc_reply *reply, const ProtobufCMessage *message,
-                               struct error *error)
-{
-    return rpc_reply_pack_payload(reply, message, NULL, 0, error);
-}
-
-enum error_code rpc_reply_pack_payload(struct rpc_reply *reply, const ProtobufCMessage *message,
-                                       void *payload, size_t payload_bytes, struct error *error)
-{
-    assert(!reply->buffer);
-    return codec_pack(message, payload, payload_bytes, reply->limit_bytes, &reply->buffer, error);
-}
-
-/* ---- messages that many replies are ---- */
-
-struct rpc_packed {
-    grpc_byte_buffer *buffer; /* copies have the same slices, which the core counts the owners of */
-};
-
-static struct rpc_packed *packed_of(grpc_byte_buffer *buffer)
-{
-    struct rpc_packed *packed = memory_new(1, sizeof *packed);
-
-    packed->buffer = buffer;
-    return packed;
-}
-
-enum error_code rpc_packed_new(const ProtobufCMessage *message, size_t limit_bytes,
-                               struct rpc_packed **packed, struct error *error)
-{
-    grpc_byte_buffer *buffer = NULL;
-    enum error_code code = codec_pack(message, NULL, 0, limit_bytes, &buffer, error);
-
-    if (!code)
-        *packed = packed_of(buffer);
-    return code;
-}
-
-struct rpc_packed *rpc_packed_share(const struct rpc_packed *packed)
-{
-    return packed_of(grpc_byte_buffer_copy(packed->buffer));
-}
-
-/* What was packed without a payload is one slice. */
-bool rpc_packed_equal(const struct rpc_packed *left, const struct rpc_packed *right)
-{
-    return grpc_slice_eq(left->buffer->data.raw.slice_buffer.slices[0],
-                         right->buffer->data.raw.slice_buffer.slices[0]);
-}
-
-void rpc_packed_free(struct rpc_packed *packed)
-{
-    if (!packed)
-        return;
-    grpc_byte_buffer_destroy(packed->buffer);
-    free(packed);
-}
-
-void rpc_reply_set_packed(struct rpc_reply *reply, const struct rpc_packed *packed)
-{
-    assert(!reply->buffer);
-    reply->buffer = grpc_byte_buffer_copy(packed->buffer);
 }

@@ -6,7 +6,10 @@
  */
 #pragma once
 
+#include "peer/limits/host_counts.h"
+#include "peer/rpc/connections.h"
 #include "peer/rpc/server.h"
+#include "peer/rpc/timeouts.h"
 
 #include <grpc/grpc.h>
 #include <pthread.h>
@@ -33,8 +36,13 @@ struct call_engine {
     grpc_server *core;
     grpc_completion_queue *queue;
     struct connections *connections; /* the acceptor's; to know who calls */
-    struct rpc_service *services;    /* the array is owned by the server */
+    struct host_counts *calls_by_host;
+    const struct rpc_times *times; /* as these two, the server's */
+    struct rpc_service *services;
     size_t service_count;
+
+    struct timeouts timeouts; /* of the calls; as what follows, of the loop's thread */
+    int64_t now_ms;           /* when the event came that is handled */
 
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -47,3 +55,6 @@ void call_request_next(struct call_engine *engine);
 
 /* Handles one event of the queue on the thread that took it. */
 void call_handle(struct operation *operation, bool success);
+
+/* Ends the call that the timeout is of. */
+void call_expired(struct timeout *timeout);

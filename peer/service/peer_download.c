@@ -14,13 +14,12 @@
 
 #include <stdlib.h>
 
-#define IDLE_TEXT "El receptor no lee los datos"
+#define EVICT_TEXT "El receptor no lee los datos"
 
 struct download {
     struct peer_service *service;
     struct rpc_call *call;
     struct limits_stream stream;
-    struct deadline idle;  /* set while a message is on its way to the transport */
     struct deadline place; /* set while a receiver waits that understands it */
     bool granted;          /* the message that is on its way is one that the limits know of */
     bool wants_place;
@@ -42,11 +41,12 @@ void peer_download_wake(void *context)
     rpc_call_wake(download->call);
 }
 
-void peer_download_abort(void *context)
+/* Its memory is wanted by others. */
+static void evict(void *context)
 {
     struct download *download = context;
 
-    rpc_call_abort(download->call, ERROR_TIMEOUT, IDLE_TEXT);
+    rpc_call_abort(download->call, ERROR_TIMEOUT, EVICT_TEXT);
 }
 
 void *peer_download_open(void *context, struct rpc_call *call)
@@ -56,12 +56,12 @@ void *peer_download_open(void *context, struct rpc_call *call)
 
     download->service = service;
     download->call = call;
-    download->idle.context = download->place.context = download;
+    download->place.context = download;
     download->stream = (struct limits_stream){.limits = service->limits,
                                               .direction = LIMITS_UPLOAD,
                                               .serving = true,
                                               .wake = peer_download_wake,
-                                              .evict = peer_download_abort,
+                                              .evict = evict,
                                               .context = download};
     limits_join(&download->stream, rpc_call_peer(call));
     atomic_fetch_add(&download->service->streams, 1);
@@ -242,13 +242,6 @@ static enum error_code read_chunk(struct download *download, size_t capacity, vo
     return ERROR_NONE;
 }
 
-static enum rpc_step sending(struct download *download)
-{
-    download->told_ms = clock_boot_ms();
-    deadline_set(download->service->idle_downloads, &download->idle);
-    return RPC_SEND;
-}
-
 static enum rpc_step send_data(struct download *download, size_t bytes, struct rpc_reply *reply,
                                struct error *error)
 {
@@ -272,13 +265,13 @@ static enum rpc_step send_data(struct download *download, size_t bytes, struct r
     download->begun = true;
     if (rpc_reply_pack_payload(reply, &chunk.base, data, got, error))
         return RPC_END;
-    return sending(download);
+    download->told_ms = clock_boot_ms();
+    return RPC_SEND;
 }
 
 /* The transport has taken the last message, if there was one. */
 static void note_sent(struct download *download)
 {
-    deadline_clear(download->service->idle_downloads, &download->idle);
     if (download->granted)
         limits_done(&download->stream);
     download->granted = false;
@@ -299,7 +292,10 @@ static enum rpc_step wait_turn(struct download *download, struct rpc_reply *repl
     chunk.queue_position = (int64_t)limits_place(&download->stream);
     if (chunk.queue_position == 0) /* granted meanwhile: the wake is on its way */
         return RPC_WAIT;
-    return rpc_reply_pack(reply, &chunk.base, error) ? RPC_END : sending(download);
+    if (rpc_reply_pack(reply, &chunk.base, error))
+        return RPC_END;
+    download->told_ms = clock_boot_ms();
+    return RPC_SEND;
 }
 
 enum rpc_step peer_download_next(void *state, struct rpc_reply *reply, struct error *error)
@@ -322,7 +318,6 @@ void peer_download_close(void *state)
     struct download *download = state;
 
     deadline_clear(download->service->places, &download->place);
-    deadline_clear(download->service->idle_downloads, &download->idle);
     limits_leave(&download->stream);
     return_rest(download);
     atomic_fetch_sub(&download->service->streams, 1);

@@ -16,6 +16,7 @@ static const struct rpc_method methods[] = {
      .close = peer_list_close},
     {.path = "/peer.PeerService/DownloadFile",
      .request = &peer__download_request__descriptor,
+     .slow_readers = true,
      .open = peer_download_open,
      .message = peer_download_message,
      .next = peer_download_next,
@@ -43,18 +44,6 @@ static const struct rpc_method methods[] = {
      .close = peer_upload_close},
 };
 
-static void start_deadlines(struct peer_service *service,
-                            const struct peer_service_options *options)
-{
-    int64_t upload_ms = options->upload_idle_ms ? options->upload_idle_ms : PEER_UPLOAD_IDLE_MS;
-    int64_t download_ms =
-        options->download_idle_ms ? options->download_idle_ms : PEER_DOWNLOAD_IDLE_MS;
-
-    service->places = deadlines_new(options->timer, PEER_PLACE_MS, peer_download_wake);
-    service->idle_downloads = deadlines_new(options->timer, download_ms, peer_download_abort);
-    service->idle_uploads = deadlines_new(options->timer, upload_ms, peer_upload_abort);
-}
-
 enum error_code peer_service_new(const struct peer_service_options *options,
                                  struct peer_service **service_out, struct error *error)
 {
@@ -68,7 +57,8 @@ enum error_code peer_service_new(const struct peer_service_options *options,
     service->rpc = (struct rpc_service){
         .methods = methods, .method_count = ARRAY_LENGTH(methods), .service = service};
     service->handouts = handouts_new();
-    start_deadlines(service, options);
+    service->places = deadlines_new(options->timer, PEER_PLACE_MS, peer_download_wake);
+    service->uploads_by_host = host_counts_new(PEER_MAX_UPLOADS, PEER_MAX_HOST_UPLOADS, true);
     code = committer_start(&service->committer, error);
     if (!code)
         code = lister_start(service->share, service->catalogue, &service->lister, error);
@@ -87,8 +77,7 @@ void peer_service_free(struct peer_service *service)
     lister_stop(service->lister);
     committer_stop(service->committer);
     handouts_free(service->handouts);
-    deadlines_free(service->idle_uploads);
-    deadlines_free(service->idle_downloads);
+    host_counts_free(service->uploads_by_host);
     deadlines_free(service->places);
     free(service);
 }

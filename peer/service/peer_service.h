@@ -20,12 +20,10 @@
 /* How often a receiver that understands it is told its place while it waits. */
 #define PEER_PLACE_MS 2000
 
-/* A sender that sends nothing for so long, while we read, is gone: it holds a descriptor and a
- * temporary file. */
-#define PEER_UPLOAD_IDLE_MS 60000
-
-/* A receiver that has not taken a single message for so long, likewise. */
-#define PEER_DOWNLOAD_IDLE_MS 300000
+/* Uploads to us at once, altogether and at most of one host (limits/host_counts.h). Each holds a
+ * descriptor, a temporary file, and up to 3 MiB of a message that is on its way. */
+#define PEER_MAX_UPLOADS      64
+#define PEER_MAX_HOST_UPLOADS 16
 
 /* grpcio takes 4 MiB by default. The one reply that may come near it is the list of files, about
  * 100,000 of them with names of 30 bytes. */
@@ -33,8 +31,8 @@
 
 struct peer_service;
 
-/* Hashes in one message of a manifest: 1 MiB. */
-#define PEER_MANIFEST_HASHES ((size_t)32 << 10)
+/* Hashes in one message of a manifest: 128 KiB, which each of those who do not read one holds. */
+#define PEER_MANIFEST_HASHES ((size_t)4 << 10)
 
 struct peer_service_options {
     struct share *share;         /* all borrowed until peer_service_free */
@@ -42,8 +40,6 @@ struct peer_service_options {
     struct arrivals *arrivals;   /* NULL: what arrives is not served before it is whole */
     struct limits *limits;
     struct timer *timer;
-    int64_t upload_idle_ms; /* 0: PEER_UPLOAD_IDLE_MS; likewise */
-    int64_t download_idle_ms;
 };
 
 /* *service is owned by the caller. ERROR_IO: no threads. */

@@ -3,6 +3,7 @@
 
 #include "common/content.h"
 #include "peer/limits/deadlines.h"
+#include "peer/limits/host_counts.h"
 #include "peer/rpc/server.h"
 #include "peer/service/committer.h"
 #include "peer/service/handouts.h"
@@ -23,16 +24,13 @@ struct peer_service {
     struct lister *lister;
     struct handouts *handouts;
     struct deadlines *places; /* of waiting downloads: the next word on their place */
-    struct deadlines *idle_downloads;
-    struct deadlines *idle_uploads;
+    struct host_counts *uploads_by_host;
     atomic_int_least64_t streams;
     struct rpc_service rpc;
 };
 
-/* What deadlines and limits call, with the stream. */
+/* What deadlines call, with the stream. */
 void peer_download_wake(void *download);
-void peer_download_abort(void *download);
-void peer_upload_abort(void *upload);
 
 /* The functions of the rows for the streams (see struct rpc_method). */
 void *peer_download_open(void *service, struct rpc_call *call);

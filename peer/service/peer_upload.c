@@ -3,7 +3,7 @@
  * with the status OK, as the reference does; only a message that is none breaks the call.
  *
  *   message*  ──▶ incoming (temporary) ──▶ end of requests ──▶ commit (its own thread, RPC_WAIT)
- *      │ refused, disk full                                       │
+ *      │ refused, disk full, too many uploads at once             │
  *      └────────────────────────▶ response ◀──────────────────────┘
  *
  * While the disk does not keep up, the incoming file is with the committer's threads, too.
@@ -20,7 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define IDLE_TEXT "No llegan datos: la subida se cancela"
+#define FULL_TEXT "Demasiadas subidas a la vez a este peer: inténtelo más tarde"
 
 #define NAMELESS   "upload.bin"
 #define SPAN_BATCH 32
@@ -37,6 +37,8 @@ enum upload_stage {
 struct upload {
     struct peer_service *service;
     struct rpc_call *call;
+    struct host_key host; /* with admitted */
+    bool admitted;
     enum upload_stage stage;
     bool named;
     struct file_name name;
@@ -45,7 +47,6 @@ struct upload {
     int64_t bytes;
     struct limits_stream stream;
     int64_t unpaid_bytes; /* of the last message: the limits have not let them pass yet */
-    struct deadline idle; /* set while we wait for a message */
     struct error outcome; /* of the upload; the stored name is in name */
 };
 
@@ -54,13 +55,6 @@ static void wake(void *context)
     struct upload *upload = context;
 
     rpc_call_wake(upload->call);
-}
-
-void peer_upload_abort(void *context)
-{
-    struct upload *upload = context;
-
-    rpc_call_abort(upload->call, ERROR_TIMEOUT, IDLE_TEXT);
 }
 
 void *peer_upload_open(void *context, struct rpc_call *call)
@@ -73,8 +67,9 @@ void *peer_upload_open(void *context, struct rpc_call *call)
     upload->stream = (struct limits_stream){
         .limits = service->limits, .direction = LIMITS_DOWNLOAD, .wake = wake, .context = upload};
     limits_join(&upload->stream, rpc_call_peer(call));
-    upload->idle.context = upload;
-    deadline_set(service->idle_uploads, &upload->idle); /* the engine reads at once */
+    upload->host = host_key_of(rpc_call_peer(call));
+    upload->admitted =
+        host_counts_take(service->uploads_by_host, &upload->host) == ADMISSION_GRANTED;
     atomic_fetch_add(&upload->service->streams, 1);
     return upload;
 }
@@ -165,7 +160,10 @@ enum error_code peer_upload_message(void *state, const struct rpc_request *reque
     struct upload_chunk chunk;
     enum error_code code;
 
-    deadline_clear(upload->service->idle_uploads, &upload->idle);
+    if (!upload->admitted) {
+        decide(upload, error_set(&upload->outcome, ERROR_BUSY, FULL_TEXT));
+        return ERROR_NONE;
+    }
     if (!request) {
         upload->stage = UPLOAD_ENDED;
         return ERROR_NONE;
@@ -245,7 +243,6 @@ static enum rpc_step receive(struct upload *upload)
         committer_submit(upload->service->committer, upload->job);
         return RPC_WAIT;
     }
-    deadline_set(upload->service->idle_uploads, &upload->idle);
     return RPC_READ;
 }
 
@@ -278,7 +275,8 @@ void peer_upload_close(void *state)
 {
     struct upload *upload = state;
 
-    deadline_clear(upload->service->idle_uploads, &upload->idle);
+    if (upload->admitted)
+        host_counts_give(upload->service->uploads_by_host, &upload->host);
     limits_leave(&upload->stream);
     atomic_fetch_sub(&upload->service->streams, 1);
     commit_job_release(upload->service->committer, upload->job);

@@ -338,6 +338,6 @@ def test_an_upload_that_stands_still_is_ended(net):
         client.upload_messages(messages(), timeout=90)
     enough.set()
     assert ended.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
-    assert ended.value.details() == "No llegan datos: la subida se cancela"
+    assert ended.value.details() == "No llegan datos: la llamada se cancela"
     assert 59 < time.monotonic() - begin < 70
     wait_until(lambda: peer.names() == [], 5, "the temporary file to go")

@@ -12,6 +12,7 @@ import pytest
 import harness
 from harness import wait_until
 from stubs import peer as wire
+from test_attack_peer import frame, literal
 from test_peer_faults import still_serves
 from test_peer_service import refused
 
@@ -19,6 +20,12 @@ CODE = grpc.StatusCode
 
 # What a client of HTTP/2 says first, with no settings.
 GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
+
+# And then it watches the health: a connection with a call is never idle.
+BUSY = GREETING + frame(1, 4, 1, b"".join(literal(*field) for field in (
+    (":method", "POST"), (":scheme", "http"), (":path", "/grpc.health.v1.Health/Watch"),
+    (":authority", "x"), ("te", "trailers"), ("content-type", "application/grpc")))) + \
+    frame(0, 1, 1, b"\0" * 5)
 
 
 def limited(net, descriptors, **options):
@@ -93,7 +100,7 @@ def test_silent_connections_make_room(net):
 
 def test_one_host_does_not_get_all_places(net):
     peer = limited(net, 200)
-    flood = [connect(peer, "127.0.0.2") for _ in range(100)]
+    flood = [connect(peer, "127.0.0.2", BUSY) for _ in range(100)]
     most = connections(peer)["max"]
     wait_until(lambda: still_open(flood) == most // 4, what="the rest to be closed")
     still_serves(peer)  # another host
@@ -108,7 +115,7 @@ def test_one_host_does_not_get_all_places(net):
 
 def test_a_client_too_many_is_told_at_once(net):
     peer = limited(net, 64)
-    flood = [connect(peer) for _ in range(20)]
+    flood = [connect(peer, greeting=BUSY) for _ in range(20)]
     # Until the last of them has been looked at, one that is still silent would make room.
     wait_until(lambda: still_open(flood) == 4, what="the limit of one host to be reached")
     started = time.monotonic()

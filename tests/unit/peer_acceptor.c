@@ -113,12 +113,17 @@ static int any_descriptor(void)
     return descriptor;
 }
 
+/* At that time; it may be silent for as long again. */
 static enum admission admit(struct connections *connections, int descriptor, const char *host,
-                            int64_t deadline_ms, int *displaced)
+                            int64_t now_ms, int *displaced)
 {
     struct sockaddr_storage address = address_of(host, 80);
+    struct displaced item;
+    enum admission admission =
+        connections_admit(connections, descriptor, &address, now_ms, 2 * now_ms, &item);
 
-    return connections_admit(connections, descriptor, &address, deadline_ms, displaced);
+    *displaced = item.descriptor;
+    return admission;
 }
 
 static void names_connections(void **state)
@@ -139,9 +144,11 @@ static void names_connections(void **state)
 
         assert_int_equal(admit(connections, descriptor, rows[row].host, 1, &displaced),
                          ADMISSION_GRANTED);
-        assert_string_equal(connections_name(connections, descriptor, name), rows[row].name);
+        assert_true(connections_call_begins(connections, descriptor, name));
+        assert_string_equal(name, rows[row].name);
         connections_drop(connections, descriptor);
-        assert_string_equal(connections_name(connections, descriptor, name), "");
+        assert_false(connections_call_begins(connections, descriptor, name));
+        assert_string_equal(name, "");
         close(descriptor);
     }
     connections_free(connections);
@@ -158,7 +165,7 @@ static int open_greeted(struct connections *connections, const char *host)
         return -1;
     }
     assert_int_equal(displaced, -1);
-    connections_greeted(connections, descriptor);
+    connections_greeted(connections, descriptor, 1);
     return descriptor;
 }
 
@@ -238,16 +245,100 @@ static void the_longest_silent_makes_room(void **state)
     assert_int_equal(admit(connections, items[5], "10.0.0.4", 80, &displaced), ADMISSION_GRANTED);
     assert_int_equal(displaced, items[1]);
     assert_int_equal(connections_silent(connections), 4);
-    /* and never one that has greeted */
-    connections_greeted(connections, items[0]);
-    connections_greeted(connections, items[3]);
-    connections_greeted(connections, items[4]);
-    connections_greeted(connections, items[5]);
+    /* and no one that has only just greeted */
+    connections_greeted(connections, items[0], 80);
+    connections_greeted(connections, items[3], 80);
+    connections_greeted(connections, items[4], 80);
+    connections_greeted(connections, items[5], 80);
     assert_int_equal(admit(connections, items[6], "10.0.0.5", 90, &displaced), ADMISSION_FULL);
     assert_int_equal(displaced, -1);
     for (size_t i = 0; i < ARRAY_LENGTH(items); i++)
         close(items[i]);
     connections_free(connections);
+}
+
+/* A greeted one at that time, that may displace another. */
+static int open_at(struct connections *connections, const char *host, int64_t now_ms,
+                   int *displaced)
+{
+    int descriptor = any_descriptor();
+
+    if (admit(connections, descriptor, host, now_ms, displaced) != ADMISSION_GRANTED) {
+        close(descriptor);
+        return -1;
+    }
+    connections_greeted(connections, descriptor, now_ms);
+    return descriptor;
+}
+
+static void the_longest_idle_makes_room(void **state)
+{
+    const int64_t later = CONNECTION_IDLE_MS + 30;
+    struct connections *connections = connections_new((struct connection_limits){5, 3});
+    char name[PEER_NAME_BYTES];
+    int items[5], more[5];
+    int displaced;
+
+    (void)state;
+    for (int i = 0; i < 5; i++) {
+        items[i] = open_at(connections, i < 3 ? "10.0.0.1" : "10.0.0.2", 10 + i, &displaced);
+        assert_true(items[i] >= 0 && displaced == -1);
+    }
+    /* none while all have been used lately, by their own host or by others */
+    assert_int_equal(open_at(connections, "10.0.0.1", 10 + CONNECTION_IDLE_MS - 1, &displaced), -1);
+    assert_int_equal(open_at(connections, "10.0.0.3", 10 + CONNECTION_IDLE_MS - 1, &displaced), -1);
+    /* of the host that has most, which has not a call */
+    assert_true(connections_call_begins(connections, items[0], name));
+    more[0] = open_at(connections, "10.0.0.3", later, &displaced);
+    assert_int_equal(displaced, items[1]);
+    /* of the host itself at its limit, or when no other one has as many */
+    assert_true(connections_call_begins(connections, items[2], name));
+    more[1] = open_at(connections, "10.0.0.2", later, &displaced);
+    assert_int_equal(displaced, items[3]);
+    more[2] = open_at(connections, "10.0.0.2", later, &displaced);
+    assert_int_equal(displaced, items[4]);
+    assert_int_equal(open_at(connections, "10.0.0.2", later, &displaced), -1);
+    /* a call that has ended begins the time anew */
+    connections_call_ends(connections, items[0], later);
+    assert_int_equal(open_at(connections, "10.0.0.4", later + CONNECTION_IDLE_MS - 1, &displaced),
+                     -1);
+    more[3] = open_at(connections, "10.0.0.4", later + CONNECTION_IDLE_MS, &displaced);
+    assert_true(displaced == items[0] || displaced == more[1] || displaced == more[2]);
+    assert_int_equal(connections_count(connections), 5);
+    for (int i = 0; i < 5; i++)
+        close(items[i]);
+    for (int i = 0; i < 4; i++)
+        close(more[i]);
+    connections_free(connections);
+}
+
+/* The one that was displaced, and no other that has got its number. */
+static void ends_what_is_the_cores(void **state)
+{
+    struct displaced displaced = {.descriptor = -1};
+    struct stat status;
+    int ends[2], others[2];
+    char byte;
+
+    (void)state;
+    connection_end(&displaced);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, others), 0);
+    assert_int_equal(fstat(ends[0], &status), 0);
+    displaced.descriptor = others[0];
+    displaced.device = status.st_dev;
+    displaced.inode = status.st_ino;
+    connection_end(&displaced);
+    assert_int_equal(recv(others[1], &byte, 1, MSG_DONTWAIT), -1);
+    assert_int_equal(errno, EAGAIN);
+    displaced.descriptor = ends[0];
+    connection_end(&displaced);
+    assert_int_equal(recv(ends[0], &byte, 1, MSG_DONTWAIT), 0);
+    assert_int_equal(recv(ends[1], &byte, 1, MSG_DONTWAIT), 0);
+    for (int i = 0; i < 2; i++) {
+        close(ends[i]);
+        close(others[i]);
+    }
 }
 
 static void tells_who_is_late(void **state)
@@ -257,13 +348,13 @@ static void tells_who_is_late(void **state)
     int displaced;
 
     (void)state;
-    assert_int_equal(admit(connections, late, "10.0.0.1", 100, &displaced), ADMISSION_GRANTED);
+    assert_int_equal(admit(connections, late, "10.0.0.1", 50, &displaced), ADMISSION_GRANTED);
     assert_int_equal(admit(connections, greeted, "10.0.0.1", 5, &displaced), ADMISSION_GRANTED);
     assert_int_equal(admit(connections, early, "10.0.0.1", 10, &displaced), ADMISSION_GRANTED);
-    connections_greeted(connections, greeted);
-    assert_int_equal(connections_take_late(connections, 9), -1);
-    assert_int_equal(connections_take_late(connections, 10), early);
-    assert_int_equal(connections_take_late(connections, 10), -1);
+    connections_greeted(connections, greeted, 60);
+    assert_int_equal(connections_take_late(connections, 19), -1);
+    assert_int_equal(connections_take_late(connections, 20), early);
+    assert_int_equal(connections_take_late(connections, 20), -1);
     assert_true(connections_is_silent(connections, late));
     assert_false(connections_is_silent(connections, greeted));
     assert_int_equal(connections_count(connections), 2);
@@ -380,9 +471,9 @@ static void hands_over_who_has_greeted(void **state)
     assert_int_equal(recv(world->taken[0], got, sizeof got, 0), (ssize_t)GREETING_ALL);
     assert_memory_equal(got, GREETING, GREETING_ALL);
     assert_int_equal(getsockname(client, (struct sockaddr *)&own, &length), 0);
-    assert_string_equal(
-        connections_name(acceptor_connections(world->acceptor), world->taken[0], name),
-        peer_name_format(&own, expected));
+    assert_true(
+        connections_call_begins(acceptor_connections(world->acceptor), world->taken[0], name));
+    assert_string_equal(name, peer_name_format(&own, expected));
     length = sizeof on;
     assert_int_equal(getsockopt(world->taken[0], IPPROTO_TCP, TCP_NODELAY, &on, &length), 0);
     assert_int_equal(on, 1);
@@ -500,13 +591,14 @@ static void listens_for_both_families(void **state)
         char name[PEER_NAME_BYTES];
 
         wait_for_taken(world, 1);
-        connections_name(acceptor_connections(world->acceptor), world->taken[0], name);
+        (void)connections_call_begins(acceptor_connections(world->acceptor), world->taken[0], name);
         check_row(row, strncmp(name, "127.0.0.1:", 10) == 0);
         if (access("/proc/net/if_inet6", F_OK) == 0) {
             connect_with(world, six, AF_INET6);
             say(six, GREETING, GREETING_ALL);
             wait_for_taken(world, 2);
-            connections_name(acceptor_connections(world->acceptor), world->taken[1], name);
+            (void)connections_call_begins(acceptor_connections(world->acceptor), world->taken[1],
+                                          name);
             check_row(row, strncmp(name, "[::1]:", 6) == 0);
         }
         close(four);
@@ -572,6 +664,8 @@ int main(void)
         cmocka_unit_test(limits_hosts),
         cmocka_unit_test(notices_what_was_closed),
         cmocka_unit_test(the_longest_silent_makes_room),
+        cmocka_unit_test(the_longest_idle_makes_room),
+        cmocka_unit_test(ends_what_is_the_cores),
         cmocka_unit_test(tells_who_is_late),
         cmocka_unit_test(hands_over_who_has_greeted),
         cmocka_unit_test(closes_who_does_not),

@@ -27,7 +27,7 @@ struct world {
     struct peer_service *service;
     struct rpc_server *server;
     struct rpc_channel *channel;
-    int64_t upload_idle_ms, download_idle_ms; /* 0: as usual */
+    const struct rpc_times *times; /* NULL: as usual */
 };
 
 static int start_world(void **state, struct world *world, bool with_catalogue)
@@ -49,11 +49,10 @@ static int start_world(void **state, struct world *world, bool with_catalogue)
     struct peer_service_options service = {.share = world->share,
                                            .catalogue = world->catalogue,
                                            .limits = world->limits,
-                                           .timer = world->timer,
-                                           .upload_idle_ms = world->upload_idle_ms,
-                                           .download_idle_ms = world->download_idle_ms};
+                                           .timer = world->timer};
     assert_int_equal(peer_service_new(&service, &world->service, NULL), ERROR_NONE);
     options.services = peer_service_rpc(world->service);
+    options.times = world->times;
     if (rpc_server_start(&options, &world->server, &error))
         fail_msg("%s", error.text);
     snprintf(target, sizeof target, "127.0.0.1:%u", rpc_server_port(world->server));
@@ -466,9 +465,11 @@ static void without_a_catalogue_there_are_no_manifests(void **state)
 
 static int start_impatient(void **state)
 {
+    static const struct rpc_times times = {
+        .request_ms = 60000, .read_ms = 700, .write_ms = 60000, .slow_write_ms = 700};
     struct world *world = calloc(1, sizeof *world);
 
-    world->upload_idle_ms = world->download_idle_ms = 700;
+    world->times = &times;
     return start_world(state, world, false);
 }
 
