@@ -5,6 +5,7 @@
 #include "common/thread_pool.h"
 #include "peer/downloads/downloads_private.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 const char *download_state_name(enum download_state state)
@@ -337,13 +338,36 @@ bool downloads_set_priority(struct downloads *downloads, uint64_t id,
     return true;
 }
 
+/* The source of a job that has no pieces. */
+static size_t describe_stream(struct downloads *downloads, struct job *job,
+                              struct download_source *row)
+{
+    *row = (struct download_source){.whole_stream = true};
+    pthread_mutex_lock(&job->spool_lock);
+    bool known = job->stream_from != NULL;
+    if (known)
+        row->address = *job->stream_from;
+    pthread_mutex_unlock(&job->spool_lock);
+    pthread_mutex_lock(&downloads->lock);
+    bool runs = job->shown->state == DOWNLOAD_RUNNING;
+    row->state = runs ? DOWNLOAD_SOURCE_ACTIVE : DOWNLOAD_SOURCE_READY;
+    row->bytes_per_second = job->shown->bytes_per_second;
+    snprintf(row->who, sizeof row->who, "%s", job->shown->source);
+    pthread_mutex_unlock(&downloads->lock);
+    return known ? 1 : 0;
+}
+
 size_t downloads_sources(struct downloads *downloads, uint64_t id, struct download_source *rows,
                          size_t capacity)
 {
     struct job *job = pin(downloads, id);
     struct swarm *swarm = job ? atomic_load(&job->swarm) : NULL;
-    size_t count = swarm ? swarm_describe(swarm, rows, capacity) : 0;
+    size_t count = 0;
 
+    if (swarm)
+        count = swarm_describe(swarm, rows, capacity);
+    else if (job && capacity > 0)
+        count = describe_stream(downloads, job, rows);
     if (job)
         unpin(downloads, job);
     return count;

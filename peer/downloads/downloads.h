@@ -139,7 +139,7 @@ enum download_source_state {
 };
 const char *download_source_state_name(enum download_source_state state); /* "active", ... */
 
-/* A source of a job whose content is known. */
+/* A source of a job whose content is known; or the one that sends a file as one whole stream. */
 struct download_source {
     char who[DOWNLOAD_SOURCE_BYTES];
     struct address address;
@@ -149,6 +149,7 @@ struct download_source {
     int64_t retry_in_ms; /* LATER */
     int64_t place;       /* ACTIVE: in the line of those that it sends to; 0: it sends */
     bool liar;           /* it sent what is wrong */
+    bool whole_stream;   /* it gives no hashes: nothing of it is verified */
     struct error error;  /* why it last failed; code ERROR_NONE: it has not */
 };
 /* Returns how many; 0 also when there is no such job. */

@@ -75,6 +75,7 @@ void job_free(struct job *job)
     journal_job_done(&job->restored);
     swarm_free(atomic_load(&job->swarm));
     pthread_mutex_destroy(&job->spool_lock);
+    free(job->stream_from);
     free(job->addresses);
     free(job->peer);
     free(job);

@@ -48,11 +48,12 @@ struct job {
     atomic_int wish;               /* enum job_wish; set before the interrupt is raised */
     atomic_int priority;           /* enum download_priority; set under the lock of downloads.c */
 
-    pthread_mutex_t spool_lock; /* for the next three; held while the disk is read or written: only
+    pthread_mutex_t spool_lock; /* for the next four; held while the disk is read or written: only
                                    the job itself and who reads it would wait */
     struct share_incoming *incoming;
     unsigned spool_attempt; /* which attempt's bytes these are */
     struct journal *journal;
+    struct address *stream_from; /* who sends the whole file as one stream; NULL: nobody has */
 
     /* Of downloads.c, under its lock. */
     struct download_status *shown; /* the draft; while the job runs, as it was last published */
@@ -133,7 +134,7 @@ MUST_CHECK enum error_code job_fetch_small(const struct job_call *call,
                                            const struct directory_sources *sources,
                                            struct manifest *manifest, struct error *error);
 
-/* Fetches a file whose content nobody knows, and stores it. */
+/* Fetches a file whose content nobody knows, and stores it. Who sends it is remembered. */
 MUST_CHECK enum error_code job_fetch_stream(const struct job_call *call,
                                             const struct directory_sources *sources,
                                             struct error *error);

@@ -20,9 +20,17 @@ static void note_progress(void *context, int64_t bytes, int64_t total_bytes)
     call->environment->publish(call->job, true);
 }
 
+static void note_source(struct job *job, const struct address *address)
+{
+    pthread_mutex_lock(&job->spool_lock);
+    free(job->stream_from);
+    job->stream_from = (struct address *)memory_copy(address, sizeof *address);
+    pthread_mutex_unlock(&job->spool_lock);
+}
+
 /* An empty incoming file and a draft that says who is asked now. */
-static enum error_code begin_attempt(const struct job_call *call, const char *who,
-                                     struct error *error)
+static enum error_code begin_attempt(const struct job_call *call, const struct address *address,
+                                     const char *who, struct error *error)
 {
     struct job *job = call->job;
     struct share_incoming *incoming;
@@ -31,7 +39,9 @@ static enum error_code begin_attempt(const struct job_call *call, const char *wh
     if (code != ERROR_NONE)
         return code;
     job_exchange_incoming(job, incoming);
+    note_source(job, address);
     job->draft.state = DOWNLOAD_RUNNING;
+    job->draft.active_sources = 1;
     job->draft.attempt = job->spool_attempt;
     job->draft.bytes = 0;
     job->draft.total_bytes = 0;
@@ -60,7 +70,7 @@ static enum error_code try_address(const struct job_call *call, const struct add
     struct job *job = call->job;
 
     *local = true;
-    enum error_code code = begin_attempt(call, who, error);
+    enum error_code code = begin_attempt(call, address, who, error);
     if (code != ERROR_NONE)
         return code;
     struct job_call context = *call;

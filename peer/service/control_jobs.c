@@ -1,4 +1,4 @@
-/* Downloads, Pause, Resume, Cancel and Sources: what a user does with the jobs. */
+/* Downloads, Pause, Resume, Cancel, Prioritize and Sources: what a user does with the jobs. */
 #include "peer/service/control_private.h"
 
 #include "common/memory.h"
@@ -76,7 +76,7 @@ void control_downloads_close(void *state)
     free(listing);
 }
 
-/* ---- Pause, Resume, Cancel ---- */
+/* ---- Pause, Resume, Cancel, Prioritize ---- */
 
 static uint64_t job_of(const ProtobufCMessage *request)
 {
@@ -88,16 +88,23 @@ static enum error_code no_such_job(struct error *error)
     return error_set(error, ERROR_NOT_FOUND, "No existe esa descarga");
 }
 
-static enum error_code answer(bool found, struct rpc_reply *reply, struct error *error)
+static enum error_code answer_failure(struct error *refusal, struct rpc_reply *reply,
+                                      struct error *error)
 {
     P2p__Control__JobReply message = P2P__CONTROL__JOB_REPLY__INIT;
     P2p__Control__Failure failure;
+
+    message.failure = control_failure(&failure, refusal);
+    return rpc_reply_pack(reply, &message.base, error);
+}
+
+static enum error_code answer(bool found, struct rpc_reply *reply, struct error *error)
+{
     struct error missing = {0};
 
     if (!found)
         (void)no_such_job(&missing);
-    message.failure = control_failure(&failure, &missing);
-    return rpc_reply_pack(reply, &message.base, error);
+    return answer_failure(&missing, reply, error);
 }
 
 enum error_code control_pause_call(void *context, const ProtobufCMessage *request,
@@ -124,6 +131,21 @@ enum error_code control_cancel_call(void *context, const ProtobufCMessage *reque
     return answer(downloads_cancel(service->options.downloads, job_of(request)), reply, error);
 }
 
+enum error_code control_prioritize_call(void *context, const ProtobufCMessage *request,
+                                        struct rpc_reply *reply, struct error *error)
+{
+    struct control_service *service = context;
+    const P2p__Control__PriorityRequest *message = (const P2p__Control__PriorityRequest *)request;
+    enum download_priority priority = (enum download_priority)message->priority;
+    struct error refusal = {0};
+
+    if (!download_priority_is_valid(message->priority))
+        (void)error_set(&refusal, ERROR_INVALID, "No existe esa prioridad");
+    else if (!downloads_set_priority(service->options.downloads, message->id, priority))
+        (void)no_such_job(&refusal);
+    return answer_failure(&refusal, reply, error);
+}
+
 /* ---- Sources ---- */
 
 /* The memory that the message of a source points to. */
@@ -144,6 +166,7 @@ static void fill_row(struct source_row *row, struct download_source *source)
     row->message.retry_in_ms = source->retry_in_ms;
     row->message.liar = source->liar;
     row->message.place = source->place;
+    row->message.whole_stream = source->whole_stream;
     row->message.failure = control_failure(&row->failure, &source->error);
 }
 

@@ -62,6 +62,8 @@ enum error_code control_resume_call(void *service, const ProtobufCMessage *reque
                                     struct rpc_reply *reply, struct error *error);
 enum error_code control_cancel_call(void *service, const ProtobufCMessage *request,
                                     struct rpc_reply *reply, struct error *error);
+enum error_code control_prioritize_call(void *service, const ProtobufCMessage *request,
+                                        struct rpc_reply *reply, struct error *error);
 enum error_code control_sources_call(void *service, const ProtobufCMessage *request,
                                      struct rpc_reply *reply, struct error *error);
 

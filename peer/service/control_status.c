@@ -26,6 +26,7 @@ void control_job_fill(struct control_job *job, const struct control_service *ser
     message->reason = status->reason;
     message->active_sources = status->active_sources;
     message->held_bytes = status->held_bytes;
+    message->priority = status->priority;
     if (status->state == DOWNLOAD_DONE && status->destination == DOWNLOAD_SHARE) {
         job->path = memory_format("%s/%s", share_path(service->options.share), status->stored.text);
         message->path = job->path;

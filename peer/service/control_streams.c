@@ -51,7 +51,10 @@ static enum error_code parse_request(const P2p__Control__GetRequest *message,
         .destination = message->stream ? DOWNLOAD_SPOOL : DOWNLOAD_SHARE,
         .peer = message->peer,
         .addresses = addresses,
+        .priority = (enum download_priority)message->priority,
     };
+    if (!download_priority_is_valid(message->priority))
+        return error_set(error, ERROR_INVALID, "No existe esa prioridad");
     for (size_t i = 0; i < message->n_addresses && i < SOURCE_ADDRESSES; i++) {
         enum error_code code = address_parse(message->addresses[i], false, &addresses[i], error);
         if (code != ERROR_NONE)

@@ -246,6 +246,22 @@ enum error_code control_order(struct control_client *client, enum control_order 
     return code;
 }
 
+enum error_code control_prioritize(struct control_client *client, uint64_t id,
+                                   enum download_priority priority, struct error *error)
+{
+    static const struct method method = {"/p2p.control.Control/Prioritize",
+                                         &p2p__control__job_reply__descriptor};
+    P2p__Control__PriorityRequest request = P2P__CONTROL__PRIORITY_REQUEST__INIT;
+    auto_reply ProtobufCMessage *message = NULL;
+
+    request.id = id;
+    request.priority = priority;
+    enum error_code code = ask(client, &method, &request.base, &message, error);
+    if (code == ERROR_NONE)
+        code = control_failure_error(((P2p__Control__JobReply *)message)->failure, error);
+    return code;
+}
+
 enum error_code control_sources(struct control_client *client, uint64_t id,
                                 P2p__Control__SourcesReply **reply, struct error *error)
 {

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "common/error.h"
+#include "peer/downloads/priority.h"
 #include "peer/network/interrupt.h"
 #include "proto/control.pb-c.h"
 
@@ -70,6 +71,8 @@ enum control_order { CONTROL_PAUSE, CONTROL_RESUME, CONTROL_CANCEL };
 /* ERROR_NOT_FOUND: there is no such download (any more). */
 MUST_CHECK enum error_code control_order(struct control_client *client, enum control_order order,
                                          uint64_t id, struct error *error);
+MUST_CHECK enum error_code control_prioritize(struct control_client *client, uint64_t id,
+                                              enum download_priority priority, struct error *error);
 /* Likewise. The sources of a download whose content is known. */
 MUST_CHECK enum error_code control_sources(struct control_client *client, uint64_t id,
                                            P2p__Control__SourcesReply **reply, struct error *error);

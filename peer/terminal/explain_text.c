@@ -32,6 +32,8 @@ static void tell_job(const P2p__Control__Job *job, struct buffer *out)
         buffer_printf(out, ", a %s/s", units_bytes(job->bytes_per_second, bytes));
     if (left >= 0)
         buffer_printf(out, ", quedan %s", units_duration(left, bytes));
+    if (!job_is_over(job) && job->priority != DOWNLOAD_NORMAL)
+        buffer_printf(out, ", prioridad %s", job_priority_text(job->priority));
     buffer_append_string(out, ".\n");
 }
 
@@ -112,18 +114,15 @@ static void limit_running(const struct explain *explain, struct buffer *out)
 {
     const P2p__Control__SourcesReply *sources = explain->sources;
     struct census census = count_sources(sources);
-    char clean[CLEANED_BYTES];
     char fastest[UNITS_TEXT_BYTES];
     char slowest[UNITS_TEXT_BYTES];
 
     if (is_at_limit(explain))
         buffer_printf(out, "Limita el tope de descarga de este peer, %s/s (p2p-peer limit)",
                       units_bytes(explain->download_limit, fastest));
-    else if (sources->n_sources == 0)
-        buffer_printf(out,
-                      "Llega entera de una fuente, %s, que no da los resúmenes de las partes: la "
-                      "velocidad es la suya",
-                      text_clean(explain->job->source, clean, sizeof clean));
+    else if (sources->n_sources > 0 && sources->sources[0]->whole_stream)
+        buffer_append_string(out, "Llega entera de una fuente, que no da los resúmenes de las "
+                                  "partes: la velocidad es la suya");
     else if (census.active == 0)
         buffer_append_string(out, "Ninguna fuente envía en este momento");
     else if (census.active == 1)
@@ -152,7 +151,9 @@ void explain_limit(const struct explain *explain, struct buffer *out)
     text_clean(job_why(job), clean, sizeof clean);
     switch (job->state) {
     case DOWNLOAD_QUEUED:
-        buffer_printf(out, "Espera su turno: se descargan %d archivos a la vez.",
+        buffer_printf(out,
+                      "Espera su turno: se descargan %d archivos a la vez, primero los de más "
+                      "prioridad y de estos los más antiguos.",
                       DOWNLOADS_RUNNING_MAX);
         return;
     case DOWNLOAD_SEARCHING:

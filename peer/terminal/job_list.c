@@ -57,11 +57,16 @@ void job_list_done(struct job_list *list)
 
 const P2p__Control__Job *job_list_find(const struct job_list *list, uint64_t id)
 {
-    for (size_t i = 0; i < list->count; i++) {
-        if (list->jobs[i]->id == id)
-            return list->jobs[i];
+    size_t low = 0;
+
+    for (size_t high = list->count; low < high;) {
+        size_t middle = low + (high - low) / 2;
+        if (list->jobs[middle]->id < id)
+            low = middle + 1;
+        else
+            high = middle;
     }
-    return NULL;
+    return low < list->count && list->jobs[low]->id == id ? list->jobs[low] : NULL;
 }
 
 enum error_code job_list_missing(uint64_t id, struct error *error)

@@ -16,18 +16,19 @@
 #define GAP         2
 #define NAME_WANTED 16 /* columns; with less, other columns go */
 
-enum column { ID, STATE, PERCENT, RATE, LEFT, SOURCES, COLUMN_COUNT };
+enum column { ID, STATE, PRIORITY, PERCENT, RATE, LEFT, SOURCES, COLUMN_COUNT };
 
 static const struct {
     const char *title;
     bool left_aligned;
 } heads[COLUMN_COUNT] = {
-    [ID] = {"ID", false},          [STATE] = {"ESTADO", true}, [PERCENT] = {"%", false},
-    [RATE] = {"VELOCIDAD", false}, [LEFT] = {"QUEDA", false},  [SOURCES] = {"FUENTES", false},
+    [ID] = {"ID", false},           [STATE] = {"ESTADO", true},    [PRIORITY] = {"PRIORIDAD", true},
+    [PERCENT] = {"%", false},       [RATE] = {"VELOCIDAD", false}, [LEFT] = {"QUEDA", false},
+    [SOURCES] = {"FUENTES", false},
 };
 
 /* What goes where it is narrow, in this order. */
-static const enum column expendable[] = {SOURCES, LEFT, RATE, STATE};
+static const enum column expendable[] = {SOURCES, LEFT, RATE, PRIORITY, STATE};
 
 static void format_cell(const P2p__Control__Job *job, enum column column, char cell[CELL_BYTES])
 {
@@ -40,6 +41,8 @@ static void format_cell(const P2p__Control__Job *job, enum column column, char c
         snprintf(cell, CELL_BYTES, "%" PRIu64, job->id);
     else if (column == STATE)
         snprintf(cell, CELL_BYTES, "%s", job_state_text(job));
+    else if (column == PRIORITY && !job_is_over(job))
+        snprintf(cell, CELL_BYTES, "%s", job_priority_text(job->priority));
     else if (column == PERCENT && percent >= 0)
         snprintf(cell, CELL_BYTES, "%d", percent);
     else if (column == RATE && job->state == DOWNLOAD_RUNNING)
@@ -62,6 +65,15 @@ static void measure(P2p__Control__Job *const *jobs, size_t count, size_t widths[
             widths[column] = wide > widths[column] ? wide : widths[column];
         }
     }
+}
+
+/* Priorities are shown only where somebody has set one. */
+static bool has_priorities(P2p__Control__Job *const *jobs, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (jobs[i]->priority != DOWNLOAD_NORMAL && !job_is_over(jobs[i]))
+            return true;
+    return false;
 }
 
 /* Columns before the name's. */
@@ -118,6 +130,8 @@ void job_table_format(P2p__Control__Job *const *jobs, size_t count, size_t colum
     size_t widths[COLUMN_COUNT];
 
     measure(jobs, count, widths);
+    if (!has_priorities(jobs, count))
+        widths[PRIORITY] = 0;
     for (size_t i = 0; i < ARRAY_LENGTH(expendable); i++)
         if (used_columns(widths) + NAME_WANTED > columns)
             widths[expendable[i]] = 0;

@@ -22,6 +22,13 @@ const char *job_state_text(const P2p__Control__Job *job)
     return job->state < DOWNLOAD_STATE_COUNT ? texts[job->state] : "?";
 }
 
+const char *job_priority_text(int priority)
+{
+    static const char *const texts[DOWNLOAD_PRIORITY_COUNT] = {"baja", "normal", "alta"};
+
+    return download_priority_is_valid(priority) ? texts[priority - DOWNLOAD_LOW] : "?";
+}
+
 bool job_is_over(const P2p__Control__Job *job)
 {
     return job->state < DOWNLOAD_STATE_COUNT &&
@@ -81,6 +88,8 @@ void job_describe(const P2p__Control__Job *job, struct buffer *out)
         buffer_printf(out, ", en %s", job->path);
     else if (!job_is_over(job))
         describe_progress(job, out);
+    if (!job_is_over(job) && job->priority != DOWNLOAD_NORMAL)
+        buffer_printf(out, ", prioridad %s", job_priority_text(job->priority));
     if (job_why(job)[0])
         buffer_printf(out, ": %s", job_why(job));
 }
@@ -101,6 +110,8 @@ void job_json_keys(struct json_writer *json, const P2p__Control__Job *job)
     json_write_integer(json, "id", (int64_t)job->id);
     json_write_string(json, "name", job->name);
     json_write_string(json, "state", download_state_name((enum download_state)job->state));
+    json_write_string(json, "priority",
+                      download_priority_name((enum download_priority)job->priority));
     job_json_text(json, "source", job->source);
     json_write_integer(json, "bytes", job->bytes);
     json_write_integer(json, "total_bytes", job->total_bytes);

@@ -13,6 +13,8 @@
 /* "en cola", "descargando", ...; "?" for a state that this program does not know. */
 const char *job_state_text(const P2p__Control__Job *job);
 bool job_is_over(const P2p__Control__Job *job);
+/* "alta", "normal", "baja"; "?" for one that this program does not know. */
+const char *job_priority_text(int priority);
 
 /* 0 to 100; -1 while the size is not known. 100 only when all is there. */
 int job_percent(const P2p__Control__Job *job);

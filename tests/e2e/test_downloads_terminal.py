@@ -2,6 +2,7 @@
 
 import json
 import re
+import threading
 
 import pexpect
 import pytest
@@ -55,6 +56,18 @@ def slow(net):
     for name in files:  # hashed at idle priority; only then it goes in pieces
         wait_until(lambda: '"content":"' in peer.command("search", name, "--json").stdout, 60, name)
     return peer, other
+
+
+@pytest.fixture
+def crowd(net):
+    """More files than are fetched at once, each of some pieces."""
+    directory = net.directory()
+    files = {f"{name}.iso": reference.random_bytes(3 * MIB, seed=ord(name)) for name in "abcdef"}
+    other = net.peer("Peer2", directory, files=files, upload_limit=1500000)
+    peer = net.peer("Peer1", directory)
+    for name in files:
+        wait_until(lambda: '"content":"' in peer.command("search", name, "--json").stdout, 60, name)
+    return directory, peer, other
 
 
 class Terminal:
@@ -256,8 +269,8 @@ def test_no_downloads(peer):
     assert (result.returncode, result.stdout, result.stderr) == (DONE, "No hay descargas.\n", "")
     assert peer.command("downloads", "--json").stdout == ""
     assert peer.command("downloads", "cancel", "all").returncode == DONE
-    for order in ("pause", "resume", "cancel"):
-        result = peer.command("downloads", order, "7")
+    for order in (["pause", "7"], ["resume", "7"], ["cancel", "7"], ["priority", "7", "high"]):
+        result = peer.command("downloads", *order)
         assert (result.returncode, result.stdout) == (NOT_FOUND, "")
         assert "No existe la descarga 7" in result.stderr
     assert peer.command("explain", "7").returncode == NOT_FOUND
@@ -286,6 +299,116 @@ def test_orders(slow, terminal):
     assert peer.command("downloads", "cancel", "all").returncode == DONE
     assert getting.end() == FAILED
     assert [name for name in peer.names() if not name.startswith(".")] == []
+
+
+def journals(peer):
+    return sorted(entry.name for entry in (peer.folder / "state" / "downloads").iterdir())
+
+
+def temporary(peer):
+    return [name for name in peer.names() if name.startswith(".")]
+
+
+def states(peer):
+    return [row["state"] for row in jobs(peer)]
+
+
+def partial(directory, name):
+    """Who is told to have a part of the file."""
+    reply = directory.get("/buscar_archivos", filename=name, partial="1").json
+    return {entry["peer"] for entry in reply["disponible_en"] if entry.get("partial")}
+
+
+def test_cancelling(crowd, terminal):
+    """What runs, waits, and rests: nothing of it stays, here and in the directory."""
+    directory, peer, other = crowd
+    getting = terminal(peer, "get", "*.iso")
+    wait_until(lambda: [row["held_bytes"] > 0 for row in jobs(peer)] == [True] * 4 + [False] * 2, 60,
+               "a piece of each that runs")
+    other.command("limit", "--upload", "1024")
+    assert states(peer) == ["running"] * 4 + ["queued"] * 2
+    for name in ("a.iso", "b.iso", "c.iso"):
+        wait_until(lambda: partial(directory, name) == {"Peer1"}, 20, "the part to be listed")
+    peer.command("downloads", "pause", "2", "6")
+    wait_until(lambda: states(peer)[1::4] == ["paused"] * 2, 20, "two to pause")
+    wait_until(lambda: len(temporary(peer)) == 5, 20, "the next one to begin")
+    assert journals(peer) == [f"{number}.journal" for number in range(1, 7)]
+
+    result = peer.command("downloads", "cancel", "1", "6", "2", "99")
+    assert result.returncode == NOT_FOUND and "No existe la descarga 99" in result.stderr
+    assert result.stdout.splitlines() == [f"Descarga {number} cancelada" for number in (1, 6, 2)]
+    wait_until(lambda: states(peer).count("cancelled") == 3, 20, "three ends")
+    wait_until(lambda: journals(peer) == [f"{number}.journal" for number in (3, 4, 5)], 20,
+               "journals to go")
+    wait_until(lambda: len(temporary(peer)) == 3, 20, "temporary files to go")
+    for name in ("a.iso", "b.iso"):
+        wait_until(lambda: partial(directory, name) == set(), 20, "the part to be withdrawn")
+    assert partial(directory, "c.iso") == {"Peer1"}
+
+    assert peer.command("downloads", "cancel", "all").returncode == DONE
+    assert getting.end() == FAILED
+    wait_until(lambda: journals(peer) == [] and temporary(peer) == [], 20, "all to go")
+    wait_until(lambda: partial(directory, "c.iso") == set(), 20, "the part to be withdrawn")
+    again = peer.command("downloads", "cancel", "5")
+    assert (again.returncode, again.stdout) == (FAILED, "")
+    assert "La descarga 5 ya está cancelada" in again.stderr
+    peer.kill()
+    peer.start()
+    assert jobs(peer) == []
+
+
+def test_cancelling_one_that_waits(crowd, terminal):
+    _, peer, other = crowd
+    other.command("limit", "--upload", "1024")
+    getting = terminal(peer, "get", "*.iso")
+    wait_until(lambda: states(peer) == ["running"] * 4 + ["queued"] * 2, 20, "four to run")
+    assert peer.command("downloads", "cancel", "5").returncode == DONE
+    wait_until(lambda: "5.journal" not in journals(peer), 20, "its journal to go")
+    assert peer.command("downloads", "cancel", "1").returncode == DONE
+    wait_until(lambda: states(peer) == ["cancelled"] + ["running"] * 3 + ["cancelled", "running"], 20,
+               "the last one's turn")
+    assert peer.command("downloads", "cancel", "all").returncode == DONE
+    assert getting.end() == FAILED
+
+
+def test_priorities(crowd, terminal):
+    """Whose turn it is; it is kept, and shown wherever a download is."""
+    _, peer, other = crowd
+    other.command("limit", "--upload", "1024")
+    begun = [terminal(peer, "get", "a.iso", "b.iso", "c.iso", "d.iso")]
+    wait_until(lambda: states(peer) == ["running"] * 4, 20, "four to run")
+    begun.append(terminal(peer, "get", "e.iso", "--priority", "low"))
+    wait_until(lambda: len(jobs(peer)) == 5, 20, "one that waits")
+    assert "PRIORIDAD" in peer.command("downloads").stdout
+    assert jobs(peer)[4]["priority"] == "low"
+    assert "Espera su turno" in peer.command("explain", "5").stdout
+    peer.command("downloads", "priority", "5", "normal")
+    assert "PRIORIDAD" not in peer.command("downloads").stdout
+
+    result = peer.command("downloads", "priority", "5", "77", "high")
+    assert (result.returncode, result.stdout) == (NOT_FOUND, "Descarga 5 con prioridad alta\n")
+    wait_until(lambda: states(peer) == ["running"] * 3 + ["queued", "running"], 20, "its turn")
+    assert jobs(peer)[4]["priority"] == "high"
+    assert ", prioridad alta." in peer.command("explain", "5").stdout
+    assert lines(peer.command("explain", "5", "--json"))[0]["priority"] == "high"
+    menu = peer.command("menu", stdin="5\n0\n")
+    assert re.search(r"- 5\. e\.iso: .*, prioridad alta", menu.stdout)
+
+    assert lines(peer.command("downloads", "priority", "1", "low", "--json")) == [
+        {"id": 1, "order": "priority", "priority": "low"}]
+    wait_until(lambda: states(peer) == ["queued"] + ["running"] * 4, 20, "it to give its place")
+    peer.kill()
+    for getting in begun:
+        getting.end()
+    peer.start()
+    assert [row["priority"] for row in jobs(peer)] == ["low"] + ["normal"] * 3 + ["high"]
+    wait_until(lambda: states(peer) == ["queued"] + ["running"] * 4, 60, "all but the first to run")
+    assert peer.command("downloads", "priority", "all", "normal").returncode == DONE
+    assert {row["priority"] for row in jobs(peer)} == {"normal"}
+    assert peer.command("downloads", "cancel", "all").returncode == DONE
+    wait_until(lambda: set(states(peer)) == {"cancelled"}, 20, "all to end")
+    again = peer.command("downloads", "priority", "5", "high")
+    assert again.returncode == FAILED and "ya está cancelada" in again.stderr
 
 
 def test_following(slow, terminal):
@@ -336,6 +459,34 @@ def test_explain(slow, terminal):
     assert row["limit"] in told
 
 
+def test_explain_a_whole_stream(net, terminal):
+    """A source without hashes is one, too."""
+    class Slow(reference.ReferencePeer):
+        def DownloadFile(self, request, context):
+            for chunk in super().DownloadFile(request, context):
+                yield chunk
+                self.gone.wait(0.2)
+
+        def stop(self):
+            self.gone.set()
+            super().stop()
+
+    Slow.gone = threading.Event()
+    source = net.reference_peer(Slow, files={"a.iso": b"a" * 20 * MIB})
+    peer = net.peer("Peer1")
+    getting = terminal(peer, "get", "a.iso", "--from", source.address, columns=132)
+    getting.expect("1 fuente")
+    wait_state(peer, "a.iso", "running")
+    assert job(peer, "a.iso")["sources"] == 1
+    told = peer.command("explain", "1").stdout
+    assert f"({source.address}): envía ahora, a " in told or f"{source.address}: envía" in told
+    assert "Llega entera de una fuente, que no da los resúmenes" in told
+    (row,) = lines(peer.command("explain", "1", "--json"))[0]["source_list"]
+    assert row["whole_stream"] and row["address"] == source.address and row["state"] == "active"
+    assert peer.command("downloads", "cancel", "1").returncode == DONE
+    assert getting.end() == FAILED
+
+
 def test_explain_a_limit_of_our_own(net, terminal):
     directory = net.directory()
     net.peer("Peer2", directory, files={"a.iso": reference.random_bytes(8 * MIB)})
@@ -348,7 +499,9 @@ def test_explain_a_limit_of_our_own(net, terminal):
 
 @pytest.mark.parametrize("command", [
     ["downloads", "frob"], ["downloads", "pause"], ["downloads", "pause", "x"],
-    ["downloads", "cancel", "all", "1"], ["downloads", "pause", "1", "--follow"],
+    ["downloads", "cancel", "all", "1"], ["downloads", "priority"], ["downloads", "priority", "1"],
+    ["downloads", "priority", "high"], ["downloads", "priority", "1", "urgent"],
+    ["downloads", "priority", "x", "high"], ["get", "a", "--priority", "urgent"], ["downloads", "pause", "1", "--follow"],
     ["explain"], ["explain", "x"], ["explain", "0"], ["get", "a", "b", "--output", "x"],
     ["get", "a", "--output", "x", "--follow"]])
 def test_wrong_use(peer, command):

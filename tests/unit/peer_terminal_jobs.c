@@ -82,6 +82,37 @@ static void tables(void **state)
                     "14  100  z\n");
 }
 
+/* Only where somebody has set one of those that go on. */
+static void priorities(void **state)
+{
+    struct jobs jobs;
+    auto_buffer out;
+    auto_buffer text;
+
+    (void)state;
+    fill(&jobs);
+    buffer_init(&out, 1 << 16);
+    buffer_init(&text, 1 << 16);
+    jobs.rows[0].priority = DOWNLOAD_HIGH;
+    jobs.rows[1].priority = DOWNLOAD_LOW;
+    jobs.rows[3].priority = DOWNLOAD_HIGH;
+    job_table_format(jobs.pointers, 4, JOB_TABLE_ANY_WIDTH, &out);
+    assert_string_equal(
+        out.data,
+        "ID  ESTADO       PRIORIDAD    %  VELOCIDAD  QUEDA  FUENTES  NOMBRE\n"
+        " 1  descargando  alta        45  5.0 MiB/s   0:11        4  debian.iso\n"
+        "12  espera       baja         0          -      -        0  a?[2J ñandú 日本.iso\n"
+        "    no hay fuentes?\n"
+        "13  buscando     normal       -          -      -        0  x\n"
+        "14  terminada    -          100          -      -        -  z\n");
+    buffer_clear(&out);
+    job_table_format(&jobs.pointers[3], 1, JOB_TABLE_ANY_WIDTH, &out);
+    assert_null(strstr(out.data, "PRIORIDAD"));
+    job_describe(&jobs.rows[1], &text);
+    assert_string_equal(text.data, "espera, 0 % de 100.0 MiB, prioridad baja: no hay fuentes\n");
+    assert_string_equal(job_priority_text(7), "?");
+}
+
 static void tables_fit_every_width(void **state)
 {
     struct jobs jobs;
@@ -211,7 +242,7 @@ static void limits(void **state)
     } rows[] = {
         {DOWNLOAD_QUEUED, 0, "Espera su turno"},
         {DOWNLOAD_SEARCHING, 0, "Se está preguntando quién tiene el archivo."},
-        {DOWNLOAD_RUNNING, 0, "Llega entera de una fuente, Peer2, que no da"},
+        {DOWNLOAD_RUNNING, 0, "Llega entera de una fuente, que no da"},
         {DOWNLOAD_RUNNING, MIB,
          "Limita el tope de descarga de este peer, 1.0 MiB/s (p2p-peer limit)."},
         {DOWNLOAD_RUNNING, 3 * MIB, "Llega entera de una fuente"},
@@ -231,11 +262,15 @@ static void limits(void **state)
                                   .sources = &sources,
                                   .download_limit = rows[i].limit,
                                   .bytes_per_second = MIB};
+        P2p__Control__JobSource whole = source_of("Peer2 (h:1)", DOWNLOAD_SOURCE_ACTIVE);
+        P2p__Control__JobSource *pointers[] = {&whole};
         auto_buffer out;
         buffer_init(&out, 1 << 16);
+        whole.whole_stream = true;
+        sources.sources = pointers;
+        sources.n_sources = rows[i].state == DOWNLOAD_RUNNING;
         failure.text = text_of("no");
         job.failure = &failure;
-        job.source = text_of("Peer2");
         job.reason = text_of("el disco está lleno");
         job.path = text_of("/data/a");
         explain_limit(&explain, &out);
@@ -246,9 +281,13 @@ static void limits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(tables),       cmocka_unit_test(tables_fit_every_width),
-        cmocka_unit_test(bars),         cmocka_unit_test(figures),
-        cmocka_unit_test(explanations), cmocka_unit_test(limits),
+        cmocka_unit_test(priorities),
+        cmocka_unit_test(tables),
+        cmocka_unit_test(tables_fit_every_width),
+        cmocka_unit_test(bars),
+        cmocka_unit_test(figures),
+        cmocka_unit_test(explanations),
+        cmocka_unit_test(limits),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,6 +16,7 @@ static const struct flag flags[] = {
     {"follow", ARGUMENT_FOLLOW, offsetof(struct arguments, follow), false},
     {"from", ARGUMENT_FROM, offsetof(struct arguments, from), true},
     {"output", ARGUMENT_OUTPUT, offsetof(struct arguments, output), true},
+    {"priority", ARGUMENT_PRIORITY, offsetof(struct arguments, priority), true},
     {"upload", ARGUMENT_RATES, offsetof(struct arguments, upload), true},
     {"download", ARGUMENT_RATES, offsetof(struct arguments, download), true},
     {"upload-per-peer", ARGUMENT_RATES, offsetof(struct arguments, upload_per_peer), true},

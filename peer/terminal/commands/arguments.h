@@ -14,6 +14,7 @@ enum argument_flags {
     ARGUMENT_OUTPUT = 4,
     ARGUMENT_RATES = 8,
     ARGUMENT_FOLLOW = 16,
+    ARGUMENT_PRIORITY = 32,
 };
 
 #define ARGUMENTS_WORDS_MAX 4096 /* of "verify *", "get a b ..." */
@@ -31,6 +32,7 @@ struct arguments {
     const char *config; /* all are borrowed from argv; NULL: not given */
     const char *from;
     const char *output;
+    const char *priority;
     const char *upload;
     const char *download;
     const char *upload_per_peer;

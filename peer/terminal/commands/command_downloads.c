@@ -18,14 +18,23 @@
 #define TABLE_MAX_BYTES ((size_t)64 * 1024 * 1024)
 #define LINE_MAX_BYTES  ((size_t)64 * 1024)
 
-static const struct order {
+static const struct order_kind {
     const char *name;
-    enum control_order order;
     const char *said;
-} orders[] = {
-    {"pause", CONTROL_PAUSE, "en pausa"},
-    {"resume", CONTROL_RESUME, "reanudada"},
-    {"cancel", CONTROL_CANCEL, "cancelada"},
+    bool is_priority; /* its last word says which; else: */
+    enum control_order order;
+} kinds[] = {
+    {.name = "pause", .order = CONTROL_PAUSE, .said = "en pausa"},
+    {.name = "resume", .order = CONTROL_RESUME, .said = "reanudada"},
+    {.name = "cancel", .order = CONTROL_CANCEL, .said = "cancelada"},
+    {.name = "priority", .is_priority = true, .said = "con prioridad"},
+};
+
+/* One as it was given: to all, or to the downloads of words[1] up to words[end - 1]. */
+struct order {
+    const struct order_kind *kind;
+    enum download_priority priority;
+    size_t end;
 };
 
 /* ---- the list ---- */
@@ -146,7 +155,9 @@ static enum exit_status order_json(const struct order *order, uint64_t id)
     json_writer_init(&json, &out);
     json_begin_object(&json, NULL);
     json_write_integer(&json, "id", (int64_t)id);
-    json_write_string(&json, "order", order->name);
+    json_write_string(&json, "order", order->kind->name);
+    if (order->kind->is_priority)
+        json_write_string(&json, "priority", download_priority_name(order->priority));
     json_end_object(&json);
     return command_print(&out);
 }
@@ -154,10 +165,21 @@ static enum exit_status order_json(const struct order *order, uint64_t id)
 static enum exit_status tell_order(const struct command_context *context, const struct order *order,
                                    uint64_t id)
 {
+    bool is_priority = order->kind->is_priority;
+
     if (context->arguments.json)
         return order_json(order, id);
-    printf("Descarga %" PRIu64 " %s\n", id, order->said);
+    printf("Descarga %" PRIu64 " %s%s%s\n", id, order->kind->said, is_priority ? " " : "",
+           is_priority ? job_priority_text(order->priority) : "");
     return fflush(stdout) == 0 ? EXIT_DONE : EXIT_FAILED;
+}
+
+static enum error_code send_order(struct control_client *client, const struct order *order,
+                                  uint64_t id, struct error *error)
+{
+    if (order->kind->is_priority)
+        return control_prioritize(client, id, order->priority, error);
+    return control_order(client, order->kind->order, id, error);
 }
 
 /* One that is over is left alone by the daemon: that is told, not hidden. */
@@ -174,7 +196,7 @@ static enum exit_status give_order(const struct command_context *context, const 
         code = error_set(&error, ERROR_INVALID, "La descarga %" PRIu64 " ya está %s", id,
                          job_state_text(job));
     else
-        code = control_order(context->client, order->order, id, &error);
+        code = send_order(context->client, order, id, &error);
     if (code != ERROR_NONE)
         return command_fail_one(context, NULL, id, &error);
     return tell_order(context, order, id);
@@ -202,40 +224,43 @@ static enum exit_status order_all(const struct command_context *context, const s
 static enum exit_status order_some(const struct command_context *context, const struct order *order,
                                    const struct job_list *list)
 {
-    const struct arguments *arguments = &context->arguments;
     enum exit_status status = EXIT_DONE;
 
-    for (size_t i = 1; i < arguments->word_count; i++) {
+    for (size_t i = 1; i < order->end; i++) {
         long long id = 0;
-        (void)text_to_integer(arguments->words[i], 1, LLONG_MAX, &id); /* checked before */
+        (void)text_to_integer(context->arguments.words[i], 1, LLONG_MAX, &id); /* checked before */
         enum exit_status one = give_order(context, order, list, (uint64_t)id);
         status = status == EXIT_DONE ? one : status;
     }
     return status;
 }
 
-static bool wants_all(const struct arguments *arguments)
+static bool wants_all(const struct arguments *arguments, const struct order *order)
 {
-    return arguments->word_count == 2 && strcmp(arguments->words[1], "all") == 0;
+    return order->end == 2 && strcmp(arguments->words[1], "all") == 0;
 }
 
 /* What is wrong with the words; NULL: nothing. */
-static const char *check_words(const struct arguments *arguments, const struct order **order)
+static const char *parse_order(const struct arguments *arguments, struct order *order)
 {
     long long id;
 
-    for (size_t i = 0; i < ARRAY_LENGTH(orders); i++)
-        if (strcmp(arguments->words[0], orders[i].name) == 0)
-            *order = &orders[i];
-    if (!*order)
-        return "pause, resume or cancel is expected";
+    *order = (struct order){.end = arguments->word_count};
+    for (size_t i = 0; i < ARRAY_LENGTH(kinds); i++)
+        if (strcmp(arguments->words[0], kinds[i].name) == 0)
+            order->kind = &kinds[i];
+    if (!order->kind)
+        return "pause, resume, cancel or priority is expected";
     if (arguments->follow)
         return "--follow goes with the list only";
-    if (arguments->word_count < 2)
+    if (order->kind->is_priority &&
+        !download_priority_parse(arguments->words[--order->end], &order->priority))
+        return "high, normal or low is expected after the IDs";
+    if (order->end < 2)
         return "which downloads? IDs, or all";
-    if (wants_all(arguments))
+    if (wants_all(arguments, order))
         return NULL;
-    for (size_t i = 1; i < arguments->word_count; i++)
+    for (size_t i = 1; i < order->end; i++)
         if (!text_to_integer(arguments->words[i], 1, LLONG_MAX, &id))
             return "an ID is a number";
     return NULL;
@@ -244,21 +269,21 @@ static const char *check_words(const struct arguments *arguments, const struct o
 enum exit_status command_downloads(struct command_context *context)
 {
     const struct arguments *arguments = &context->arguments;
-    const struct order *order = NULL;
+    struct order order;
     struct job_list list;
     struct error error = {0};
 
     if (arguments->word_count == 0)
         return arguments->follow ? follow(context) : show_list(context);
-    const char *wrong = check_words(arguments, &order);
+    const char *wrong = parse_order(arguments, &order);
     if (wrong) {
         fprintf(stderr, "p2p-peer downloads: %s\n", wrong);
         return EXIT_USAGE;
     }
     if (job_list_get(context->client, &list, &error) != ERROR_NONE)
         return command_fail(context, &error, "Error");
-    enum exit_status status =
-        wants_all(arguments) ? order_all(context, order, &list) : order_some(context, order, &list);
+    enum exit_status status = wants_all(arguments, &order) ? order_all(context, &order, &list)
+                                                           : order_some(context, &order, &list);
     job_list_done(&list);
     return status;
 }

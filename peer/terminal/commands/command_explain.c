@@ -23,6 +23,7 @@ static void source_json(struct json_writer *json, const P2p__Control__JobSource 
     json_write_integer(json, "retry_in_ms", source->retry_in_ms);
     json_write_integer(json, "place", source->place);
     json_write_boolean(json, "liar", source->liar);
+    json_write_boolean(json, "whole_stream", source->whole_stream);
     if (source->failure)
         command_json_text(json, "failure", source->failure->text);
     else

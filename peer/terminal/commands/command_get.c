@@ -86,6 +86,7 @@ void get_request_fill(struct get_request *request, const struct command_context 
                       const char *name)
 {
     const struct arguments *arguments = &context->arguments;
+    enum download_priority priority;
     struct address address;
 
     p2p__control__get_request__init(&request->message);
@@ -93,6 +94,8 @@ void get_request_fill(struct get_request *request, const struct command_context 
     request->from = memory_copy_string(arguments->from ? arguments->from : "");
     request->message.name = request->name;
     request->message.stream = arguments->output != NULL;
+    if (arguments->priority && download_priority_parse(arguments->priority, &priority))
+        request->message.priority = priority; /* checked before */
     if (arguments->from && address_parse(arguments->from, false, &address, NULL) == ERROR_NONE) {
         request->message.addresses = &request->from;
         request->message.n_addresses = 1;
@@ -255,9 +258,12 @@ enum exit_status command_get(struct command_context *context)
 {
     const struct arguments *arguments = &context->arguments;
     bool one = arguments->word_count == 1 && !get_is_pattern(arguments->words[0]);
+    enum download_priority priority;
     const char *wrong = NULL;
 
-    if (arguments->json && arguments->output && strcmp(arguments->output, "-") == 0)
+    if (arguments->priority && !download_priority_parse(arguments->priority, &priority))
+        wrong = "--priority is high, normal or low";
+    else if (arguments->json && arguments->output && strcmp(arguments->output, "-") == 0)
         wrong = "--json does not go with --output -";
     else if (arguments->output && arguments->word_count > 1)
         wrong = "--output goes with one name only";
