@@ -362,12 +362,13 @@ enum error_code store_keep(struct store *store, const int64_t *numbers, size_t c
 {
     pthread_mutex_lock(&store->lock);
     enum error_code code = database_execute(store->database, "BEGIN IMMEDIATE", error);
-    if (!code) {
+    if (!code)
         code = keep(store, numbers, count, now_s, error);
-        enum error_code ended =
-            database_execute(store->database, code ? "ROLLBACK" : "COMMIT", code ? NULL : error);
-        (void)ended; /* at worst the rows look as old as they did */
-    }
+    if (!code)
+        code = database_execute(store->database, "COMMIT", error);
+    /* Else all that comes later would be part of it, and be lost. Some failures have ended it. */
+    if (code)
+        (void)!database_execute(store->database, "ROLLBACK", NULL);
     pthread_mutex_unlock(&store->lock);
     return code;
 }

@@ -79,7 +79,7 @@ MUST_CHECK enum error_code store_read_hashes(struct store *store, int64_t number
                                              size_t count, uint8_t (*hashes)[HASH_BYTES],
                                              struct error *error);
 
-/* Notes that these rows are in use, and forgets what was not for long. */
+/* Notes that these rows are in use, and forgets what was not for long; all of it or nothing. */
 MUST_CHECK enum error_code store_keep(struct store *store, const int64_t *numbers, size_t count,
                                       int64_t now_s, struct error *error);
 

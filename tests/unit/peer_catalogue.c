@@ -8,6 +8,8 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -397,6 +399,50 @@ static void bad_databases_are_set_aside(void **state)
     assert_int_equal(number_of(world, "a"), number);
 }
 
+/* Until then what is written stays in memory: the disk refuses the commit. */
+static enum error_code keep_without_a_disk(struct store *store, int64_t number)
+{
+    struct rlimit before, none;
+
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    none = (struct rlimit){.rlim_cur = 1, .rlim_max = before.rlim_max};
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+    enum error_code code = store_keep(store, &number, 1, 1, NULL);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    return code;
+}
+
+static void a_commit_that_fails_is_told_and_ended(void **state)
+{
+    struct world *world = *state;
+    struct manifest manifest;
+    struct share_identity identities[2] = {{.inode = 1, .size_bytes = 5}, {.inode = 2}};
+    struct file_name name = {.text = "a"};
+    struct store_row row;
+    struct store *store;
+    int64_t number;
+    bool aside;
+
+    identities[1].size_bytes = 5;
+    assert_int_equal(manifest_init(&manifest, 5, NULL), ERROR_NONE);
+    manifest_seal(&manifest);
+    assert_int_equal(store_open(world->database, &store, &aside, NULL), ERROR_NONE);
+    for (int i = 0; i < 2; i++) {
+        struct store_file file = {.identity = &identities[i], .name = &name};
+        assert_int_equal(store_add(store, &file, &manifest, &number, NULL), ERROR_NONE);
+        if (i == 0)
+            assert_int_not_equal(keep_without_a_disk(store, number), ERROR_NONE);
+    }
+    assert_int_equal(store_keep(store, &number, 1, 1, NULL), ERROR_NONE);
+    store_close(store);
+    assert_int_equal(store_open(world->database, &store, &aside, NULL), ERROR_NONE);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(store_find(store, &identities[i], &row, NULL), ERROR_NONE);
+    store_close(store);
+    manifest_done(&manifest);
+}
+
 static void without_a_database_ids_live_in_memory(void **state)
 {
     struct world *world = *state;
@@ -483,6 +529,7 @@ int main(void)
         TEST(what_changes_while_it_is_hashed_is_refused),
         TEST(a_file_that_grows_is_hashed_in_the_end),
         TEST(bad_databases_are_set_aside),
+        TEST(a_commit_that_fails_is_told_and_ended),
         TEST(without_a_database_ids_live_in_memory),
         TEST(a_kill_loses_nothing),
         TEST(stopping_is_quick_in_a_huge_file),
