@@ -3,7 +3,7 @@
  * directory. It says what is wanted and, once it is known, which content, and then of each piece
  * that it is verified and written:
  *
- *     {"version":2,"name":…,"temporary":…,"peer":…,"addresses":[…],"content":…,"size":…}\n
+ *     {"version":3,"name":…,"temporary":…,"peer":…,"addresses":[…],"content":…,"size":…} SUM\n
  *     the hashes of all pieces, 32 bytes each         (unless "content" is "": not known yet)
  *     records of 16 bytes, appended
  *
@@ -16,7 +16,8 @@
  * another boot it is no record any more. Once the piece's bytes were synced it is recorded for
  * good.
  *
- * Version 1 had hashes that were made in another way: of such a journal it is read what is wanted,
+ * SUM is the first 32 digits of the SHA-256 of the header before it. Version 2 had none. Version 1
+ * had hashes that were made in another way: of such a journal it is read what is wanted,
  * and nothing of the content.
  *
  * What is no good record is passed over; what follows the last good one is a torn end.

@@ -10,7 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define VERSION 2
+#define VERSION 3
+
+/* Its header has no sum. */
+#define VERSION_WITHOUT_SUM 2
+
+#define SUM_BYTES 33 /* with the space before it */
 
 /* Its ids and hashes were made in another way: what is wanted still holds, the content does not. */
 #define VERSION_OTHER_HASHES 1
@@ -41,6 +46,25 @@ static void append_priority(const struct journal_job *job, struct buffer *out)
     buffer_append(out, record, sizeof record);
 }
 
+/* A space and the first digits of the SHA-256 of what is before it. */
+static void format_sum(const char *text, size_t length, char sum[SUM_BYTES + 1])
+{
+    struct iovec part = {.iov_base = (void *)(uintptr_t)text, .iov_len = length};
+    struct content_id hash;
+    char digits[CONTENT_ID_DIGITS + 1];
+
+    sha256_hash(&part, 1, hash.bytes);
+    snprintf(sum, SUM_BYTES + 1, " %.32s", content_id_format(&hash, digits));
+}
+
+static void append_sum(struct buffer *out)
+{
+    char sum[SUM_BYTES + 1];
+
+    format_sum(out->data, out->length, sum);
+    buffer_append(out, sum, SUM_BYTES);
+}
+
 void journal_format(const struct journal_job *job, struct buffer *out)
 {
     struct json_writer json;
@@ -61,6 +85,7 @@ void journal_format(const struct journal_job *job, struct buffer *out)
                       job->has_content ? content_id_format(&job->manifest.id, id) : "");
     json_write_integer(&json, "size", job->has_content ? job->manifest.size_bytes : 0);
     json_end_object(&json);
+    append_sum(out);
     buffer_append_char(out, '\n');
     if (out->length > JOURNAL_HEADER_MAX)
         out->failed = true;
@@ -124,9 +149,24 @@ static bool take_content(const struct json *root, struct journal_job *job)
     return true;
 }
 
+/* Takes a sum off the end of the line; false: it has none that is right. */
+static bool take_sum(const char *line, size_t *length)
+{
+    char sum[SUM_BYTES + 1];
+
+    if (*length < SUM_BYTES)
+        return false;
+    format_sum(line, *length - SUM_BYTES, sum);
+    if (memcmp(line + *length - SUM_BYTES, sum, SUM_BYTES) != 0)
+        return false;
+    *length -= SUM_BYTES;
+    return true;
+}
+
 static bool take_header(const char *line, size_t length, struct journal_job *job)
 {
     auto_json *root = NULL;
+    bool has_sum = take_sum(line, &length);
     int64_t version;
 
     if (json_parse(line, length, &root, NULL) || !json_is_object(root) ||
@@ -137,7 +177,7 @@ static bool take_header(const char *line, size_t length, struct journal_job *job
         job->temporary[0] = '\0';
         return true;
     }
-    return version == VERSION && take_content(root, job);
+    return version == (has_sum ? VERSION : VERSION_WITHOUT_SUM) && take_content(root, job);
 }
 
 static bool take_hashes(const char *data, size_t length, struct journal_job *job)
