@@ -216,5 +216,21 @@ MUST_CHECK enum error_code share_incoming_commit(struct share_incoming *incoming
                                                  enum share_conflict conflict,
                                                  struct file_name *stored, struct error *error);
 
+/* One of several that are stored together. */
+struct share_commit {
+    struct share_incoming *incoming; /* NULL when it was stored, as with share_incoming_commit */
+    struct file_name name;
+    enum share_conflict conflict;
+
+    struct file_name stored; /* results */
+    struct error error;
+
+    int place; /* of share_commit.c, as the next: the folder that the file is in */
+    bool visible;
+};
+
+/* Each as share_incoming_commit would, but the disk is waited for twice in all, not for each. */
+void share_commit_all(struct share_commit *const *commits, size_t count);
+
 /* Removes and frees it. NULL is fine. */
 void share_incoming_abort(struct share_incoming *incoming);

@@ -18,11 +18,8 @@
 #define WRITEBACK_STEP_BYTES ((int64_t)8 << 20)
 #define WRITEBACK_LAG_BYTES  ((int64_t)64 << 20)
 
-#define COMPARE_BYTES ((size_t)256 << 10)
-
-#define BEGIN_TRIES  100   /* of random names; one is enough unless somebody plays with us */
-#define NUMBER_LIMIT 10000 /* "NAME (10000).ext": by then somebody repeats himself for ever */
-#define SPAN_BATCH   16
+#define BEGIN_TRIES 100 /* of random names; one is enough unless somebody plays with us */
+#define SPAN_BATCH  16
 
 enum error_code share_write_failed(struct error *error, int reason)
 {
@@ -170,7 +167,7 @@ enum error_code share_incoming_write(struct share_incoming *incoming, const stru
     return ERROR_NONE;
 }
 
-static ssize_t read_at(int file, void *data, size_t capacity, int64_t offset)
+ssize_t share_read_at(int file, void *data, size_t capacity, int64_t offset)
 {
     size_t done = 0;
 
@@ -196,88 +193,12 @@ enum error_code share_incoming_read(const struct share_incoming *incoming, int64
     *got = 0;
     if (left <= 0)
         return ERROR_NONE;
-    count =
-        read_at(incoming->file, data, left < (int64_t)capacity ? (size_t)left : capacity, offset);
+    count = share_read_at(incoming->file, data, left < (int64_t)capacity ? (size_t)left : capacity,
+                          offset);
     if (count < 0)
         return error_set_errno(error, errno, "No se puede leer el archivo");
     *got = (size_t)count;
     return ERROR_NONE;
-}
-
-/* Whether both files hold the same bytes: `size` is that of the first. */
-static bool is_equal_content(int file, int other, int64_t size)
-{
-    auto_free char *left = memory_new(COMPARE_BYTES, 1);
-    auto_free char *right = memory_new(COMPARE_BYTES, 1);
-
-    for (int64_t offset = 0; offset < size;) {
-        ssize_t got = read_at(file, left, COMPARE_BYTES, offset);
-        if (got <= 0 || read_at(other, right, COMPARE_BYTES, offset) != got ||
-            memcmp(left, right, (size_t)got) != 0)
-            return false;
-        offset += got;
-    }
-    return true;
-}
-
-/* Where a file is to be. */
-struct target {
-    int place;        /* the folder */
-    const char *base; /* the name in it */
-};
-
-enum existing { EXISTING_EQUAL, EXISTING_OTHER, EXISTING_GONE };
-
-/* What is there under the wanted name. An equal file is made as lasting as ours would be. */
-static enum existing look_at_existing(const struct share_incoming *incoming,
-                                      const struct target *target)
-{
-    int64_t size = atomic_load(&incoming->written);
-    auto_close int other = -1;
-    struct stat status;
-
-    if (fstatat(target->place, target->base, &status, AT_SYMLINK_NOFOLLOW) < 0)
-        return errno == ENOENT ? EXISTING_GONE : EXISTING_OTHER;
-    if (share_regular_open(target->place, target->base, &other, &status, NULL) ||
-        status.st_size != size || !is_equal_content(incoming->file, other, size))
-        return EXISTING_OTHER;
-    return fsync(other) == 0 ? EXISTING_EQUAL : EXISTING_OTHER;
-}
-
-/* Gives the file its visible name unless that is taken (errno EEXIST). */
-static bool link_visible(const struct share_incoming *incoming, const struct target *target)
-{
-    int folder = incoming->folder;
-
-    /* Differs: the reference overwrites, and leaves half a file when a transfer breaks. */
-    if (renameat2(folder, incoming->temporary, target->place, target->base, RENAME_NOREPLACE) == 0)
-        return true;
-    if (errno != EINVAL && errno != ENOSYS)
-        return false;
-    /* A file system, such as NFS, without the flag. */
-    if (linkat(folder, incoming->temporary, target->place, target->base, 0) < 0)
-        return false;
-    unlinkat(folder, incoming->temporary, 0);
-    return true;
-}
-
-bool share_sync_folder(int folder)
-{
-    /* EINVAL: a file system whose folders cannot be synced has nothing better to offer. */
-    return fsync(folder) == 0 || errno == EINVAL;
-}
-
-/* The file is visible; it stays so only when that lasts. */
-static enum error_code make_name_last(struct share_incoming *incoming, const struct target *target,
-                                      struct error *error)
-{
-    if (share_sync_folder(target->place))
-        return ERROR_NONE;
-    int reason = errno;
-    if (renameat2(target->place, target->base, incoming->folder, incoming->temporary,
-                  RENAME_NOREPLACE) < 0)
-        incoming->temporary[0] = '\0';
-    return share_write_failed(error, reason);
 }
 
 void share_incoming_free(struct share_incoming *incoming)
@@ -285,71 +206,6 @@ void share_incoming_free(struct share_incoming *incoming)
     close(incoming->file);
     close(incoming->folder);
     free(incoming);
-}
-
-static enum error_code prepare(struct share_incoming *incoming, struct error *error)
-{
-    if (incoming->temporary[0] == '\0')
-        return share_write_failed(error, EIO);
-    /* A write that failed half-way may have left bytes that were never acknowledged. */
-    if (ftruncate(incoming->file, atomic_load(&incoming->written)) < 0 ||
-        fchmod(incoming->file, 0644) < 0 || fsync(incoming->file) < 0)
-        return share_write_failed(error, errno);
-    return ERROR_NONE;
-}
-
-/* Takes one candidate name; ERROR_EXISTS when it has other content. */
-static enum error_code take_name(struct share_incoming *incoming, int place,
-                                 const struct file_name *name, struct error *error)
-{
-    const struct target target = {.place = place, .base = file_name_base(name)};
-
-    for (int i = 0; i < BEGIN_TRIES; i++) {
-        if (link_visible(incoming, &target))
-            return make_name_last(incoming, &target, error);
-        if (errno != EEXIST)
-            return share_write_failed(error, errno);
-        enum existing existing = look_at_existing(incoming, &target);
-        if (existing == EXISTING_OTHER)
-            break;
-        if (existing == EXISTING_EQUAL && share_sync_folder(place)) {
-            unlinkat(incoming->folder, incoming->temporary, 0);
-            return ERROR_NONE;
-        }
-    }
-    return error_set(error, ERROR_EXISTS, "Ya existe %s", name->text);
-}
-
-enum error_code share_incoming_commit(struct share_incoming *incoming, const struct file_name *name,
-                                      enum share_conflict conflict, struct file_name *stored,
-                                      struct error *error)
-{
-    unsigned last = conflict == SHARE_NUMBER ? NUMBER_LIMIT : 0;
-    auto_close int place = -1;
-    enum error_code code;
-
-    if (file_name_is_hidden(name))
-        return error_set(error, ERROR_INVALID,
-                         "Nombre de archivo inválido: '%s' sería un archivo oculto", name->text);
-    code = prepare(incoming, error);
-    if (!code)
-        code = share_place_make(incoming, name, &place, error);
-    if (code)
-        return code;
-    for (unsigned number = 0; number <= last; number++) {
-        struct file_name candidate;
-        if (!file_name_numbered(name, number, &candidate))
-            break;
-        code = take_name(incoming, place, &candidate, error);
-        if (!code) {
-            *stored = candidate;
-            share_incoming_free(incoming);
-            return ERROR_NONE;
-        }
-        if (code != ERROR_EXISTS)
-            break;
-    }
-    return code;
 }
 
 void share_incoming_abort(struct share_incoming *incoming)

@@ -41,6 +41,9 @@ bool share_is_temporary_name(const char *name);
 /* Takes the lock of a temporary file. False: it is somebody else's, or was removed. */
 bool share_temporary_lock(int file);
 
+/* Reads as much as there is, up to the capacity; -1 (errno) after an error. */
+ssize_t share_read_at(int file, void *data, size_t capacity, int64_t offset);
+
 /* Closes and frees; the file stays. */
 void share_incoming_free(struct share_incoming *incoming);
 
