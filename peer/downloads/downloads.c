@@ -135,6 +135,8 @@ enum error_code downloads_start(const struct downloads_options *options, struct 
     enum error_code code = intake_start(&downloads->intake, error);
     downloads->environment.intake = downloads->intake;
     if (code == ERROR_NONE)
+        code = storer_start(&downloads->storer, error);
+    if (code == ERROR_NONE)
         code = thread_pool_start("download", DOWNLOADS_RUNNING_MAX, DOWNLOADS_RUNNING_MAX,
                                  &downloads->pool, error);
     if (code == ERROR_NONE)
@@ -191,6 +193,7 @@ void downloads_stop(struct downloads *downloads)
     }
     pthread_mutex_unlock(&downloads->lock);
     thread_pool_stop(downloads->pool);
+    storer_stop(take_pointer(&downloads->storer));
     intake_stop(downloads->intake);
 }
 
@@ -207,6 +210,7 @@ void downloads_free(struct downloads *downloads)
     job_queue_done(&downloads->line);
     intake_free(downloads->intake);
     channel_pool_free(downloads->environment.channels);
+    wanted_close(downloads->environment.wanted);
     pthread_mutex_destroy(&downloads->lock);
     free(downloads->folder);
     free(downloads);

@@ -14,6 +14,7 @@ struct downloads {
     struct job_environment environment; /* constant */
     char *folder;                       /* constant; of the journals, or NULL */
     struct intake *intake;              /* constant */
+    struct storer *storer;              /* constant */
     struct thread_pool *pool;           /* constant; its threads run the jobs */
 
     pthread_mutex_t lock;  /* guards what follows; never held while waiting for anything */

@@ -164,11 +164,16 @@ static void return_locked(struct downloads *downloads, struct job *job)
     downloads_publish_locked(job, now_ms);
 }
 
-static void leave_locked(struct downloads *downloads, struct job *job)
+static void vacate_locked(struct downloads *downloads, const struct job *job)
 {
     for (size_t i = 0; i < DOWNLOADS_RUNNING_MAX; i++)
         if (downloads->places[i] == job)
             downloads->places[i] = NULL;
+}
+
+static void leave_locked(struct downloads *downloads, struct job *job)
+{
+    vacate_locked(downloads, job);
     job->draft.revision = job->shown->revision;
     job->draft.priority = job->line.priority;
     free(job->shown);
@@ -197,16 +202,11 @@ static bool is_overtaken_locked(const struct job *job)
     return wish == JOB_CANCEL; /* of one that was about to pause */
 }
 
-/* With the lock, which is open while the job runs. */
-static void run_locked(struct downloads *downloads, struct job *job)
+/* With the lock, which is open at times. */
+static void end_run_locked(struct downloads *downloads, struct job *job)
 {
-    struct interrupt *interrupt = interrupt_new();
+    struct interrupt *interrupt = job->interrupt;
 
-    enter_locked(downloads, job, interrupt);
-    pthread_mutex_unlock(&downloads->lock);
-    job_run(job, &downloads->environment, interrupt);
-    log_end(&job->draft);
-    pthread_mutex_lock(&downloads->lock);
     while (is_overtaken_locked(job)) {
         pthread_mutex_unlock(&downloads->lock);
         job_break_off(job, &downloads->environment);
@@ -218,6 +218,49 @@ static void run_locked(struct downloads *downloads, struct job *job)
         downloads_drop_spool_locked(downloads, job);
     downloads_forget_locked(downloads);
     interrupt_free(interrupt);
+}
+
+/* On the storer's thread. */
+static void file_stored(struct storer_item *item)
+{
+    struct job *job = item->context;
+    struct downloads *downloads = job->owner;
+
+    job_stored(job, &downloads->environment);
+    log_end(&job->draft);
+    pthread_mutex_lock(&downloads->lock);
+    if (job->yielded && atomic_load(&job->wish) == JOB_GO_ON)
+        atomic_store(&job->wish, JOB_GIVE_WAY); /* back to the line at once */
+    end_run_locked(downloads, job);
+    pthread_mutex_unlock(&downloads->lock);
+}
+
+/* The job leaves its place to others, but still runs: it is told when its file is stored. */
+static void store_locked(struct downloads *downloads, struct job *job)
+{
+    vacate_locked(downloads, job);
+    job->store = (struct storer_item){
+        .commit = {.incoming = job->incoming, .name = job->draft.name, .conflict = SHARE_NUMBER},
+        .done = file_stored,
+        .context = job};
+    pthread_mutex_unlock(&downloads->lock);
+    storer_add(downloads->storer, &job->store);
+    pthread_mutex_lock(&downloads->lock);
+}
+
+/* With the lock, which is open while the job runs. */
+static void run_locked(struct downloads *downloads, struct job *job)
+{
+    enter_locked(downloads, job, interrupt_new());
+    pthread_mutex_unlock(&downloads->lock);
+    job_run(job, &downloads->environment, job->interrupt);
+    if (!job->storing)
+        log_end(&job->draft);
+    pthread_mutex_lock(&downloads->lock);
+    if (job->storing)
+        store_locked(downloads, job);
+    else
+        end_run_locked(downloads, job);
 }
 
 /* On a thread of the pool: whose turn it is, one after the other until nobody waits. */
@@ -239,6 +282,21 @@ static void work(void *context)
 
 /* ---- the next daemon ---- */
 
+static void insert(struct downloads *downloads, uint64_t id, struct journal *journal,
+                   struct journal_job *restored)
+{
+    struct job *job = job_restore(id, journal, restored);
+
+    job->owner = downloads;
+    if (!journal)
+        job->wanted = downloads->environment.wanted;
+    pthread_mutex_lock(&downloads->lock);
+    if (downloads->last_id < id)
+        downloads->last_id = id;
+    downloads_insert_locked(downloads, job);
+    pthread_mutex_unlock(&downloads->lock);
+}
+
 /* A journal of an earlier daemon. */
 static void restore(struct downloads *downloads, uint64_t id)
 {
@@ -253,29 +311,43 @@ static void restore(struct downloads *downloads, uint64_t id)
             journal_move_aside(downloads->folder, id);
         return;
     }
-    if (!restored.has_content)
-        journal_rest(journal); /* thousands may wait */
-    struct job *job = job_restore(id, journal, &restored);
-    job->owner = downloads;
-    pthread_mutex_lock(&downloads->lock);
-    if (downloads->last_id < id)
-        downloads->last_id = id;
-    downloads_insert_locked(downloads, job);
-    pthread_mutex_unlock(&downloads->lock);
+    wanted_drop(downloads->environment.wanted, id); /* killed between the two */
+    insert(downloads, id, journal, &restored);
+}
+
+static void restore_wanted(struct downloads *downloads)
+{
+    struct journal_job restored;
+
+    for (uint64_t id = 0; wanted_next(downloads->environment.wanted, &id, &restored);)
+        insert(downloads, id, NULL, &restored);
+}
+
+static enum error_code open_wanted(struct downloads *downloads, struct error *error)
+{
+    bool aside;
+
+    enum error_code code = file_make_folder(downloads->folder, 0700, error);
+    if (code == ERROR_NONE)
+        code = wanted_open(downloads->folder, &downloads->environment.wanted, &aside, error);
+    if (code == ERROR_NONE && aside)
+        log_line(LOG_WARNING, "downloads",
+                 "%s/" WANTED_FILE " was damaged: see " WANTED_FILE ".bad", downloads->folder);
+    return code;
 }
 
 enum error_code downloads_restore(struct downloads *downloads, struct error *error)
 {
-    enum error_code code = ERROR_NONE;
+    enum error_code code = downloads->folder ? open_wanted(downloads, error) : ERROR_NONE;
     size_t count = 0;
 
-    if (downloads->folder)
-        code = file_make_folder(downloads->folder, 0700, error);
     if (code != ERROR_NONE)
         return code;
     auto_free uint64_t *ids = downloads->folder ? journal_list(downloads->folder, &count) : NULL;
     for (size_t i = 0; i < count; i++)
         restore(downloads, ids[i]);
+    if (downloads->folder)
+        restore_wanted(downloads);
     pthread_mutex_lock(&downloads->lock);
     downloads->begun = true; /* not before: the last may be the most urgent */
     for (size_t i = 0; i < job_queue_count(&downloads->line); i++)

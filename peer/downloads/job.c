@@ -56,6 +56,7 @@ struct job *job_restore(uint64_t id, struct journal *journal, struct journal_job
     job->addresses = take_pointer(&restored->addresses);
     job->address_count = restored->address_count;
     job->journal = journal;
+    job->recorded_pause = restored->paused;
     job->is_restored = true;
     job->recorded = restored->temporary[0] != '\0';
     set_priority(job, restored->priority);
@@ -73,6 +74,7 @@ void job_free(struct job *job)
     job_drop_spool(job);
     journal_close(job->journal);
     journal_job_done(&job->restored);
+    manifest_done(&job->small);
     swarm_free(atomic_load(&job->swarm));
     pthread_mutex_destroy(&job->spool_lock);
     free(job->stream_from);
@@ -97,6 +99,95 @@ void job_drop_spool(struct job *job)
     job_exchange_incoming(job, NULL);
 }
 
+/* ---- what is recorded ---- */
+
+/* What is wanted; with spool_lock. */
+static enum error_code record_wish_locked(struct job *job, bool lasting)
+{
+    const struct journal_job wish = {
+        .name = job->draft.name,
+        .peer = job->peer,
+        .addresses = job->addresses,
+        .address_count = job->address_count,
+        .priority = (enum download_priority)atomic_load(&job->priority),
+        .paused = job->recorded_pause,
+    };
+
+    return wanted_put(job->wanted, job->draft.id, &wish, lasting, NULL);
+}
+
+void job_record(struct job *job, const struct job_environment *environment)
+{
+    if (!environment->wanted || job->draft.destination != DOWNLOAD_SHARE)
+        return;
+    pthread_mutex_lock(&job->spool_lock);
+    job->wanted = environment->wanted;
+    if (record_wish_locked(job, false) != ERROR_NONE)
+        job->wanted = NULL;
+    pthread_mutex_unlock(&job->spool_lock);
+}
+
+static void record_pause_locked(struct job *job, bool paused)
+{
+    enum error_code code = ERROR_NONE;
+
+    job->recorded_pause = paused;
+    if (job->journal)
+        code = journal_pause(job->journal, paused, NULL);
+    else if (job->wanted)
+        code = record_wish_locked(job, true);
+    if (code != ERROR_NONE)
+        log_line(LOG_DEBUG, "downloads", "%s goes on at the next start", job->draft.name.text);
+}
+
+void job_record_pause(struct job *job, bool paused)
+{
+    pthread_mutex_lock(&job->spool_lock);
+    record_pause_locked(job, paused);
+    pthread_mutex_unlock(&job->spool_lock);
+}
+
+static void record_priority_locked(struct job *job)
+{
+    enum download_priority priority = (enum download_priority)atomic_load(&job->priority);
+    enum error_code code = ERROR_NONE;
+
+    if (job->journal)
+        code = journal_set_priority(job->journal, priority, NULL);
+    else if (job->wanted)
+        code = record_wish_locked(job, false);
+    if (code != ERROR_NONE)
+        log_line(LOG_DEBUG, "downloads", "%s has another priority at the next start",
+                 job->draft.name.text);
+}
+
+void job_record_priority(struct job *job)
+{
+    pthread_mutex_lock(&job->spool_lock);
+    record_priority_locked(job);
+    pthread_mutex_unlock(&job->spool_lock);
+}
+
+static void forget_wish_locked(struct job *job)
+{
+    if (job->wanted)
+        wanted_drop(job->wanted, job->draft.id);
+    job->wanted = NULL;
+}
+
+void job_exchange_journal(struct job *job, struct journal *journal)
+{
+    pthread_mutex_lock(&job->spool_lock);
+    struct journal *old = job->journal;
+    job->journal = journal;
+    record_priority_locked(job);
+    if (job->recorded_pause || atomic_load(&job->wish) == JOB_PAUSE)
+        record_pause_locked(job, true);
+    forget_wish_locked(job);
+    pthread_mutex_unlock(&job->spool_lock);
+    journal_close(old);
+}
+
 static void drop_restored(struct job *job, const struct job_environment *environment)
 {
     struct share_incoming *incoming = NULL;
@@ -116,68 +207,10 @@ void job_discard(struct job *job, const struct job_environment *environment)
     drop_restored(job, environment);
     pthread_mutex_lock(&job->spool_lock);
     struct journal *journal = take_pointer(&job->journal);
+    forget_wish_locked(job);
     pthread_mutex_unlock(&job->spool_lock);
     journal_remove(journal);
     job_drop_spool(job);
-}
-
-void job_record(struct job *job, const struct job_environment *environment)
-{
-    struct journal_job text = {.name = job->draft.name,
-                               .peer = job->peer,
-                               .addresses = job->addresses,
-                               .address_count = job->address_count,
-                               .priority = job->draft.priority};
-    struct journal *journal = NULL;
-    struct error ignored;
-
-    if (!environment->folder || job->draft.destination != DOWNLOAD_SHARE ||
-        journal_create(environment->folder, job->draft.id, &text, false, &journal, &ignored))
-        return;
-    journal_rest(journal); /* thousands may wait */
-    job_exchange_journal(job, journal);
-}
-
-static void record_pause_locked(struct job *job, bool paused)
-{
-    if (job->journal && journal_pause(job->journal, paused, NULL) != ERROR_NONE)
-        log_line(LOG_DEBUG, "downloads", "%s goes on at the next start", job->draft.name.text);
-}
-
-void job_record_pause(struct job *job, bool paused)
-{
-    pthread_mutex_lock(&job->spool_lock);
-    record_pause_locked(job, paused);
-    pthread_mutex_unlock(&job->spool_lock);
-}
-
-static void record_priority_locked(struct job *job)
-{
-    enum download_priority priority = (enum download_priority)atomic_load(&job->priority);
-
-    if (job->journal && journal_set_priority(job->journal, priority, NULL) != ERROR_NONE)
-        log_line(LOG_DEBUG, "downloads", "%s has another priority at the next start",
-                 job->draft.name.text);
-}
-
-void job_record_priority(struct job *job)
-{
-    pthread_mutex_lock(&job->spool_lock);
-    record_priority_locked(job);
-    pthread_mutex_unlock(&job->spool_lock);
-}
-
-void job_exchange_journal(struct job *job, struct journal *journal)
-{
-    pthread_mutex_lock(&job->spool_lock);
-    struct journal *old = job->journal;
-    job->journal = journal;
-    if (old)
-        record_priority_locked(job);
-    if (old && atomic_load(&job->wish) == JOB_PAUSE)
-        record_pause_locked(job, true);
-    pthread_mutex_unlock(&job->spool_lock);
-    journal_close(old);
 }
 
 /* ---- the content ---- */
@@ -220,17 +253,12 @@ static enum error_code collect_sources(const struct job_call *call,
 /* ---- the whole ---- */
 
 /* What is stored need not be hashed again; if that cannot be told, it is. */
-static enum error_code store_known(struct job_call *call, const struct manifest *manifest,
-                                   struct error *error)
+static void learn(const struct job *job, const struct job_environment *environment,
+                  const struct manifest *manifest)
 {
-    struct job *job = call->job;
-    struct catalogue *catalogue = call->environment->catalogue;
-
-    enum error_code code = job_store(job, error);
-    if (code == ERROR_NONE && job->draft.destination == DOWNLOAD_SHARE && catalogue &&
-        catalogue_learn(catalogue, &job->draft.stored, manifest, NULL) != ERROR_NONE)
+    if (job->draft.destination == DOWNLOAD_SHARE && environment->catalogue &&
+        catalogue_learn(environment->catalogue, &job->draft.stored, manifest, NULL) != ERROR_NONE)
         log_line(LOG_DEBUG, "downloads", "%s is hashed", job->draft.stored.text);
-    return code;
 }
 
 /* False: nobody knows any hashes. */
@@ -252,53 +280,56 @@ static enum error_code fetch_known(struct job_call *call, struct manifest *manif
     enum error_code code = job_fetch_pieces(call, manifest, sources, error);
     struct swarm *swarm = atomic_load(&call->job->swarm);
     if (code == ERROR_NONE)
-        code = store_known(call, &swarm->manifest, error);
-    if (code == ERROR_NONE)
-        swarm_end_arrival(swarm, &call->job->draft.stored);
-    return code;
+        code = job_store(call->job, error);
+    if (code != ERROR_NONE)
+        return code;
+    learn(call->job, call->environment, &swarm->manifest);
+    swarm_end_arrival(swarm, &call->job->draft.stored);
+    return ERROR_NONE;
 }
 
-/* False: it is to be fetched in another way, as if nothing had been tried. */
-static bool fetch_small(struct job_call *call, const struct directory_sources *sources,
-                        struct manifest *manifest, enum error_code *code, struct error *error)
+/* A file whose content nobody knows. */
+static enum error_code fetch_unknown(struct job_call *call, struct directory_sources *sources,
+                                     struct error *error)
 {
-    *code = job_fetch_small(call, sources, manifest, error);
-    if (*code == ERROR_NONE)
-        *code = store_known(call, manifest, error);
-    if (*code == ERROR_NONE || *code == ERROR_CANCELLED)
-        return true;
-    manifest_done(manifest);
+    const struct job *job = call->job;
+
+    if (job->peer[0])
+        (void)sources_keep_peer(sources, job->peer);
+    sources_drop_partial(sources, NULL);
+    if (sources->count == 0)
+        return error_set(error, ERROR_NOT_FOUND, "Nadie tiene '%s' completo", job->draft.name.text);
+    return job_fetch_stream(call, sources, error);
+}
+
+/* Nothing is there yet, and no hashes are known. */
+static enum error_code fetch_new(struct job_call *call, struct directory_sources *sources,
+                                 struct error *error)
+{
+    auto_manifest manifest = {0};
+    enum error_code code = job_fetch_small(call, sources, error);
+
+    call->job->storing = code == ERROR_NONE;
+    if (code == ERROR_NONE || code == ERROR_CANCELLED)
+        return code;
     *error = (struct error){0};
-    *code = ERROR_NONE;
-    return false;
+    if (find_manifest(call, sources, &manifest))
+        return fetch_known(call, &manifest, sources, error);
+    return fetch_unknown(call, sources, error);
 }
 
 static enum error_code fetch(struct job_call *call, struct error *error)
 {
     struct job *job = call->job;
     struct directory_sources sources = {0};
-    auto_manifest manifest = {0};
+    auto_manifest none = {0};
     enum error_code code = ERROR_NONE;
     bool known = job->restored.has_content || atomic_load(&job->swarm);
 
     if (!known || job->address_count > 0)
         code = collect_sources(call, &sources, error);
-    bool is_there =
-        code == ERROR_NONE && !known && fetch_small(call, &sources, &manifest, &code, error);
-    if (code == ERROR_NONE && !known && !is_there)
-        known = find_manifest(call, &sources, &manifest);
-    if (is_there) {
-        /* nothing is left to do */
-    } else if (code == ERROR_NONE && known) {
-        code = fetch_known(call, &manifest, &sources, error);
-    } else if (code == ERROR_NONE) {
-        if (job->peer[0])
-            (void)sources_keep_peer(&sources, job->peer);
-        sources_drop_partial(&sources, NULL);
-        code = sources.count > 0 ? job_fetch_stream(call, &sources, error)
-                                 : error_set(error, ERROR_NOT_FOUND, "Nadie tiene '%s' completo",
-                                             job->draft.name.text);
-    }
+    if (code == ERROR_NONE)
+        code = known ? fetch_known(call, &none, &sources, error) : fetch_new(call, &sources, error);
     directory_sources_done(&sources);
     return code;
 }
@@ -350,9 +381,12 @@ void job_run(struct job *job, const struct job_environment *environment,
     struct error error = {0};
 
     job->yielded = false;
+    job->storing = false;
     enum error_code code = fetch(&call, &error);
     job->draft.bytes_per_second = 0;
     job->draft.active_sources = 0;
+    if (job->storing)
+        return;
     bool interrupted = code != ERROR_NONE && interrupt_raised(interrupt);
     job->yielded |= interrupted && atomic_load(&job->wish) == JOB_GIVE_WAY;
     if (job->yielded)
@@ -360,6 +394,25 @@ void job_run(struct job *job, const struct job_environment *environment,
     if (interrupted)
         code = error_set(&error, ERROR_CANCELLED, "cancelado");
     finish(job, environment, code, &error);
+}
+
+void job_stored(struct job *job, const struct job_environment *environment)
+{
+    const struct share_commit *commit = &job->store.commit;
+    const struct error none = {0};
+
+    job->storing = false;
+    job->incoming =
+        commit->error.code == ERROR_NONE ? NULL : commit->incoming; /* nobody reads it */
+    if (commit->error.code != ERROR_NONE) {
+        job_drop_spool(job);
+        job->is_not_small = true; /* in the other way it waits for room, or says what is wrong */
+        job->yielded = true;
+        return;
+    }
+    job->draft.stored = commit->stored;
+    learn(job, environment, &job->small);
+    finish(job, environment, ERROR_NONE, &none);
 }
 
 void job_break_off(struct job *job, const struct job_environment *environment)

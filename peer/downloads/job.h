@@ -9,7 +9,9 @@
 #include "peer/downloads/job_queue.h"
 #include "peer/downloads/journal.h"
 #include "peer/downloads/rate.h"
+#include "peer/downloads/storer.h"
 #include "peer/downloads/swarm.h"
+#include "peer/downloads/wanted.h"
 #include "peer/network/interrupt.h"
 #include "peer/rpc/channel_pool.h"
 
@@ -40,6 +42,9 @@ struct job {
     struct rate rate;
     struct journal_job restored; /* what a journal knew of the content, until it is used */
     bool is_restored;            /* it was begun by an earlier daemon */
+    struct manifest small;       /* of a small file that is stored now */
+    bool storing;                /* its bytes are there: the storer has it */
+    bool is_not_small;           /* it could not be stored as one */
     bool recorded;               /* the journal names the temporary file */
     bool yielded;                /* it has only given its place away */
 
@@ -48,12 +53,16 @@ struct job {
     atomic_int wish;               /* enum job_wish; set before the interrupt is raised */
     atomic_int priority;           /* enum download_priority; set under the lock of downloads.c */
 
-    pthread_mutex_t spool_lock; /* for the next four; held while the disk is read or written: only
+    pthread_mutex_t spool_lock; /* for the next six; held while the disk is read or written: only
                                    the job itself and who reads it would wait */
     struct share_incoming *incoming;
-    unsigned spool_attempt; /* which attempt's bytes these are */
-    struct journal *journal;
+    unsigned spool_attempt;  /* which attempt's bytes these are */
+    struct journal *journal; /* of one whose content is known; until then: */
+    struct wanted *wanted;   /* borrowed; NULL: it is not recorded there */
+    bool recorded_pause;
     struct address *stream_from; /* who sends the whole file as one stream; NULL: nobody has */
+
+    struct storer_item store; /* of the storer, while storing */
 
     /* Of downloads.c, under its lock. */
     struct download_status *shown; /* the draft; while the job runs, as it was last published */
@@ -81,7 +90,8 @@ struct job_environment {
     struct limits *limits;       /* and this */
     struct intake *intake;
     struct channel_pool *channels;
-    const char *folder; /* of the journals; NULL: none */
+    const char *folder;    /* of the journals; NULL: none */
+    struct wanted *wanted; /* or NULL */
     int64_t stall_ms;
     /* The draft has changed: another state or source, or only more bytes. */
     void (*publish)(struct job *job, bool only_progress);
@@ -93,15 +103,17 @@ struct job_environment {
  */
 void job_run(struct job *job, const struct job_environment *environment,
              struct interrupt *interrupt);
+/* With job->storing set, the bytes are in job->incoming, and the job goes on when the storer has
+ * done its part. Like job_run then. */
+void job_stored(struct job *job, const struct job_environment *environment);
 /* Likewise, for one that has yielded or paused, and whose wish is another one by now. */
 void job_break_off(struct job *job, const struct job_environment *environment);
 
-/* Writes the journal of a job that has just been made; without one that works it does not outlive
- * the daemon. */
+/* Records a job that has just been made; if that fails it does not outlive the daemon. */
 void job_record(struct job *job, const struct job_environment *environment);
 void job_record_pause(struct job *job, bool paused);
 void job_record_priority(struct job *job); /* as it is now */
-/* Another journal takes the place of the one that there was; what was ordered meanwhile goes in. */
+/* The job has a journal of its own from now on; what was ordered meanwhile goes in. */
 void job_exchange_journal(struct job *job, struct journal *journal);
 
 /* Takes the bytes away. */
@@ -128,11 +140,11 @@ MUST_CHECK enum error_code job_fetch_pieces(struct job_call *call, struct manife
                                             struct error *error);
 
 /* Fetches a file of at most one piece whose content the directory knows: nobody has to be asked
- * for its hashes. Its bytes are in job->incoming then, verified, and the manifest is filled in.
+ * for its hashes. Its bytes are in job->incoming then, verified, and its manifest in job->small.
  * Any error but ERROR_CANCELLED: it has to be fetched in another way, which says what is wrong. */
 MUST_CHECK enum error_code job_fetch_small(const struct job_call *call,
                                            const struct directory_sources *sources,
-                                           struct manifest *manifest, struct error *error);
+                                           struct error *error);
 
 /* Fetches a file whose content nobody knows, and stores it. Who sends it is remembered. */
 MUST_CHECK enum error_code job_fetch_stream(const struct job_call *call,

@@ -9,6 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A source that is slower than that is better waited for in the other way, where several are asked
+ * at once. */
+#define STALL_MS 3000
+
 struct small_file {
     struct content_id content;
     int64_t size_bytes;
@@ -18,7 +22,7 @@ struct small_file {
 static bool choose_file(const struct job *job, const struct directory_sources *sources,
                         struct small_file *file)
 {
-    if (job->draft.destination != DOWNLOAD_SHARE ||
+    if (job->draft.destination != DOWNLOAD_SHARE || job->is_not_small ||
         !sources_wanted_content(sources, job->peer, &file->content))
         return false;
     for (size_t i = 0; i < sources->count; i++) {
@@ -49,16 +53,19 @@ static enum error_code ask(const struct job_call *call, const struct address *ad
                            const struct small_file *file, void *data, struct manifest *manifest,
                            struct error *error)
 {
-    const struct piece_client_options options = {.address = address,
-                                                 .channels = call->environment->channels,
-                                                 .limits = call->environment->limits,
-                                                 .interrupt = call->interrupt,
-                                                 .stall_ms = call->environment->stall_ms};
+    struct piece_client_options options = {.address = address,
+                                           .channels = call->environment->channels,
+                                           .limits = call->environment->limits,
+                                           .interrupt = call->interrupt,
+                                           .stall_ms = call->environment->stall_ms,
+                                           .impatient = true};
     const struct piece_request request = {.name = &call->job->draft.name,
                                           .content = &file->content,
                                           .length = (size_t)file->size_bytes};
     enum error_code code = ERROR_NONE;
 
+    if (options.stall_ms > STALL_MS)
+        options.stall_ms = STALL_MS;
     if (file->size_bytes > 0) {
         struct piece_client *client = piece_client_open(&options);
         code = piece_client_fetch(client, &request, data, error);
@@ -101,8 +108,7 @@ static void tell_source(const struct job_call *call, const char *peer,
 }
 
 enum error_code job_fetch_small(const struct job_call *call,
-                                const struct directory_sources *sources, struct manifest *manifest,
-                                struct error *error)
+                                const struct directory_sources *sources, struct error *error)
 {
     enum error_code code = error_set(error, ERROR_UNSUPPORTED, "no es un archivo pequeño");
     const struct source_finder *finder = call->environment->finder;
@@ -119,7 +125,7 @@ enum error_code job_fetch_small(const struct job_call *call,
             (wanted_peer[0] && strcmp(source->peer, wanted_peer) != 0))
             continue;
         tell_source(call, source->peer, &source->addresses[0], &file);
-        code = ask(call, &source->addresses[0], &file, data, manifest, error);
+        code = ask(call, &source->addresses[0], &file, data, &call->job->small, error);
         if (code == ERROR_NONE)
             sources_worked(finder, &source->addresses[0]);
     }
@@ -127,6 +133,6 @@ enum error_code job_fetch_small(const struct job_call *call,
         return code;
     code = keep(call, data, file.size_bytes, error);
     if (code != ERROR_NONE)
-        manifest_done(manifest);
+        manifest_done(&call->job->small);
     return code;
 }

@@ -21,7 +21,7 @@
 
 struct journal {
     char *path;
-    int file;                      /* -1: it rests */
+    int file;
     struct content_id id;          /* zeroes while there is no content */
     char boot[JOURNAL_BOOT_BYTES]; /* "": not known, then nothing is noted */
     pthread_mutex_t lock;          /* held while records are appended */
@@ -168,19 +168,11 @@ enum error_code journal_open(const char *folder, uint64_t id, struct journal **j
     return ERROR_NONE;
 }
 
-void journal_rest(struct journal *journal)
-{
-    if (!journal || journal->file < 0)
-        return;
-    close(journal->file);
-    journal->file = -1;
-}
-
 void journal_close(struct journal *journal)
 {
     if (!journal)
         return;
-    journal_rest(journal);
+    close(journal->file);
     pthread_mutex_destroy(&journal->lock);
     free(journal->path);
     free(journal);
@@ -194,36 +186,30 @@ void journal_remove(struct journal *journal)
 }
 
 /* Half a record would shift those that come after it: what was there before stays the end. */
-static enum error_code append_to(int file, const char *path, const uint8_t *records, size_t bytes,
-                                 struct error *error)
+static enum error_code append(struct journal *journal, const uint8_t *records, size_t bytes,
+                              struct error *error)
 {
+    enum error_code code = ERROR_NONE;
     struct stat before;
 
-    if (fstat(file, &before) < 0)
-        return failed(path, error);
-    enum error_code code = write_all(file, path, records, bytes, error);
-    if (code != ERROR_NONE)
-        (void)!ftruncate(file, before.st_size);
+    pthread_mutex_lock(&journal->lock);
+    if (fstat(journal->file, &before) < 0) {
+        code = failed(journal->path, error);
+    } else {
+        code = write_all(journal->file, journal->path, records, bytes, error);
+        if (code != ERROR_NONE)
+            (void)!ftruncate(journal->file, before.st_size);
+    }
+    pthread_mutex_unlock(&journal->lock);
     return code;
 }
 
-static enum error_code append(struct journal *journal, const uint8_t *records, size_t bytes,
-                              bool for_good, struct error *error)
+static enum error_code append_for_good(struct journal *journal, const uint8_t *records,
+                                       size_t bytes, struct error *error)
 {
-    auto_close int opened = -1;
-    int file = journal->file;
-    enum error_code code = ERROR_NONE;
+    enum error_code code = append(journal, records, bytes, error);
 
-    if (file < 0) {
-        code = open_locked(journal->path, &opened, error);
-        file = opened;
-    }
-    if (code != ERROR_NONE)
-        return code;
-    pthread_mutex_lock(&journal->lock);
-    code = append_to(file, journal->path, records, bytes, error);
-    pthread_mutex_unlock(&journal->lock);
-    if (code == ERROR_NONE && for_good && fdatasync(file) < 0)
+    if (code == ERROR_NONE && fdatasync(journal->file) < 0)
         code = failed(journal->path, error);
     return code;
 }
@@ -235,7 +221,7 @@ void journal_note(struct journal *journal, uint32_t piece)
     if (!journal->boot[0])
         return;
     journal_format_record(&journal->id, piece, journal->boot, record);
-    (void)append(journal, record, sizeof record, false, &(struct error){0});
+    (void)append(journal, record, sizeof record, &(struct error){0});
 }
 
 enum error_code journal_add(struct journal *journal, const uint32_t *pieces, size_t count,
@@ -245,7 +231,7 @@ enum error_code journal_add(struct journal *journal, const uint32_t *pieces, siz
 
     for (size_t i = 0; i < count; i++)
         journal_format_record(&journal->id, pieces[i], "", records + i * JOURNAL_RECORD_BYTES);
-    return append(journal, records, count * JOURNAL_RECORD_BYTES, true, error);
+    return append_for_good(journal, records, count * JOURNAL_RECORD_BYTES, error);
 }
 
 enum error_code journal_pause(struct journal *journal, bool paused, struct error *error)
@@ -253,7 +239,7 @@ enum error_code journal_pause(struct journal *journal, bool paused, struct error
     uint8_t record[JOURNAL_RECORD_BYTES];
 
     journal_format_record(&journal->id, paused ? JOURNAL_PAUSED : JOURNAL_RESUMED, "", record);
-    return append(journal, record, sizeof record, true, error);
+    return append_for_good(journal, record, sizeof record, error);
 }
 
 enum error_code journal_set_priority(struct journal *journal, enum download_priority priority,
@@ -262,7 +248,7 @@ enum error_code journal_set_priority(struct journal *journal, enum download_prio
     uint8_t record[JOURNAL_RECORD_BYTES];
 
     journal_format_record(&journal->id, JOURNAL_PRIORITY + (uint32_t)priority, "", record);
-    return append(journal, record, sizeof record, false, error);
+    return append(journal, record, sizeof record, error);
 }
 
 /* "12.journal" is 12. */

@@ -22,7 +22,7 @@
  *
  * What is no good record is passed over; what follows the last good one is a torn end.
  *
- * Who has a journal open holds its lock (flock), unless it rests. Any thread.
+ * Who has a journal open holds its lock (flock). Any thread.
  */
 #pragma once
 
@@ -93,10 +93,6 @@ MUST_CHECK enum error_code journal_pause(struct journal *journal, bool paused, s
 /* Does not wait for the disk. */
 MUST_CHECK enum error_code
 journal_set_priority(struct journal *journal, enum download_priority priority, struct error *error);
-
-/* Closes its file, which is opened again for each record from now on: for jobs that wait. NULL is
- * fine. */
-void journal_rest(struct journal *journal);
 
 /* The ids of the journals in the folder, ascending; owned by the caller (free). NULL where there is
  * no such folder. */

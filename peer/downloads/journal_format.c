@@ -65,22 +65,28 @@ static void append_sum(struct buffer *out)
     buffer_append(out, sum, SUM_BYTES);
 }
 
+void journal_write_wish(struct json_writer *json, const struct journal_job *job)
+{
+    char text[ADDRESS_TEXT_BYTES];
+
+    json_write_string(json, "name", job->name.text);
+    json_write_string(json, "peer", job->peer);
+    json_begin_array(json, "addresses");
+    for (size_t i = 0; i < job->address_count; i++)
+        json_write_string(json, NULL, address_format(&job->addresses[i], text));
+    json_end_array(json);
+}
+
 void journal_format(const struct journal_job *job, struct buffer *out)
 {
     struct json_writer json;
-    char text[ADDRESS_TEXT_BYTES];
     char id[CONTENT_ID_DIGITS + 1];
 
     json_writer_init(&json, out);
     json_begin_object(&json, NULL);
     json_write_integer(&json, "version", VERSION);
-    json_write_string(&json, "name", job->name.text);
+    journal_write_wish(&json, job);
     json_write_string(&json, "temporary", job->temporary);
-    json_write_string(&json, "peer", job->peer);
-    json_begin_array(&json, "addresses");
-    for (size_t i = 0; i < job->address_count; i++)
-        json_write_string(&json, NULL, address_format(&job->addresses[i], text));
-    json_end_array(&json);
     json_write_string(&json, "content",
                       job->has_content ? content_id_format(&job->manifest.id, id) : "");
     json_write_integer(&json, "size", job->has_content ? job->manifest.size_bytes : 0);
@@ -119,17 +125,24 @@ static bool take_addresses(const struct json *list, struct journal_job *job)
     return true;
 }
 
-static bool take_texts(const struct json *root, struct journal_job *job)
+bool journal_take_wish(const struct json *root, struct journal_job *job)
 {
     const char *name = json_string(json_find(root, "name"));
     const char *peer = json_string(json_find(root, "peer"));
+
+    if (!name || !peer || file_name_parse(name, strlen(name), &job->name, NULL))
+        return false;
+    job->peer = memory_copy_string(peer);
+    return take_addresses(json_find(root, "addresses"), job);
+}
+
+static bool take_temporary(const struct json *root, struct journal_job *job)
+{
     const char *temporary = json_string(json_find(root, "temporary"));
 
-    if (!name || !peer || !temporary || strlen(temporary) >= sizeof job->temporary ||
-        file_name_parse(name, strlen(name), &job->name, NULL))
+    if (!temporary || strlen(temporary) >= sizeof job->temporary)
         return false;
     snprintf(job->temporary, sizeof job->temporary, "%s", temporary);
-    job->peer = memory_copy_string(peer);
     return true;
 }
 
@@ -170,8 +183,8 @@ static bool take_header(const char *line, size_t length, struct journal_job *job
     int64_t version;
 
     if (json_parse(line, length, &root, NULL) || !json_is_object(root) ||
-        !json_integer(json_find(root, "version"), &version) || !take_texts(root, job) ||
-        !take_addresses(json_find(root, "addresses"), job))
+        !json_integer(json_find(root, "version"), &version) || !journal_take_wish(root, job) ||
+        !take_temporary(root, job))
         return false;
     if (version == VERSION_OTHER_HASHES) {
         job->temporary[0] = '\0';

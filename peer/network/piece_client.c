@@ -91,6 +91,8 @@ static enum error_code take_chunk(struct arrival *arrival, const struct rpc_resp
     struct chunk chunk;
     enum error_code code = chunk_parse(response->spans, response->span_count, &chunk, error);
 
+    if (!code && chunk.queue_position > 0 && arrival->client->options.impatient)
+        code = error_set(error, ERROR_BUSY, "hay que esperar turno");
     if (code || chunk.data.bytes == 0)
         return code;
     if (!arrival->begun && chunk.total_bytes > 0 && chunk.offset == request->offset)

@@ -13,6 +13,7 @@
 #include "peer/network/interrupt.h"
 #include "peer/rpc/channel_pool.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,6 +29,7 @@ struct piece_client_options {
     struct limits *limits;         /* may be NULL */
     struct interrupt *interrupt;
     int64_t stall_ms; /* that nothing may come for; 0: PEER_STEP_MS */
+    bool impatient;   /* who makes us wait in a line is left: ERROR_BUSY */
 };
 
 /* A connection to that peer, made by the first fetch. What the options name is borrowed, all but

@@ -143,34 +143,6 @@ static void a_priority_is_kept(void **state)
     unit_folder_remove(folder);
 }
 
-static void one_that_rests_takes_records(void **state)
-{
-    char folder[UNIT_PATH_BYTES];
-    struct journal *journal, *other;
-    struct journal_job job, read;
-
-    (void)state;
-    unit_folder_make(folder);
-    make_job(&job);
-    assert_int_equal(journal_create(folder, 1, &job, false, &journal, NULL), ERROR_NONE);
-    journal_rest(journal);
-    journal_rest(journal);
-    assert_int_equal(journal_pause(journal, true, NULL), ERROR_NONE);
-    journal_note(journal, 7);
-    assert_int_equal(journal_set_priority(journal, DOWNLOAD_HIGH, NULL), ERROR_NONE);
-    assert_int_equal(journal_open(folder, 1, &other, &read, NULL), ERROR_NONE);
-    assert_true(read.paused);
-    assert_int_equal(read.priority, DOWNLOAD_HIGH);
-    assert_int_equal(count_held(&read), 1);
-    assert_int_equal(journal_pause(journal, false, NULL), ERROR_BUSY); /* it is not ours now */
-    journal_job_done(&read);
-    journal_close(other);
-    journal_remove(journal);
-    assert_int_equal(journal_open(folder, 1, &other, &read, NULL), ERROR_NOT_FOUND);
-    journal_job_done(&job);
-    unit_folder_remove(folder);
-}
-
 static void a_journal_has_one_user(void **state)
 {
     char folder[UNIT_PATH_BYTES];
@@ -438,7 +410,6 @@ int main(void)
         cmocka_unit_test(what_is_written_is_read),
         cmocka_unit_test(one_without_content),
         cmocka_unit_test(a_priority_is_kept),
-        cmocka_unit_test(one_that_rests_takes_records),
         cmocka_unit_test(a_journal_has_one_user),
         cmocka_unit_test(a_journal_cut_anywhere),
         cmocka_unit_test(a_journal_with_a_wrong_byte_anywhere),

@@ -5,6 +5,7 @@
 #include "common/memory.h"
 #include "peer/downloads/downloads.h"
 #include "peer/downloads/journal.h"
+#include "peer/downloads/wanted.h"
 #include "peer/rpc/server.h"
 #include "peer/service/peer_service.h"
 
@@ -12,6 +13,7 @@
 #include <dirent.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -225,6 +227,17 @@ static size_t count_names(const char *folder)
     return count;
 }
 
+/* Neither a journal nor a line of what is wanted. */
+static void check_nothing_recorded(const struct world *world)
+{
+    char path[UNIT_PATH_BYTES];
+    struct stat status;
+
+    assert_int_equal(stat(unit_path(world->journals, WANTED_FILE, path), &status), 0);
+    assert_int_equal(status.st_size, 0);
+    assert_int_equal(count_names(world->journals), 1);
+}
+
 static void check_stored(struct world *world)
 {
     char path[UNIT_PATH_BYTES];
@@ -236,7 +249,7 @@ static void check_stored(struct world *world)
     fclose(file);
     assert_memory_equal(read, world->data, SIZE);
     assert_int_equal(count_names(world->folder), 1);
-    assert_int_equal(count_names(world->journals), 0);
+    check_nothing_recorded(world);
 }
 
 /* ---- tests ---- */
@@ -285,7 +298,7 @@ static void by_a_reader_in_order(void **state)
     (void)wait_for(world, id, DOWNLOAD_DONE);
     downloads_release(world->downloads, id);
     assert_int_equal(count_names(world->folder), 0);
-    assert_int_equal(count_names(world->journals), 0);
+    check_nothing_recorded(world);
 }
 
 static void paused_resumed_and_cancelled(void **state)
@@ -434,7 +447,7 @@ static void priorities_over_a_restart(void **state)
     for (size_t i = 0; i < ARRAY_LENGTH(ids); i++)
         (void)wait_for(world, ids[i], DOWNLOAD_CANCELLED);
     assert_int_equal(count_names(world->folder), 0);
-    assert_int_equal(count_names(world->journals), 0);
+    check_nothing_recorded(world);
 }
 
 static void a_source_that_goes_while_it_runs(void **state)
