@@ -311,46 +311,80 @@ enum error_code directory_search(struct directory_client *client, const struct f
 /* Of a page: the longest names of all fit DIRECTORY_REPLY_MAX_BYTES. */
 #define PAGE_FILES 5000
 
-/* "http://HOST:8000/ver_archivos" beside the search. */
-static void files_url(const struct directory_client *client, const char *cursor, struct buffer *url)
+/* "http://HOST:8000/NAME" beside the search. */
+static void beside_search(const struct directory_client *client, const char *name,
+                          struct buffer *url)
 {
     size_t length = strcspn(client->search_url, "?");
 
     while (length > 0 && client->search_url[length - 1] != '/')
         length--;
     buffer_append(url, client->search_url, length);
-    buffer_printf(url, "ver_archivos?limit=%d", PAGE_FILES);
+    buffer_append_string(url, name);
+}
+
+/* The reply is in client->reply. */
+static enum error_code ask(struct directory_client *client, const char *url, struct error *error)
+{
+    struct request request = {url, NULL, 0};
+    long status;
+
+    enum error_code code = exchange(client, &request, &status, error);
+    return code ? code : status_error(client, status, error);
+}
+
+static enum error_code find_active(struct directory_client *client, struct directory_peers *peers,
+                                   struct error *error)
+{
+    auto_buffer url;
+
+    buffer_init(&url, (size_t)64 * 1024);
+    beside_search(client, "peers_activos", &url);
+    enum error_code code = ask(client, url.data, error);
+    if (!code)
+        code = directory_parse_peers(client->reply.data ? client->reply.data : "",
+                                     client->reply.length, peers, error);
+    return code;
+}
+
+static enum error_code take_page(struct directory_client *client, const char *cursor,
+                                 struct directory_files_page *page, struct error *error)
+{
+    auto_buffer url;
+
+    buffer_init(&url, (size_t)64 * 1024);
+    beside_search(client, "ver_archivos", &url);
+    buffer_printf(&url, "?limit=%d", PAGE_FILES);
     if (cursor) {
-        buffer_append_string(url, "&cursor=");
-        directory_encode(url, cursor);
+        buffer_append_string(&url, "&cursor=");
+        directory_encode(&url, cursor);
     }
+    enum error_code code = ask(client, url.data, error);
+    if (!code)
+        code = directory_parse_files(client->reply.data ? client->reply.data : "",
+                                     client->reply.length, page, error);
+    if (!code && page->files > DIRECTORY_FILES_MAX)
+        code = error_set(error, ERROR_TOO_LARGE, "El directorio tiene más de %d archivos",
+                         DIRECTORY_FILES_MAX);
+    return code;
 }
 
 enum error_code directory_files(struct directory_client *client,
                                 const struct directory_files_taker *taker, struct error *error)
 {
+    struct directory_peers active = {0};
     auto_free char *cursor = NULL;
-    struct directory_files_page page = {.taker = taker};
-    enum error_code code = ERROR_NONE;
+    struct directory_files_page page = {.taker = taker, .peers = &active};
 
-    do {
-        auto_buffer url;
-        long status;
-        buffer_init(&url, (size_t)64 * 1024);
-        files_url(client, cursor, &url);
-        struct request request = {url.data, NULL, 0};
-        code = exchange(client, &request, &status, error);
-        if (!code)
-            code = status_error(client, status, error);
-        if (!code)
-            code = directory_parse_files(client->reply.data ? client->reply.data : "",
-                                         client->reply.length, &page, error);
-        free(cursor);
-        cursor = take_pointer(&page.cursor);
-        if (!code && page.files > DIRECTORY_FILES_MAX)
-            code = error_set(error, ERROR_TOO_LARGE, "El directorio tiene más de %d archivos",
-                             DIRECTORY_FILES_MAX);
-    } while (!code && cursor && !page.enough);
+    enum error_code code = find_active(client, &active, error);
+    if (!code) {
+        do {
+            code = take_page(client, cursor, &page, error);
+            free(cursor);
+            cursor = take_pointer(&page.cursor);
+        } while (!code && cursor && !page.enough);
+    }
+    directory_peers_done(&active);
     buffer_done(&client->reply);
     return code;
 }

@@ -118,9 +118,9 @@ struct directory_files_taker {
  * ERROR_TOO_LARGE. */
 #define DIRECTORY_FILES_MAX 1000000
 
-/* Every file of every peer, page by page where the directory has pages (the reference's has not,
- * and DIRECTORY_REPLY_MAX_BYTES holds for all of its list then). Files of peers that are away are
- * among them. Errors as of directory_search. */
+/* Every file of every peer that is active now, page by page where the directory has pages (the
+ * reference's has not, and DIRECTORY_REPLY_MAX_BYTES holds for all of its list then). Errors as of
+ * directory_search. */
 MUST_CHECK enum error_code directory_files(struct directory_client *client,
                                            const struct directory_files_taker *taker,
                                            struct error *error);

@@ -105,6 +105,44 @@ enum error_code directory_parse_search(const char *text, size_t length,
     return ERROR_NONE;
 }
 
+static int compare_names(const void *left, const void *right)
+{
+    return strcmp(*(char *const *)left, *(char *const *)right);
+}
+
+enum error_code directory_parse_peers(const char *text, size_t length,
+                                      struct directory_peers *peers, struct error *error)
+{
+    auto_json *root = NULL;
+
+    *peers = (struct directory_peers){0};
+    if (json_parse(text, length, &root, NULL))
+        return corrupt(error);
+    const struct json *list = json_find(root, "peers");
+    if (!json_is_array(list))
+        return corrupt(error);
+    peers->names = memory_new(json_count(list) + 1, sizeof *peers->names);
+    for (const struct json *item = json_first(list); item; item = json_next(item))
+        if (json_string(item))
+            peers->names[peers->count++] = memory_copy_string(json_string(item));
+    qsort(peers->names, peers->count, sizeof *peers->names, compare_names);
+    return ERROR_NONE;
+}
+
+bool directory_peers_has(const struct directory_peers *peers, const char *name)
+{
+    return peers->count > 0 &&
+           bsearch(&name, peers->names, peers->count, sizeof *peers->names, compare_names);
+}
+
+void directory_peers_done(struct directory_peers *peers)
+{
+    for (size_t i = 0; i < peers->count; i++)
+        free(peers->names[i]);
+    free(peers->names);
+    *peers = (struct directory_peers){0};
+}
+
 enum error_code directory_parse_files(const char *text, size_t length,
                                       struct directory_files_page *page, struct error *error)
 {
@@ -122,7 +160,8 @@ enum error_code directory_parse_files(const char *text, size_t length,
         const char *name = json_string(json_find(item, "filename"));
         struct file_name checked;
         page->files++;
-        if (peer && name && !file_name_parse(name, strlen(name), &checked, NULL))
+        if (peer && name && directory_peers_has(page->peers, peer) &&
+            !file_name_parse(name, strlen(name), &checked, NULL))
             page->enough = !page->taker->take(page->taker->context, peer, &checked);
     }
     const char *cursor = json_string(json_find(root, "cursor"));

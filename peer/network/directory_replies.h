@@ -24,10 +24,24 @@ MUST_CHECK enum error_code directory_parse_search(const char *text, size_t lengt
                                                   struct directory_sources *sources,
                                                   struct error *error);
 
+/* Names of peers, in order. */
+struct directory_peers {
+    char **names;
+    size_t count;
+};
+
+/* {"peers":[P, ...]}. *peers is owned by the caller. ERROR_CORRUPT: no such thing. */
+MUST_CHECK enum error_code directory_parse_peers(const char *text, size_t length,
+                                                 struct directory_peers *peers,
+                                                 struct error *error);
+bool directory_peers_has(const struct directory_peers *peers, const char *name);
+void directory_peers_done(struct directory_peers *peers);
+
 /* What pages of all files say, one after the other. */
 struct directory_files_page {
     const struct directory_files_taker *taker; /* borrowed */
-    size_t files;                              /* so far, over all pages */
+    const struct directory_peers *peers;       /* only files of these are taken. Borrowed */
+    size_t files;                              /* told so far, over all pages */
     char *cursor;                              /* of the next page; NULL: none. The caller's */
     bool enough;                               /* said the taker */
 };

@@ -1,11 +1,64 @@
-/* Downloads, Pause, Resume, Cancel, Prioritize and Sources: what a user does with the jobs. */
+/* Begin, Downloads, Pause, Resume, Cancel, Prioritize and Sources: what a user does with the jobs.
+ */
 #include "peer/service/control_private.h"
 
+#include "common/clock.h"
 #include "common/memory.h"
 
 #include <stdlib.h>
 
 #define SOURCES_SHOWN 64
+#define BEGIN_MAX     100 /* a journal each is written meanwhile: some milliseconds */
+
+/* ---- Begin ---- */
+
+/* The memory that the message of one points to. */
+struct begun {
+    P2p__Control__Begun message;
+    P2p__Control__Failure failure;
+    struct error refusal;
+};
+
+static void begin_one(struct downloads *downloads, const P2p__Control__GetRequest *wanted,
+                      struct begun *begun)
+{
+    struct address addresses[CONTROL_SOURCE_ADDRESSES];
+    struct download_request request;
+    uint64_t id = 0;
+
+    begun->refusal = (struct error){0};
+    enum error_code code = control_parse_get(wanted, &request, addresses, &begun->refusal);
+    if (code == ERROR_NONE)
+        code = downloads_add(downloads, &request, &id, &begun->refusal);
+    p2p__control__begun__init(&begun->message);
+    begun->message.id = code == ERROR_NONE ? id : 0;
+    begun->message.failure = control_failure(&begun->failure, &begun->refusal);
+}
+
+enum error_code control_begin_call(void *context, const ProtobufCMessage *request,
+                                   struct rpc_reply *reply, struct error *error)
+{
+    struct control_service *service = context;
+    const P2p__Control__BeginRequest *asked = (const P2p__Control__BeginRequest *)request;
+    P2p__Control__BeginReply message = P2P__CONTROL__BEGIN_REPLY__INIT;
+    P2p__Control__GetRequest wanted = P2P__CONTROL__GET_REQUEST__INIT;
+    auto_free struct begun *begun = memory_new(BEGIN_MAX, sizeof *begun);
+    P2p__Control__Begun *pointers[BEGIN_MAX];
+
+    wanted.peer = asked->peer;
+    wanted.addresses = asked->addresses;
+    wanted.n_addresses = asked->n_addresses;
+    wanted.priority = asked->priority;
+    message.jobs = pointers;
+    for (size_t i = 0; i < asked->n_names && i < BEGIN_MAX; i++) {
+        wanted.name = asked->names[i];
+        begin_one(service->options.downloads, &wanted, &begun[i]);
+        if (begun[i].refusal.code == ERROR_BUSY)
+            break;
+        pointers[message.n_jobs++] = &begun[i].message;
+    }
+    return rpc_reply_pack(reply, &message.base, error);
+}
 
 /* ---- Downloads ---- */
 
@@ -13,8 +66,9 @@ struct listing {
     struct control_service *service;
     struct downloads_follower follower;
     bool follow;
-    bool listed;  /* and that was said */
-    uint64_t end; /* the list goes up to this revision */
+    bool listed;      /* and that was said */
+    uint64_t end;     /* the list goes up to this revision */
+    int64_t start_ms; /* boot clock */
 };
 
 static void wake_call(void *context)
@@ -27,6 +81,7 @@ void *control_downloads_open(void *service, struct rpc_call *call)
     struct listing *listing = memory_new(1, sizeof *listing);
 
     listing->service = service;
+    listing->start_ms = clock_boot_ms();
     listing->follower = (struct downloads_follower){.wake = wake_call, .context = call};
     listing->end = downloads_revision(listing->service->options.downloads);
     downloads_follow(listing->service->options.downloads, &listing->follower, true);
@@ -49,6 +104,8 @@ enum rpc_step control_downloads_next(void *state, struct rpc_reply *reply, struc
     struct listing *listing = state;
     struct downloads *downloads = listing->service->options.downloads;
     P2p__Control__DownloadsReply message = P2P__CONTROL__DOWNLOADS_REPLY__INIT;
+    struct locator *locator = listing->service->options.finder->locator;
+    char note[LOCATED_NOTE_BYTES] = "";
     struct download_status status;
     struct control_job job = {0};
 
@@ -58,6 +115,9 @@ enum rpc_step control_downloads_next(void *state, struct rpc_reply *reply, struc
     if (downloads_next_change(downloads, &listing->follower, up_to, &status)) {
         control_job_fill(&job, listing->service, &status);
         message.job = &job.message;
+        if (listing->listed && locator && download_state_is_final(status.state))
+            locator_note(locator, &status.name, listing->start_ms, note);
+        message.note = note;
     } else if (!listing->listed) {
         message.listed = listing->listed = true;
     } else {

@@ -10,8 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* As many downloads may wait in line; of 255 bytes each they fit one reply. */
-#define NAMES_MAX DOWNLOADS_QUEUED_MAX
+/* As many downloads may wait in line. */
+#define NAMES_MAX  DOWNLOADS_QUEUED_MAX
+#define PART_BYTES ((size_t)512 * 1024) /* of names in one message, and one name more */
 
 struct match {
     struct operation operation;
@@ -22,6 +23,7 @@ struct match {
 
     char **names; /* in order, each once; of the thread until it is finished */
     size_t count;
+    size_t told;
     bool too_many;
 };
 
@@ -117,10 +119,11 @@ static enum error_code match_reply(struct operation *operation, struct rpc_reply
 
     message.failure = control_failure(&failure, &operation->outcome);
     if (!message.failure) {
-        message.names = match->names;
-        message.n_names = match->count;
+        message.names = match->names + match->told;
+        for (size_t bytes = 0; match->told < match->count && bytes < PART_BYTES; message.n_names++)
+            bytes += strlen(match->names[match->told++]);
     }
-    *last = true;
+    *last = message.failure || match->told == match->count;
     return rpc_reply_pack(reply, &message.base, error);
 }
 

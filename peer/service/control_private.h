@@ -44,6 +44,16 @@ enum error_code control_get_message(void *state, const struct rpc_request *reque
 enum rpc_step control_get_next(void *state, struct rpc_reply *reply, struct error *error);
 void control_get_close(void *state);
 
+enum error_code control_begin_call(void *service, const ProtobufCMessage *request,
+                                   struct rpc_reply *reply, struct error *error);
+
+/* A request as a checked one, which borrows from it and from addresses. */
+#define CONTROL_SOURCE_ADDRESSES 64
+MUST_CHECK enum error_code control_parse_get(const P2p__Control__GetRequest *message,
+                                             struct download_request *request,
+                                             struct address addresses[CONTROL_SOURCE_ADDRESSES],
+                                             struct error *error);
+
 void *control_follow_open(void *service, struct rpc_call *call);
 enum error_code control_follow_message(void *state, const struct rpc_request *request,
                                        struct error *error);

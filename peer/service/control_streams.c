@@ -7,8 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DATA_BYTES       ((size_t)1024 * 1024) /* of one message */
-#define SOURCE_ADDRESSES 64                    /* of one request */
+#define DATA_BYTES ((size_t)1024 * 1024) /* of one message */
 
 static void wake_call(void *context)
 {
@@ -42,10 +41,10 @@ void *control_get_open(void *service, struct rpc_call *call)
     return get;
 }
 
-static enum error_code parse_request(const P2p__Control__GetRequest *message,
-                                     struct download_request *request,
-                                     struct address addresses[SOURCE_ADDRESSES],
-                                     struct error *error)
+enum error_code control_parse_get(const P2p__Control__GetRequest *message,
+                                  struct download_request *request,
+                                  struct address addresses[CONTROL_SOURCE_ADDRESSES],
+                                  struct error *error)
 {
     *request = (struct download_request){
         .destination = message->stream ? DOWNLOAD_SPOOL : DOWNLOAD_SHARE,
@@ -55,7 +54,7 @@ static enum error_code parse_request(const P2p__Control__GetRequest *message,
     };
     if (!download_priority_is_valid(message->priority))
         return error_set(error, ERROR_INVALID, "No existe esa prioridad");
-    for (size_t i = 0; i < message->n_addresses && i < SOURCE_ADDRESSES; i++) {
+    for (size_t i = 0; i < message->n_addresses && i < CONTROL_SOURCE_ADDRESSES; i++) {
         enum error_code code = address_parse(message->addresses[i], false, &addresses[i], error);
         if (code != ERROR_NONE)
             return code;
@@ -70,7 +69,7 @@ enum error_code control_get_message(void *state, const struct rpc_request *reque
     struct get *get = state;
     struct downloads *downloads = get->service->options.downloads;
     struct download_request wanted;
-    auto_free struct address *addresses = memory_new(SOURCE_ADDRESSES, sizeof *addresses);
+    auto_free struct address *addresses = memory_new(CONTROL_SOURCE_ADDRESSES, sizeof *addresses);
 
     if (!request)
         return error_set(error, ERROR_INVALID, "Falta la petición");
@@ -78,7 +77,7 @@ enum error_code control_get_message(void *state, const struct rpc_request *reque
     get->stream = message->stream;
     get->asked = message->n_addresses == 0;
     get->start_ms = clock_boot_ms();
-    enum error_code code = parse_request(message, &wanted, addresses, &get->refusal);
+    enum error_code code = control_parse_get(message, &wanted, addresses, &get->refusal);
     if (code == ERROR_NONE)
         code = downloads_add(downloads, &wanted, &get->id, &get->refusal);
     if (code == ERROR_NONE)

@@ -209,22 +209,16 @@ enum error_code control_limit(struct control_client *client,
     return code;
 }
 
-enum error_code control_match(struct control_client *client, const char *pattern, const char *from,
-                              P2p__Control__MatchReply **reply, struct error *error)
+enum error_code control_begin(struct control_client *client,
+                              const P2p__Control__BeginRequest *request,
+                              P2p__Control__BeginReply **reply, struct error *error)
 {
-    static const struct method method = {"/p2p.control.Control/Match",
-                                         &p2p__control__match_reply__descriptor};
-    P2p__Control__MatchRequest request = P2P__CONTROL__MATCH_REQUEST__INIT;
-    auto_free char *pattern_copy = memory_copy_string(pattern);
-    auto_free char *from_copy = memory_copy_string(from);
+    static const struct method method = {"/p2p.control.Control/Begin",
+                                         &p2p__control__begin_reply__descriptor};
     ProtobufCMessage *message;
 
-    request.pattern = pattern_copy;
-    request.from = from_copy;
-    enum error_code code = ask(client, &method, &request.base, &message, error);
-    *reply = (P2p__Control__MatchReply *)message;
-    if (code == ERROR_NONE)
-        code = control_failure_error((*reply)->failure, error);
+    enum error_code code = ask(client, &method, &request->base, &message, error);
+    *reply = (P2p__Control__BeginReply *)message;
     return code;
 }
 
@@ -279,6 +273,32 @@ enum error_code control_sources(struct control_client *client, uint64_t id,
 }
 
 /* ---- several replies ---- */
+
+static enum error_code take_match(void *context, ProtobufCMessage **reply, bool *stop,
+                                  struct error *error)
+{
+    const struct control_taker *taker = context;
+    const P2p__Control__MatchReply *message = (const P2p__Control__MatchReply *)*reply;
+
+    enum error_code code = control_failure_error(message->failure, error);
+    return code == ERROR_NONE ? taker->take(taker->context, reply, stop, error) : code;
+}
+
+enum error_code control_match(struct control_client *client, const char *pattern, const char *from,
+                              const struct control_taker *taker, struct error *error)
+{
+    static const struct method method = {"/p2p.control.Control/Match",
+                                         &p2p__control__match_reply__descriptor};
+    P2p__Control__MatchRequest request = P2P__CONTROL__MATCH_REQUEST__INIT;
+    auto_free char *pattern_copy = memory_copy_string(pattern);
+    auto_free char *from_copy = memory_copy_string(from);
+    struct control_taker checked = {
+        .take = take_match, .context = &(struct control_taker){taker->take, taker->context}};
+
+    request.pattern = pattern_copy;
+    request.from = from_copy;
+    return converse(client, &method, &request.base, &checked, error);
+}
 
 static enum error_code take_list(void *context, ProtobufCMessage **reply, bool *stop,
                                  struct error *error)

@@ -31,12 +31,6 @@ MUST_CHECK enum error_code control_limit(struct control_client *client,
                                          const P2p__Control__LimitRequest *request,
                                          P2p__Control__LimitReply **reply, struct error *error);
 
-/* The names of others' files that match; from: only of the peer of that name or address ("": of
- * all). */
-MUST_CHECK enum error_code control_match(struct control_client *client, const char *pattern,
-                                         const char *from, P2p__Control__MatchReply **reply,
-                                         struct error *error);
-
 /* For calls of several replies: take is called for each. An error that it returns ends the call and
  * is the outcome; so does *stop, with ERROR_NONE. It keeps a reply by setting *reply to NULL. */
 struct control_taker {
@@ -45,6 +39,12 @@ struct control_taker {
     void *context;
 };
 
+/* The names of others' files that match; from: only of the peer of that name or address ("": of
+ * all). take gets P2p__Control__MatchReply, and not one with a failure: that is the outcome. */
+MUST_CHECK enum error_code control_match(struct control_client *client, const char *pattern,
+                                         const char *from, const struct control_taker *taker,
+                                         struct error *error);
+
 /* take gets P2p__Control__ListReply, GetReply, PutReply, FollowReply, VerifyReply. A failure in a
  * reply is not given to take but is the outcome, except of Get's jobs and Put. */
 MUST_CHECK enum error_code control_list(struct control_client *client, const char *address,
@@ -52,6 +52,11 @@ MUST_CHECK enum error_code control_list(struct control_client *client, const cha
 MUST_CHECK enum error_code control_get(struct control_client *client,
                                        const P2p__Control__GetRequest *request,
                                        const struct control_taker *taker, struct error *error);
+/* Starts as many of the names as the daemon takes, in one call: (*reply)->jobs. */
+#define CONTROL_BEGIN_MAX 100
+MUST_CHECK enum error_code control_begin(struct control_client *client,
+                                         const P2p__Control__BeginRequest *request,
+                                         P2p__Control__BeginReply **reply, struct error *error);
 MUST_CHECK enum error_code control_put(struct control_client *client, const char *path,
                                        const char *address, const struct control_taker *taker,
                                        struct error *error);

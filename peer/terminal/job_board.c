@@ -11,10 +11,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { RANK_QUEUED = 3, RANK_COUNT = 5 };
+
+#define AT_ONCE_MAX 50 /* changes of more than these would be a flicker */
+
 struct job_board {
     P2p__Control__DownloadsReply **rows; /* by id; owned */
     size_t count;
-    bool changed; /* since the last drawing: not only figures */
+    size_t ranks[RANK_COUNT]; /* how many there are of each */
+    int64_t bytes;            /* of all */
+    bool changed;             /* since the last drawing: not only figures */
     struct progress_lines lines;
 };
 
@@ -29,6 +35,35 @@ struct job_board *job_board_new(void)
 static void free_row(P2p__Control__DownloadsReply *row)
 {
     protobuf_c_message_free_unpacked(&row->base, NULL);
+}
+
+/* Those that move come first; so do, of the others, those that began. */
+static unsigned rank(const P2p__Control__Job *job)
+{
+    switch (job->state) {
+    case DOWNLOAD_RUNNING:
+        return 0;
+    case DOWNLOAD_WAITING:
+        return 1;
+    case DOWNLOAD_SEARCHING:
+        return 2;
+    case DOWNLOAD_QUEUED:
+        return RANK_QUEUED;
+    default:
+        return RANK_COUNT - 1;
+    }
+}
+
+static void count_in(struct job_board *board, const P2p__Control__DownloadsReply *row)
+{
+    board->ranks[rank(row->job)]++;
+    board->bytes += row->job->bytes;
+}
+
+static void count_out(struct job_board *board, const P2p__Control__DownloadsReply *row)
+{
+    board->ranks[rank(row->job)]--;
+    board->bytes -= row->job->bytes;
 }
 
 void job_board_free(struct job_board *board)
@@ -63,10 +98,12 @@ static void insert(struct job_board *board, size_t at, P2p__Control__DownloadsRe
     memmove(&board->rows[at + 1], &board->rows[at], (board->count - at) * sizeof *board->rows);
     board->rows[at] = reply;
     board->count++;
+    count_in(board, reply);
 }
 
 static void take_out(struct job_board *board, size_t at)
 {
+    count_out(board, board->rows[at]);
     free_row(board->rows[at]);
     board->count--;
     memmove(&board->rows[at], &board->rows[at + 1], (board->count - at) * sizeof *board->rows);
@@ -84,17 +121,19 @@ void job_board_put(struct job_board *board, P2p__Control__DownloadsReply *reply)
         free_row(reply);
     } else if (known) {
         board->changed |= board->rows[at]->job->state != reply->job->state;
+        count_out(board, board->rows[at]);
         free_row(board->rows[at]);
         board->rows[at] = reply;
+        count_in(board, reply);
     } else {
         board->changed = true;
         insert(board, at, reply);
     }
 }
 
-size_t job_board_count(const struct job_board *board)
+int64_t job_board_bytes(const struct job_board *board)
 {
-    return board->count;
+    return board->bytes;
 }
 
 /* ---- drawing ---- */
@@ -119,65 +158,68 @@ const char *job_line(const P2p__Control__Job *job, size_t columns, char out[JOB_
     return progress_line(&progress, columns, out);
 }
 
-/* Those that move come first; so do, of the others, those that began. */
-static unsigned rank(const P2p__Control__Job *job)
+/* What a drawing has room for, and what of that is used. */
+struct drawing {
+    char (*lines)[JOB_LINE_BYTES];
+    size_t count;
+    size_t rows;
+    size_t columns;
+};
+
+/* The lines of those that fit, but for so many rows. */
+static void compose(const struct job_board *board, struct drawing *drawing, size_t spared,
+                    bool with_queued)
 {
-    switch (job->state) {
-    case DOWNLOAD_RUNNING:
-        return 0;
-    case DOWNLOAD_WAITING:
-        return 1;
-    case DOWNLOAD_SEARCHING:
-        return 2;
-    case DOWNLOAD_QUEUED:
-        return 3;
-    default:
-        return 4;
+    for (unsigned wanted = 0; wanted < RANK_COUNT; wanted++) {
+        if (board->ranks[wanted] == 0 || (wanted == RANK_QUEUED && !with_queued))
+            continue;
+        for (size_t i = 0; i < board->count && drawing->count + spared < drawing->rows; i++)
+            if (rank(board->rows[i]->job) == wanted)
+                job_line(board->rows[i]->job, drawing->columns, drawing->lines[drawing->count++]);
     }
 }
 
-/* Fills the lines of those that fit. */
-static size_t compose(const struct job_board *board, size_t shown, size_t columns,
-                      char (*lines)[JOB_LINE_BYTES])
-{
-    size_t count = 0;
-
-    for (unsigned wanted = 0; wanted <= 4; wanted++)
-        for (size_t i = 0; i < board->count && count < shown; i++)
-            if (rank(board->rows[i]->job) == wanted)
-                job_line(board->rows[i]->job, columns, lines[count++]);
-    return count;
-}
-
 /* What is not shown, in one line. */
-static void tell_rest(const struct job_board *board, size_t shown, size_t columns,
-                      char line[JOB_LINE_BYTES])
+static void tell_rest(const struct job_board *board, struct drawing *drawing)
 {
-    if (shown > 0)
-        snprintf(line, JOB_LINE_BYTES, "… y %zu más", board->count - shown);
+    char *line = drawing->lines[drawing->count];
+
+    if (drawing->count > 0)
+        snprintf(line, JOB_LINE_BYTES, "… y %zu más", board->count - drawing->count);
     else
         snprintf(line, JOB_LINE_BYTES, "%zu descargas en curso", board->count);
-    progress_cut(line, columns);
+    progress_cut(line, drawing->columns);
+    drawing->count++;
 }
 
-void job_board_draw(struct job_board *board)
+bool job_board_due(const struct job_board *board)
 {
-    size_t rows;
-    size_t columns;
+    bool at_once = board->changed && board->count <= AT_ONCE_MAX;
 
-    if (!board->lines.enabled || (!board->changed && !progress_lines_due(&board->lines)))
+    return board->lines.enabled && (at_once || progress_lines_due(&board->lines));
+}
+
+void job_board_draw(struct job_board *board, const char *totals)
+{
+    struct drawing drawing = {.count = 0};
+
+    if (!job_board_due(board))
         return;
     board->changed = false;
-    progress_lines_size(&board->lines, &rows, &columns);
-    size_t shown = board->count <= rows ? board->count : rows - 1;
-    auto_free char(*lines)[JOB_LINE_BYTES] = memory_new(shown + 1, sizeof *lines);
-    auto_free const char **texts = memory_new(shown + 1, sizeof *texts);
-    size_t count = compose(board, shown, columns, lines);
-    if (shown < board->count)
-        tell_rest(board, shown, columns, lines[count++]);
-    for (size_t i = 0; i < count; i++)
+    progress_lines_size(&board->lines, &drawing.rows, &drawing.columns);
+    auto_free char(*lines)[JOB_LINE_BYTES] = memory_new(drawing.rows, sizeof *lines);
+    auto_free const char **texts = memory_new(drawing.rows, sizeof *texts);
+    drawing.lines = lines;
+    compose(board, &drawing, totals || board->count > drawing.rows, !totals);
+    if (totals) {
+        snprintf(lines[drawing.count], JOB_LINE_BYTES, "%s", totals);
+        progress_cut(lines[drawing.count++], drawing.columns);
+    } else if (drawing.count < board->count) {
+        tell_rest(board, &drawing);
+    }
+    for (size_t i = 0; i < drawing.count; i++)
         texts[i] = lines[i];
-    progress_lines_draw(&board->lines, texts, count);
+    progress_lines_draw(&board->lines, texts, drawing.count);
 }
 
 void job_board_clear(struct job_board *board)

@@ -6,7 +6,9 @@
 
 #include "proto/control.pb-c.h"
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct job_board;
 
@@ -15,10 +17,15 @@ void job_board_free(struct job_board *board);
 
 /* Takes *reply; its job replaces what was known of it, or, when it is over, goes. */
 void job_board_put(struct job_board *board, P2p__Control__DownloadsReply *reply);
-size_t job_board_count(const struct job_board *board);
 
-/* As often as is of use; at once when a job has come, gone, or changed its state since. */
-void job_board_draw(struct job_board *board);
+int64_t job_board_bytes(const struct job_board *board); /* that those have that go on */
+
+/* Whether drawing is of use: as often as is seen; at once when a job has come, gone, or changed its
+ * state since, as long as there are few. */
+bool job_board_due(const struct job_board *board);
+/* If that is so. totals: the last line, cleaned, which tells of all; then only those have a bar
+ * that had their turn. NULL: none. */
+void job_board_draw(struct job_board *board, const char *totals);
 /* Takes the bars away, so that a result can be printed. */
 void job_board_clear(struct job_board *board);
 

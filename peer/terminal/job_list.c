@@ -55,7 +55,7 @@ void job_list_done(struct job_list *list)
     *list = (struct job_list){0};
 }
 
-const P2p__Control__Job *job_list_find(const struct job_list *list, uint64_t id)
+const P2p__Control__DownloadsReply *job_list_find_reply(const struct job_list *list, uint64_t id)
 {
     size_t low = 0;
 
@@ -66,7 +66,14 @@ const P2p__Control__Job *job_list_find(const struct job_list *list, uint64_t id)
         else
             high = middle;
     }
-    return low < list->count && list->jobs[low]->id == id ? list->jobs[low] : NULL;
+    return low < list->count && list->jobs[low]->id == id ? list->replies[low] : NULL;
+}
+
+const P2p__Control__Job *job_list_find(const struct job_list *list, uint64_t id)
+{
+    const P2p__Control__DownloadsReply *reply = job_list_find_reply(list, id);
+
+    return reply ? reply->job : NULL;
 }
 
 enum error_code job_list_missing(uint64_t id, struct error *error)

@@ -21,6 +21,7 @@ MUST_CHECK enum error_code job_list_get(struct control_client *client, struct jo
 void job_list_done(struct job_list *list);
 
 /* NULL: there is no such download (any more). */
+const P2p__Control__DownloadsReply *job_list_find_reply(const struct job_list *list, uint64_t id);
 const P2p__Control__Job *job_list_find(const struct job_list *list, uint64_t id);
 /* The error that says so. */
 enum error_code job_list_missing(uint64_t id, struct error *error);

@@ -181,10 +181,24 @@ def test_wild_cards_over_many_pages(net):
                               headers={"Content-Type": "application/json"})
     assert reply.status == 200, reply
     peer = net.peer("Peer1", directory)
-    assert "z-last.iso" in peer.command("get", "*.iso").stderr  # found, though nobody is there
+    assert "z-last.iso" in peer.command("get", "*.iso").stderr  # found, though nobody answers
     result = peer.command("get", "*.dat")
     assert result.returncode == FAILED
     assert "Más de 20000 archivos" in result.stderr
+
+
+def test_wild_cards_leave_out_who_is_away(net):
+    directory = net.directory(expiry=2)
+    gone = net.peer("Peer3", directory, files={"c.txt": "3"})
+    net.peer("Peer2", directory, files={"a.txt": "1", "b.txt": "2"})
+    peer = net.peer("Peer1", directory)
+    directory.wait_for_files("Peer3", ["c.txt"])
+    directory.wait_for_files("Peer2", ["a.txt", "b.txt"])
+    gone.kill()
+    wait_until(lambda: "Peer3" not in directory.peers(), 20, "it to expire")
+    result = peer.command("get", "*.txt")
+    assert (result.returncode, result.stderr) == (DONE, "")
+    assert peer.names() == ["a.txt", "b.txt"]
 
 
 def test_wild_cards_without_a_directory(net):
@@ -253,6 +267,25 @@ def test_bars_of_many_in_a_low_window(net, terminal):
     assert other.running()
 
 
+def test_many_files_on_a_terminal(pair, terminal):
+    """Bars for those that move, a line of totals, and no line for each that is done."""
+    directory, peer, other = pair
+    names = [f"{number:03}.dat" for number in range(300)]
+    for name in names:
+        reference.write_file(other.share / name, name.encode() * 1000)
+    wait_until(lambda: set(names) <= set(directory.files_of("Peer2")), 30, "all to be listed")
+    getting = terminal(peer, "get", "*.dat", "nothing", rows=10)
+    getting.expect(r"\d+ de 301 archivos")
+    assert getting.end() == NOT_FOUND
+    assert "Archivos descargados: 300 de 301, 2.0 MiB en 0:" in getting.raw
+    assert "nothing: " in getting.raw and "Archivo descargado:" not in getting.raw
+    assert not re.search(r"\d\.dat +en cola", getting.raw)
+    assert len(peer.names()) == 301
+    result = peer.command("get", "*.dat", "--json")
+    assert result.returncode == DONE
+    assert len([row for row in lines(result) if "path" in row]) == 300
+
+
 def test_bars_on_a_dumb_terminal(slow, terminal):
     peer, _ = slow
     getting = terminal(peer, "get", "*.iso", term="dumb")
@@ -302,7 +335,8 @@ def test_orders(slow, terminal):
 
 
 def journals(peer):
-    return sorted(entry.name for entry in (peer.folder / "state" / "downloads").iterdir())
+    return sorted(entry.name for entry in (peer.folder / "state" / "downloads").iterdir()
+                  if entry.suffix == ".journal")
 
 
 def temporary(peer):

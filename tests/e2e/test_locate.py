@@ -102,6 +102,10 @@ def test_remembered_sources_when_the_directory_is_killed(net):
     result = peer.command("search", "a")
     assert result.returncode == 0 and "El directorio no responde" in result.stderr
     assert "según lo recordado hace" in result.stdout
+    result = peer.command("get", "a", "a", "--follow", "--json")
+    assert json.loads(result.stdout.splitlines()[-1])["note"].startswith(
+        "El directorio no responde; según lo recordado hace ")
+    (peer.share / "a").unlink()
     peer.terminate()  # and over a restart of the peer, too
     peer.start()
     result = peer.command("get", "a")

@@ -53,6 +53,24 @@ static void reads_login_replies(void **state)
     }
 }
 
+static void reads_active_peers(void **state)
+{
+    struct directory_peers peers;
+    const char *const text = "{\"peers\":[\"Peer3\",7,\"ñ\",null,\"Peer1\"]}";
+    static const char *const bad[] = {"", "[]", "{}", "{\"peers\":\"Peer1\"}", "{\"peers\":[\"a\""};
+
+    (void)state;
+    assert_int_equal(directory_parse_peers(text, strlen(text), &peers, NULL), ERROR_NONE);
+    assert_int_equal(peers.count, 3);
+    assert_true(directory_peers_has(&peers, "Peer1"));
+    assert_true(directory_peers_has(&peers, "ñ"));
+    assert_false(directory_peers_has(&peers, "Peer2"));
+    directory_peers_done(&peers);
+    assert_false(directory_peers_has(&peers, "Peer1"));
+    for (size_t i = 0; i < ARRAY_LENGTH(bad); i++)
+        check_row(i, directory_parse_peers(bad[i], strlen(bad[i]), &peers, NULL) == ERROR_CORRUPT);
+}
+
 /* "Peer2=1.2.3.4:8002,[::1]:8003;Peer3=" */
 static void describe(const struct directory_sources *sources, char *out, size_t size)
 {
@@ -179,9 +197,9 @@ static void reads_details(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_login_replies), cmocka_unit_test(reads_search_replies),
-        cmocka_unit_test(reads_sizes_and_ids), cmocka_unit_test(caps_the_addresses_of_a_peer),
-        cmocka_unit_test(reads_details),
+        cmocka_unit_test(reads_login_replies),          cmocka_unit_test(reads_active_peers),
+        cmocka_unit_test(reads_search_replies),         cmocka_unit_test(reads_sizes_and_ids),
+        cmocka_unit_test(caps_the_addresses_of_a_peer), cmocka_unit_test(reads_details),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,8 @@
 
 #include "common/text.h"
 #include "peer/downloads/downloads.h"
+#include "peer/terminal/commands/get_private.h"
+#include "peer/terminal/commands/want_list.h"
 #include "peer/terminal/explain_text.h"
 #include "peer/terminal/job_board.h"
 #include "peer/terminal/job_table.h"
@@ -278,9 +280,60 @@ static void limits(void **state)
     }
 }
 
+/* ---- many at once ---- */
+
+static void totals(void **state)
+{
+    static const struct {
+        struct get_totals totals;
+        const char *text;
+    } rows[] = {
+        {{.files = 100}, "0 de 100 archivos, 0 B"},
+        {{.files = 100, .done = 7, .failed = 1, .bytes = 7 * MIB},
+         "7 de 100 archivos, 1 fallido, 7.0 MiB"},
+        {{.files = 100, .done = 7, .failed = 2, .bytes = 7 * MIB, .bytes_per_second = MIB},
+         "7 de 100 archivos, 2 fallidos, 7.0 MiB, 1.0 MiB/s"},
+    };
+    char line[JOB_LINE_BYTES];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++)
+        check_row(i, strcmp(get_totals_format(&rows[i].totals, line), rows[i].text) == 0);
+}
+
+static void wants(void **state)
+{
+    enum { COUNT = 3000 };
+    struct want_list list = {.wants = NULL};
+    char name[16];
+
+    (void)state;
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < COUNT; i++) {
+            snprintf(name, sizeof name, "%d", i * 7 % COUNT);
+            want_list_add(&list, name);
+        }
+    }
+    assert_int_equal(list.count, COUNT);
+    assert_string_equal(list.wants[1]->name, "7"); /* as they were given */
+    assert_null(want_list_find(&list, 1));
+    for (size_t i = 0; i < COUNT; i += 2)
+        want_list_begin(&list, list.wants[i], 10 + i);
+    for (size_t i = 0; i < COUNT; i++)
+        assert_ptr_equal(want_list_find(&list, 10 + i), i % 2 == 0 ? list.wants[i] : NULL);
+    assert_null(want_list_find(&list, 9));
+    assert_null(want_list_find(&list, 10 + COUNT));
+    list.wants[4]->state = WANT_OVER;
+    assert_null(want_list_find(&list, 14));
+    want_list_done(&list);
+    assert_int_equal(list.count, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(totals),
+        cmocka_unit_test(wants),
         cmocka_unit_test(priorities),
         cmocka_unit_test(tables),
         cmocka_unit_test(tables_fit_every_width),

@@ -121,7 +121,7 @@ static enum error_code take_change(void *context, ProtobufCMessage **message, bo
             tell(following, reply->job);
         job_board_put(following->board, reply);
         *message = NULL;
-        job_board_draw(following->board);
+        job_board_draw(following->board, NULL);
     }
     *stop = following->failed;
     return ERROR_NONE;

@@ -8,6 +8,7 @@
 #include "peer/terminal/ctrl_c.h"
 #include "peer/terminal/job_text.h"
 #include "peer/terminal/progress_bar.h"
+#include "peer/terminal/units.h"
 
 #include <inttypes.h>
 #include <signal.h>
@@ -138,6 +139,22 @@ enum exit_status get_print_done(const struct command_context *context, const P2p
         printf("Ya existía %s con otro contenido: se guardó como %s\n", job->name,
                job->stored_name);
     return fflush(stdout) == 0 ? EXIT_DONE : EXIT_FAILED;
+}
+
+const char *get_totals_format(const struct get_totals *totals, char out[JOB_LINE_BYTES])
+{
+    char text[UNITS_TEXT_BYTES];
+
+    int used = snprintf(out, JOB_LINE_BYTES, "%zu de %zu archivos", totals->done, totals->files);
+    if (totals->failed > 0)
+        used += snprintf(out + used, JOB_LINE_BYTES - (size_t)used, ", %zu %s", totals->failed,
+                         totals->failed == 1 ? "fallido" : "fallidos");
+    used += snprintf(out + used, JOB_LINE_BYTES - (size_t)used, ", %s",
+                     units_bytes(totals->bytes, text));
+    if (totals->bytes_per_second > 0)
+        snprintf(out + used, JOB_LINE_BYTES - (size_t)used, ", %s/s",
+                 units_bytes(totals->bytes_per_second, text));
+    return out;
 }
 
 void get_print_left(const uint64_t *ids, size_t count)

@@ -2,56 +2,51 @@
 
 #include "common/clock.h"
 #include "common/memory.h"
+#include "peer/downloads/rate.h"
+#include "peer/terminal/commands/want_list.h"
 #include "peer/terminal/ctrl_c.h"
 #include "peer/terminal/job_board.h"
 #include "peer/terminal/job_follow.h"
 #include "peer/terminal/job_list.h"
 #include "peer/terminal/job_text.h"
+#include "peer/terminal/units.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#define REDRAW_MS  100  /* a window that changes its size is drawn anew so soon */
-#define SILENCE_MS 3000 /* without news the daemon is asked how things are */
-#define BUSY_MS    1000 /* its line is full with others' downloads: tried again */
+#define REDRAW_MS  100   /* a window that changes its size is drawn anew so soon */
+#define SILENCE_MS 30000 /* without news the daemon is asked how things are */
+#define BUSY_MS    1000  /* its line is full with others' downloads: tried again */
+
+#define MANY 50
 
 #define LINE_MAX_BYTES ((size_t)64 * 1024)
 
-enum want_state { WANT_NEW, WANT_OPEN, WANT_OVER };
-
-/* A file that is wanted. */
-struct want {
-    char *name;
-    enum want_state state;
-    uint64_t id; /* of its job, from WANT_OPEN on */
-};
-
 struct fetch {
     struct command_context *context;
-    struct want *wants;
-    size_t count;
+    struct want_list list;
     size_t next; /* the first that is WANT_NEW */
     size_t open;
     struct job_follow *follow;
     struct job_board *board;
+    bool many;               /* more than anybody would read a line each of */
     int64_t heard_ms;        /* since when there is silence */
     int64_t busy_ms;         /* when the daemon was last too busy; 0: it was not */
     enum exit_status status; /* of the first that failed */
+
+    int64_t start_ms;
+    size_t done;
+    size_t failed;
+    int64_t bytes; /* of those that are done */
+    struct rate rate;
+    char *note; /* that was told last; NULL: none */
 };
 
 /* ---- what is wanted ---- */
-
-static void add_want(struct fetch *fetch, const char *name)
-{
-    for (size_t i = 0; i < fetch->count; i++)
-        if (strcmp(fetch->wants[i].name, name) == 0)
-            return;
-    fetch->wants = memory_resize(fetch->wants, fetch->count + 1, sizeof *fetch->wants);
-    fetch->wants[fetch->count++] = (struct want){.name = memory_copy_string(name)};
-}
 
 static void note_status(struct fetch *fetch, enum exit_status status)
 {
@@ -59,21 +54,37 @@ static void note_status(struct fetch *fetch, enum exit_status status)
         fetch->status = status;
 }
 
+struct matches {
+    struct want_list *list;
+    size_t count;
+};
+
+static enum error_code take_matches(void *context, ProtobufCMessage **message, bool *stop,
+                                    struct error *error)
+{
+    struct matches *matches = context;
+    const P2p__Control__MatchReply *reply = (const P2p__Control__MatchReply *)*message;
+
+    (void)stop;
+    (void)error;
+    for (size_t i = 0; i < reply->n_names; i++)
+        want_list_add(matches->list, reply->names[i]);
+    matches->count += reply->n_names;
+    return ERROR_NONE;
+}
+
 /* As in a shell, a pattern that matches nothing stands for itself. */
 static enum error_code add_matches(struct fetch *fetch, const char *pattern, struct error *error)
 {
     const char *from = fetch->context->arguments.from;
-    auto_reply P2p__Control__MatchReply *reply = NULL;
+    struct matches matches = {.list = &fetch->list};
+    struct control_taker taker = {.take = take_matches, .context = &matches};
 
     enum error_code code =
-        control_match(fetch->context->client, pattern, from ? from : "", &reply, error);
-    if (code != ERROR_NONE)
-        return code;
-    if (reply->n_names == 0)
-        add_want(fetch, pattern);
-    for (size_t i = 0; i < reply->n_names; i++)
-        add_want(fetch, reply->names[i]);
-    return ERROR_NONE;
+        control_match(fetch->context->client, pattern, from ? from : "", &taker, error);
+    if (code == ERROR_NONE && matches.count == 0)
+        want_list_add(&fetch->list, pattern);
+    return code;
 }
 
 static void add_words(struct fetch *fetch)
@@ -84,94 +95,110 @@ static void add_words(struct fetch *fetch)
     for (size_t i = 0; i < arguments->word_count; i++) {
         const char *word = arguments->words[i];
         if (!get_is_pattern(word))
-            add_want(fetch, word);
+            want_list_add(&fetch->list, word);
         else if (add_matches(fetch, word, &error) != ERROR_NONE)
             note_status(fetch, command_fail_one(fetch->context, word, 0, &error));
     }
+    fetch->many = fetch->list.count > MANY;
 }
 
 /* ---- beginning ---- */
 
-static enum error_code take_first(void *context, ProtobufCMessage **message, bool *stop,
-                                  struct error *error)
-{
-    struct want *want = context;
-    const P2p__Control__GetReply *reply = (const P2p__Control__GetReply *)*message;
-
-    (void)error;
-    if (!reply->job)
-        return ERROR_NONE;
-    want->id = reply->job->id;
-    want->state = WANT_OPEN;
-    *stop = true; /* it goes on without this call */
-    return ERROR_NONE;
-}
-
-static enum error_code begin(struct fetch *fetch, struct want *want, struct error *error)
-{
-    struct control_taker taker = {.take = take_first, .context = want};
-    struct get_request request;
-
-    get_request_fill(&request, fetch->context, want->name);
-    enum error_code code = control_get(fetch->context->client, &request.message, &taker, error);
-    get_request_done(&request);
-    if (code == ERROR_NONE && want->state != WANT_OPEN)
-        code = error_set(error, ERROR_UNREACHABLE, "El peer local no dijo cómo terminó");
-    return code;
-}
-
 static void fail(struct fetch *fetch, struct want *want, const struct error *error)
 {
     fetch->open -= want->state == WANT_OPEN;
+    fetch->failed++;
     want->state = WANT_OVER;
     job_board_clear(fetch->board);
     note_status(fetch, command_fail_one(fetch->context, want->name, 0, error));
 }
 
-/* All, or as many as the daemon takes now. */
-static void begin_some(struct fetch *fetch)
+/* What the daemon made of the next ones. */
+static void take_begun(struct fetch *fetch, const P2p__Control__BeginReply *reply, size_t asked)
 {
-    struct error error = {0};
+    for (size_t i = 0; i < reply->n_jobs && i < asked; i++) {
+        struct want *want = fetch->list.wants[fetch->next++];
+        struct error error = {0};
+        if (control_failure_error(reply->jobs[i]->failure, &error) != ERROR_NONE) {
+            fail(fetch, want, &error);
+            continue;
+        }
+        want_list_begin(&fetch->list, want, reply->jobs[i]->id);
+        fetch->open++;
+    }
+    if (reply->n_jobs < asked)
+        fetch->busy_ms = clock_boot_ms();
+}
+
+/* As many of the next ones as go into one question. */
+static enum error_code begin_some(struct fetch *fetch, struct error *error)
+{
+    auto_reply P2p__Control__BeginReply *reply = NULL;
+    P2p__Control__BeginRequest request = P2P__CONTROL__BEGIN_REQUEST__INIT;
+    struct get_request common;
+    char *names[CONTROL_BEGIN_MAX];
 
     if (fetch->busy_ms > 0 && clock_boot_ms() - fetch->busy_ms < BUSY_MS)
-        return;
+        return ERROR_NONE;
     fetch->busy_ms = 0;
-    while (fetch->next < fetch->count && !ctrl_c_came()) {
-        struct want *want = &fetch->wants[fetch->next];
-        enum error_code code = begin(fetch, want, &error);
-        if (code == ERROR_BUSY) {
-            fetch->busy_ms = clock_boot_ms();
-            return;
-        }
-        fetch->next++;
-        fetch->open += code == ERROR_NONE;
-        if (code != ERROR_NONE)
-            fail(fetch, want, &error);
-    }
+    for (size_t i = fetch->next; i < fetch->list.count && request.n_names < CONTROL_BEGIN_MAX; i++)
+        names[request.n_names++] = fetch->list.wants[i]->name;
+    if (request.n_names == 0)
+        return ERROR_NONE;
+    get_request_fill(&common, fetch->context, "");
+    request.names = names;
+    request.peer = common.message.peer;
+    request.addresses = common.message.addresses;
+    request.n_addresses = common.message.n_addresses;
+    request.priority = common.message.priority;
+    enum error_code code = control_begin(fetch->context->client, &request, &reply, error);
+    get_request_done(&common);
+    if (code == ERROR_NONE)
+        take_begun(fetch, reply, request.n_names);
+    return code;
 }
 
 /* ---- going on ---- */
 
-static struct want *find_want(const struct fetch *fetch, uint64_t id)
+/* Where sources came from while no directory answers. Each text once, of many only the first. */
+static void tell_note(struct fetch *fetch, const char *note)
 {
-    for (size_t i = 0; i < fetch->next; i++)
-        if (fetch->wants[i].state == WANT_OPEN && fetch->wants[i].id == id)
-            return &fetch->wants[i];
-    return NULL;
+    char clean[CLEAN_BYTES];
+
+    if (fetch->context->arguments.json || note[0] == '\0' ||
+        (fetch->note && (fetch->many || strcmp(fetch->note, note) == 0)))
+        return;
+    free(fetch->note);
+    fetch->note = memory_copy_string(note);
+    fprintf(stderr, "%s\n", command_clean(note, clean));
 }
 
-static void tell_end(struct fetch *fetch, struct want *want, const P2p__Control__Job *job)
+/* Nobody reads thousands of lines that say that all is well. */
+static bool is_told(const struct fetch *fetch, const P2p__Control__Job *job)
+{
+    return !fetch->many || fetch->context->arguments.json || !isatty(STDOUT_FILENO) ||
+           strcmp(job->stored_name, job->name) != 0;
+}
+
+static void tell_end(struct fetch *fetch, struct want *want,
+                     const P2p__Control__DownloadsReply *reply)
 {
     struct error error = {0};
+    const P2p__Control__Job *job = reply->job;
 
     if (control_failure_error(job->failure, &error) != ERROR_NONE) {
         fail(fetch, want, &error);
         return;
     }
     fetch->open--;
+    fetch->done++;
+    fetch->bytes += job->bytes;
     want->state = WANT_OVER;
-    job_board_clear(fetch->board);
-    note_status(fetch, get_print_done(fetch->context, job, job->path, ""));
+    if (reply->note[0] || is_told(fetch, job))
+        job_board_clear(fetch->board);
+    tell_note(fetch, reply->note);
+    if (is_told(fetch, job))
+        note_status(fetch, get_print_done(fetch->context, job, job->path, reply->note));
 }
 
 static void tell_progress(struct fetch *fetch, const P2p__Control__Job *job)
@@ -185,14 +212,13 @@ static void tell_progress(struct fetch *fetch, const P2p__Control__Job *job)
     note_status(fetch, command_print(&out));
 }
 
-static void take_job(struct fetch *fetch, const P2p__Control__Job *job)
+static void take_change(struct fetch *fetch, struct want *want,
+                        const P2p__Control__DownloadsReply *reply)
 {
-    struct want *want = find_want(fetch, job->id);
-
-    if (want && job_is_over(job))
-        tell_end(fetch, want, job);
-    else if (want && fetch->context->arguments.json)
-        tell_progress(fetch, job);
+    if (job_is_over(reply->job))
+        tell_end(fetch, want, reply);
+    else if (fetch->context->arguments.json)
+        tell_progress(fetch, reply->job);
 }
 
 static enum error_code take_news(struct fetch *fetch, struct error *error)
@@ -204,17 +230,18 @@ static enum error_code take_news(struct fetch *fetch, struct error *error)
         if (!reply)
             return code;
         fetch->heard_ms = clock_boot_ms();
-        bool ours = find_want(fetch, reply->job->id) != NULL;
-        take_job(fetch, reply->job);
-        if (ours)
+        struct want *want = want_list_find(&fetch->list, reply->job->id);
+        if (want) {
+            take_change(fetch, want, reply);
             job_board_put(fetch->board, reply);
-        else
+        } else {
             protobuf_c_message_free_unpacked(&reply->base, NULL);
+        }
     }
 }
 
-/* The daemon forgets old downloads: of one that it forgot before we heard of its end, no news will
- * ever come. */
+/* The daemon forgets what ended long ago: should it have forgotten one before we heard of its end,
+ * no news will ever come. */
 static enum error_code ask_how_it_is(struct fetch *fetch, struct error *error)
 {
     struct job_list list;
@@ -223,18 +250,38 @@ static enum error_code ask_how_it_is(struct fetch *fetch, struct error *error)
     if (code != ERROR_NONE)
         return code;
     for (size_t i = 0; i < fetch->next; i++) {
-        struct want *want = &fetch->wants[i];
-        const P2p__Control__Job *job =
-            want->state == WANT_OPEN ? job_list_find(&list, want->id) : NULL;
+        struct want *want = fetch->list.wants[i];
+        const P2p__Control__DownloadsReply *reply =
+            want->state == WANT_OPEN ? job_list_find_reply(&list, want->id) : NULL;
         struct error missing = {0};
-        if (job && job_is_over(job))
-            take_job(fetch, job);
-        else if (want->state == WANT_OPEN && !job && job_list_missing(want->id, &missing))
+        if (reply && job_is_over(reply->job))
+            take_change(fetch, want, reply);
+        else if (want->state == WANT_OPEN && !reply && job_list_missing(want->id, &missing))
             fail(fetch, want, &missing);
     }
     fetch->heard_ms = clock_boot_ms();
     job_list_done(&list);
     return ERROR_NONE;
+}
+
+/* Of many, how far all of them are. */
+static void draw(struct fetch *fetch)
+{
+    struct get_totals totals = {.files = fetch->list.count,
+                                .done = fetch->done,
+                                .failed = fetch->failed,
+                                .bytes = fetch->bytes + job_board_bytes(fetch->board)};
+    char text[JOB_LINE_BYTES];
+
+    if (!job_board_due(fetch->board))
+        return;
+    totals.bytes_per_second = rate_add(&fetch->rate, clock_boot_ms(), totals.bytes);
+    job_board_draw(fetch->board, fetch->many ? get_totals_format(&totals, text) : NULL);
+}
+
+static bool is_over(const struct fetch *fetch)
+{
+    return fetch->open == 0 && fetch->next == fetch->list.count;
 }
 
 /* Until all is over, or Ctrl-C. */
@@ -247,16 +294,16 @@ static enum error_code go_on(struct fetch *fetch, int ctrl_c, struct error *erro
     enum error_code code = ERROR_NONE;
 
     while (code == ERROR_NONE && !ctrl_c_came() && !ferror(stdout)) {
-        begin_some(fetch);
-        code = take_news(fetch, error);
-        if (fetch->open == 0 && fetch->next == fetch->count)
-            return ERROR_NONE;
-        job_board_draw(fetch->board);
-        if (code == ERROR_NONE && poll(polled, ARRAY_LENGTH(polled), REDRAW_MS) < 0 &&
-            errno != EINTR)
+        code = begin_some(fetch, error);
+        if (code == ERROR_NONE)
+            code = take_news(fetch, error);
+        if (code != ERROR_NONE || is_over(fetch))
+            return code;
+        draw(fetch);
+        bool more = fetch->next < fetch->list.count && fetch->busy_ms == 0;
+        if (poll(polled, ARRAY_LENGTH(polled), more ? 0 : REDRAW_MS) < 0 && errno != EINTR)
             return error_set_errno(error, errno, "no se puede esperar");
-        if (code == ERROR_NONE && fetch->open > 0 &&
-            clock_boot_ms() - fetch->heard_ms >= SILENCE_MS)
+        if (fetch->open > 0 && clock_boot_ms() - fetch->heard_ms >= SILENCE_MS)
             code = ask_how_it_is(fetch, error);
     }
     return code;
@@ -266,16 +313,29 @@ static enum error_code go_on(struct fetch *fetch, int ctrl_c, struct error *erro
 
 static void tell_left(const struct fetch *fetch)
 {
-    auto_free uint64_t *ids = memory_new(fetch->count + 1, sizeof *ids);
+    auto_free uint64_t *ids = memory_new(fetch->next + 1, sizeof *ids);
     size_t count = 0;
-    size_t never = fetch->count - fetch->next;
+    size_t never = fetch->list.count - fetch->next;
 
     for (size_t i = 0; i < fetch->next; i++)
-        if (fetch->wants[i].state == WANT_OPEN)
-            ids[count++] = fetch->wants[i].id;
+        if (fetch->list.wants[i]->state == WANT_OPEN)
+            ids[count++] = fetch->list.wants[i]->id;
     get_print_left(ids, count);
     if (never > 0)
         fprintf(stderr, "Sin empezar: %zu\n", never);
+}
+
+/* Of many, where no line was told of each. */
+static void tell_all(const struct fetch *fetch)
+{
+    char bytes[UNITS_TEXT_BYTES];
+    char time[UNITS_TEXT_BYTES];
+
+    if (!fetch->many || fetch->context->arguments.json || !isatty(STDOUT_FILENO))
+        return;
+    printf("Archivos descargados: %zu de %zu, %s en %s\n", fetch->done, fetch->list.count,
+           units_bytes(fetch->bytes, bytes),
+           units_duration((clock_boot_ms() - fetch->start_ms + 999) / 1000, time));
 }
 
 static enum exit_status follow_all(struct fetch *fetch)
@@ -287,15 +347,17 @@ static enum exit_status follow_all(struct fetch *fetch)
     if (code != ERROR_NONE)
         return command_fail(fetch->context, &error, "Error al descargar");
     add_words(fetch);
-    fetch->heard_ms = clock_boot_ms();
+    fetch->start_ms = fetch->heard_ms = clock_boot_ms();
+    rate_init(&fetch->rate, fetch->start_ms, 0);
     code = go_on(fetch, ctrl_c_catch(), &error);
     job_board_clear(fetch->board);
     if (code != ERROR_NONE)
         return command_fail(fetch->context, &error, "Error al descargar");
-    if (fetch->open == 0 && fetch->next == fetch->count)
-        return fetch->status;
-    if (!ctrl_c_came())
+    if (!is_over(fetch) && !ctrl_c_came())
         return EXIT_FAILED; /* nobody reads us any more */
+    tell_all(fetch);
+    if (is_over(fetch))
+        return fetch->status;
     tell_left(fetch);
     return (enum exit_status)(EXIT_BY_SIGNAL + SIGINT);
 }
@@ -307,8 +369,7 @@ enum exit_status get_many(struct command_context *context)
     enum exit_status status = follow_all(&fetch);
     job_follow_stop(fetch.follow);
     job_board_free(fetch.board);
-    for (size_t i = 0; i < fetch.count; i++)
-        free(fetch.wants[i].name);
-    free(fetch.wants);
+    want_list_done(&fetch.list);
+    free(fetch.note);
     return status;
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "peer/terminal/commands/command_private.h"
+#include "peer/terminal/job_board.h"
 
 #define EXIT_BY_SIGNAL 128 /* plus its number, as shells do */
 
@@ -27,6 +28,15 @@ void get_request_done(struct get_request *request);
 /* The file is there: path says where, note what else the user is to be told ("": nothing). */
 enum exit_status get_print_done(const struct command_context *context, const P2p__Control__Job *job,
                                 const char *path, const char *note);
+
+/* How far many files are. */
+struct get_totals {
+    size_t files, done, failed;
+    int64_t bytes; /* that are here */
+    int64_t bytes_per_second;
+};
+/* "120 de 10000 archivos, 3 fallidos, 468.0 KiB, 1.2 MiB/s". Pure. Returns out. */
+const char *get_totals_format(const struct get_totals *totals, char out[JOB_LINE_BYTES]);
 
 /* After Ctrl-C: they go on, and how to see and to cancel them. To stderr. */
 void get_print_left(const uint64_t *ids, size_t count);
