@@ -17,7 +17,7 @@ enum argument_flags {
     ARGUMENT_PRIORITY = 32,
 };
 
-#define ARGUMENTS_WORDS_MAX 4096 /* of "verify *", "get a b ..." */
+#define ARGUMENTS_WORDS_MAX 32768 /* of "verify *", "get a b ..." */
 
 /* What a command takes, --config and --help besides. */
 struct argument_shape {
