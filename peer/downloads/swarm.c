@@ -58,6 +58,7 @@ struct swarm *swarm_new(const struct swarm_options *options)
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&swarm->changed, &monotonic);
+    pthread_cond_init(&swarm->room, NULL);
     pthread_condattr_destroy(&monotonic);
     plan.count = swarm->manifest.piece_count;
     (void)!getrandom(&plan.seed, sizeof plan.seed, 0);
@@ -78,6 +79,7 @@ void swarm_free(struct swarm *swarm)
     manifest_done(&swarm->manifest);
     free(swarm->unsynced);
     pthread_cond_destroy(&swarm->changed);
+    pthread_cond_destroy(&swarm->room);
     pthread_mutex_destroy(&swarm->lock);
     free(swarm);
 }
@@ -317,7 +319,10 @@ static void piece_done(const struct intake_piece *piece, enum intake_result resu
         swarm->disk = *error;
     }
     source->in_intake--;
-    pthread_cond_broadcast(&swarm->changed);
+    pthread_cond_broadcast(&swarm->room);
+    /* The job looks ten times a second; to wake it for every piece would cost more than it does. */
+    if (result != INTAKE_STORED || swarm->in_order || swarm->prefix == swarm->manifest.piece_count)
+        pthread_cond_broadcast(&swarm->changed);
     pthread_mutex_unlock(&swarm->lock);
 }
 
@@ -328,7 +333,7 @@ static bool wait_for_intake(struct swarm_source *source, unsigned fewer_than)
 
     pthread_mutex_lock(&swarm->lock);
     while (source->in_intake >= fewer_than)
-        pthread_cond_wait(&swarm->changed, &swarm->lock);
+        pthread_cond_wait(&swarm->room, &swarm->lock);
     bool go_on = !must_end_locked(source) && swarm->disk.code == ERROR_NONE;
     if (go_on && fewer_than > 1)
         source->in_intake++;

@@ -96,6 +96,7 @@ struct swarm {
 
     pthread_mutex_t lock; /* guards what follows; held for moments only */
     pthread_cond_t changed;
+    pthread_cond_t room; /* the intake is done with a piece */
     struct pieces *pieces;
     struct swarm_source *sources[SWARM_SOURCES_MAX]; /* each stays where it is */
     size_t source_count;
