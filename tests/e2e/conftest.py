@@ -5,6 +5,7 @@ P2P_BUILD names the build directory whose programs are tested (default build/dev
 
 import os
 import shutil
+import signal
 import subprocess
 
 import pytest
@@ -13,6 +14,8 @@ import harness
 
 
 def pytest_configure(config):
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # started in the background of a script
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # our programs would ignore it, too
     config.addinivalue_line("markers", "plain: figures mean nothing in a build with sanitizers")
     config.addinivalue_line("markers", "no_thread_sanitizer: too slow, or too large, under it")
     config.addinivalue_line("markers", "root: needs root, for a mount or a network namespace")

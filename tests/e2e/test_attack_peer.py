@@ -138,12 +138,12 @@ def test_many_who_ask_for_a_long_list(net):
         started = time.monotonic()
         with peer.client() as client:
             client.raw("unary_unary", "/grpc.health.v1.Health/Check")(b"", timeout=30)
-        assert time.monotonic() - started < 3 * harness.PATIENCE
+        assert time.monotonic() - started < 8 * harness.PATIENCE
         time.sleep(1)
     with peer.client() as client:
         assert len(client.list_files()) == 20001
     if not harness.SANITIZER:
         assert peer.status_value("VmRSS") < 150 * 1024
-    assert peer.terminate() < 2 * harness.PATIENCE
+    assert peer.terminate() < harness.STOPS_WITHIN
     for connection in hostile:
         connection.close()

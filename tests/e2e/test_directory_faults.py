@@ -121,7 +121,8 @@ def test_bad_names(directory, name):
     b"\r\n", b"GET\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" * 20, b"\0" * 1000,
     b"GET / HTTP/9.9\r\n\r\n",
     b"POST /login HTTP/1.1\r\nHost: h\r\nContent-Length: x\r\n\r\n",
-    b"POST /login HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"])
+    b"POST /login HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"],
+    ids=["nothing", "no-target", "tls", "zeros", "version", "length", "chunk"])
 def test_bytes_that_are_no_request(directory, data):
     with dial(directory) as connection:
         connection.sendall(data)
@@ -186,13 +187,13 @@ def test_slow_senders_are_closed_and_idle_ones_too(directory):
     starts = {"idle": lambda c: None, "head": lambda c: c.sendall(b"GET / HTTP/1.1\r\nX: "),
               "body": trickle_body,
               "after a reply": lambda c: (c.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"), c.recv(9999))}
+    began = time.monotonic()
     connections = {name: dial(directory) for name in starts}
     for name, connection in connections.items():
         starts[name](connection)
         connection.setblocking(False)
-    began = time.monotonic()
     closed = {}
-    while len(closed) < len(connections) and time.monotonic() - began < 25:
+    while len(closed) < len(connections) and time.monotonic() - began < 60:
         time.sleep(0.5)
         for name, connection in connections.items():
             if name in closed:
@@ -209,7 +210,7 @@ def test_slow_senders_are_closed_and_idle_ones_too(directory):
         assert alive(directory)
     assert sorted(closed) == sorted(starts)
     for name, after in closed.items():
-        assert 13 < after < 20, name
+        assert 13 < after < 25, name
 
 
 def test_two_thousand_idle_and_slow_connections(directory):
@@ -226,7 +227,7 @@ def test_two_thousand_idle_and_slow_connections(directory):
             began = time.monotonic()
             assert directory.login("Peer1", files=[f"f{i}"]).status == 200
             assert directory.sources(f"f{i}") == {"Peer1": []}
-            assert time.monotonic() - began < 2 * PATIENCE
+            assert time.monotonic() - began < 6 * PATIENCE  # far less than the others may take
         wait_until(lambda: directory.descriptors() < 100, 30, "them to be closed")
     finally:
         for connection in connections:
@@ -323,30 +324,38 @@ def test_kill_9_loses_nothing_that_was_acknowledged(directory):
 
 @pytest.mark.parametrize("how", ["kill", "terminate"])
 def test_a_restart_forgets_nobody(net, how):
-    directory = net.directory(expiry=8 * PATIENCE)
+    expiry = 5 + PATIENCE
+    directory = net.directory(expiry=expiry)
     tokens = {}
+    began = time.monotonic()
     for peer in ("Peer3", "Peer1", "Peer2"):
         tokens[peer] = directory.login(peer).json["token"]
     time.sleep(2)
     directory.login("Peer1")
     getattr(directory, how)()
+    before = time.monotonic() - began
     time.sleep(1)
+    again = time.monotonic()
     directory.start()
     assert directory.peers() == ["Peer3", "Peer1", "Peer2"]
     assert directory.login("Peer1").json["token"] == tokens["Peer1"]
-    # The others keep the time that they had left, 6 s or a little more after the last write.
-    time.sleep(max(0, 4 * PATIENCE - 3))
-    assert directory.peers() == ["Peer3", "Peer1", "Peer2"]
-    directory.login("Peer1")
-    wait_until(lambda: directory.peers() == ["Peer1"], 8, "the others to expire")
+
+    def only_one_is_left():
+        directory.login("Peer1")
+        return directory.peers() == ["Peer1"]
+
+    # The others keep the time that they had left, or a little more after the last write.
+    wait_until(only_one_is_left, expiry, "the others to expire")
+    assert time.monotonic() - again > expiry - before - 0.1
 
 
 def test_an_outage_does_not_count_even_when_the_next_start_is_cut_short(net):
-    directory = net.directory(expiry=4 * PATIENCE)
+    expiry = 5 + PATIENCE
+    directory = net.directory(expiry=expiry)
     directory.login("Peer1")
     time.sleep(1.5)  # a tick writes it behind
     directory.kill()
-    time.sleep(4 * PATIENCE + 1)
+    time.sleep(expiry + 1)
     directory.start()
     directory.login("Peer2")
     directory.kill()  # before the first tick
@@ -374,16 +383,21 @@ def test_who_is_away_stays_away(net):
 
 
 def test_expiry(net):
-    directory = net.directory(expiry=2)
+    directory = net.directory(expiry=3)
     directory.login("Peer1", files=["F"])
-    directory.login("Peer2", files=["F"])
     began = time.monotonic()
-    while time.monotonic() - began < 3:
+    directory.login("Peer2", files=["F"])
+
+    def only_one_is_left():
         directory.login("Peer1")
-        time.sleep(0.2)
-    assert directory.peers() == ["Peer1"]
+        return directory.peers() == ["Peer1"]
+
+    wait_until(only_one_is_left, 6, "Peer2 to expire")
+    assert time.monotonic() - began >= 3
     assert directory.sources("F") == {"Peer1": []}
-    assert directory.log.count("[API] Peer 'Peer2' se ha desconectado por inactividad") == 1
+    gone = "[API] Peer 'Peer2' se ha desconectado por inactividad"
+    wait_until(lambda: gone in directory.log, what="it to be told")
+    assert directory.log.count(gone) == 1
     directory.login("Peer2")
     assert directory.peers() == ["Peer1", "Peer2"]
     assert directory.log.count("[API] Peer 'Peer2' se ha autenticado en la red") == 2
@@ -410,14 +424,14 @@ def test_stops_quickly_under_load(directory):
     going = False
     for thread in threads:
         thread.join()
-    assert took < 2 * PATIENCE
+    assert took < harness.STOPS_WITHIN
     check_integrity(directory)
 
 
 def test_sigint_stops_too(directory):
     directory.expected_end = True
     directory.signal(signal.SIGINT)
-    assert directory.process.wait(2 * PATIENCE + 1) == 0
+    assert directory.process.wait(2 * PATIENCE + harness.HOLD_UP) == 0
 
 
 # ---- users ----
@@ -464,16 +478,15 @@ def test_without_a_users_file(net):
 def test_a_wrong_password_takes_as_long_as_an_unknown_user(directory):
     directory.login("Peer1")
 
-    def fastest(name):
-        times = []
-        for _ in range(7):
-            began = time.monotonic()
-            assert directory.login(name, "wrong").status == 401
-            times.append(time.monotonic() - began)
-        return min(times)
+    def seconds(name):
+        began = time.monotonic()
+        assert directory.login(name, "wrong").status == 401
+        return time.monotonic() - began
 
-    known, unknown = fastest("Peer1"), fastest("Nobody")
-    assert 0.6 < known / unknown < 1.7
+    # The fastest of each: what the machine does besides only makes some of them slower.
+    times = [(seconds("Peer1"), seconds("Nobody")) for _ in range(10)]
+    known, unknown = map(min, zip(*times))
+    assert 1 / 4 < known / unknown < 4  # without the hash it would be a hundredth
 
 
 def test_user_commands(tmp_path):

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import socket
 import threading
 import time
@@ -232,7 +231,7 @@ def test_many_streams_get_no_more_than_one(net):
 
 
 def test_who_waits_learns_its_place(net):
-    peer = net.peer(files={"a": reference.random_bytes(16 * MIB), "small": b"x" * 1000},
+    peer = net.peer(files={"a": reference.random_bytes(4 * MIB), "small": b"x" * 1000},
                     upload_limit=128 * KIB)
     readers = [Reader(peer.address, "a") for _ in range(40)]
     silent = Reader(peer.address, "a", places=False)
@@ -242,15 +241,17 @@ def test_who_waits_learns_its_place(net):
     assert all(1 <= place <= 41 for reader in readers for place in reader.places)
     assert max(place for reader in readers for place in reader.places) > 15
     assert not silent.places and not any(reader.empty for reader in [*readers, silent])
-    # Who comes now is served among the next ones: it has had nothing yet.
+    # Who comes now is served among the next ones: it has had nothing yet. A turn of each of the
+    # others would take ten seconds at this rate.
+    peer.command("limit", "--upload", "16k")
     begin = time.monotonic()
     assert Reader(peer.address, "small").join() == 1000
-    assert time.monotonic() - begin < 1.5 * PATIENCE
+    assert time.monotonic() - begin < 6
     with peer.client() as client:  # a reference peer sees data only, and all of them
         assert client.download("small") == b"x" * 1000
     peer.command("limit", "--upload", "none")
     for reader in [*readers, silent]:
-        assert reader.join() == 16 * MIB
+        assert reader.join() == 4 * MIB
         assert not reader.empty
 
 
@@ -306,8 +307,7 @@ def stalled_receiver(peer, name):
 
 @pytest.mark.plain
 def test_receivers_that_do_not_read_cost_bounded_memory_and_no_turns(net):
-    peer = net.peer(files={"a": b"", "b": reference.random_bytes(32 * MIB)})
-    os.truncate(peer.share / "a", 256 * MIB)
+    peer = net.peer(files={"a": 256 * MIB, "b": reference.random_bytes(32 * MIB)})
     stalled = [stalled_receiver(peer, "a") for _ in range(300)]
 
     def all_stand_still():
@@ -317,7 +317,7 @@ def test_receivers_that_do_not_read_cost_bounded_memory_and_no_turns(net):
     wait_until(all_stand_still, 40, "300 streams that stand still")
     begin = time.monotonic()
     assert Reader(peer.address, "b").join() == 32 * MIB
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 9  # before any of them could be ended
     assert peer.status_value("VmHWM") < 150 * 1024
     for channel, call in stalled:
         call.cancel()
@@ -339,5 +339,5 @@ def test_an_upload_that_stands_still_is_ended(net):
     enough.set()
     assert ended.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
     assert ended.value.details() == "No llegan datos: la llamada se cancela"
-    assert 59 < time.monotonic() - begin < 70
+    assert 59 < time.monotonic() - begin < 85
     wait_until(lambda: peer.names() == [], 5, "the temporary file to go")

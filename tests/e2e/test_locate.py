@@ -4,6 +4,7 @@ import concurrent.futures
 import json
 import os
 import socket
+import threading
 import time
 
 import grpc
@@ -50,7 +51,7 @@ def test_one_of_two_directories_dies(net):
     first.kill()
     started = time.monotonic()
     assert peer.command("get", "a").returncode == 0
-    assert time.monotonic() - started < 2 * harness.PATIENCE
+    assert time.monotonic() - started < 5 * harness.PATIENCE
     assert (peer.share / "a").read_bytes() == b"x"
 
     def seen():
@@ -198,7 +199,7 @@ def test_dead_and_silent_friends_cost_little(net):
         started = time.monotonic()
         assert peer.command("search", "nada").returncode == 4
         assert time.monotonic() - started < 8 * harness.PATIENCE
-        assert peer.terminate() < 2 * harness.PATIENCE
+        assert peer.terminate() < harness.STOPS_WITHIN
 
 
 def test_friends_know_more_than_what_is_remembered(net):
@@ -248,7 +249,7 @@ def test_a_stop_does_not_wait_for_questions(net):
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
             running = [pool.submit(peer.command, "search", "a"), pool.submit(ask_or_fail, peer, "b")]
             time.sleep(0.5)
-            assert peer.terminate() < 2 * harness.PATIENCE
+            assert peer.terminate() < harness.STOPS_WITHIN
             assert running[0].result().returncode == 4
             running[1].result()
 
@@ -306,8 +307,13 @@ class Liar(reference.ReferencePeer):
     answer = b""
     delay = 0
 
+    def stop(self):
+        self.release.set()
+        super().stop()
+
     def register(self):
         self.asked = []
+        self.release = threading.Event()
         rows = {
             "Locate": grpc.unary_unary_rpc_method_handler(self.locate, wire.LocateRequest.FromString),
             "DownloadFile": grpc.unary_stream_rpc_method_handler(
@@ -318,7 +324,7 @@ class Liar(reference.ReferencePeer):
 
     def locate(self, request, context):
         self.asked.append(request)
-        time.sleep(self.delay)
+        self.release.wait(self.delay)
         return self.answer
 
 
@@ -418,24 +424,25 @@ def test_a_question_is_passed_on_with_one_hop_less_and_less_time(net):
 
 def test_a_slow_friend_of_a_friend_ends_in_time(net):
     liar = net.reference_peer(Liar)
-    liar.delay = 5
+    liar.delay = 10 * harness.PATIENCE
     peer = net.peer("Peer1", **without(liar.address))
     started = time.monotonic()
     assert not ask(peer, "a", wait_ms=1500)
-    assert time.monotonic() - started < 1.5 * harness.PATIENCE
+    assert time.monotonic() - started < 6 * harness.PATIENCE
 
 
 def test_too_many_questions_are_refused(net):
     liar = net.reference_peer(Liar)
     peer = net.peer("Peer1", **without(liar.address))
-    refused = 0
-    for _ in range(120):
-        try:
-            ask(peer, "nada", wait_ms=1000)
-        except grpc.RpcError as failure:
-            assert failure.code() == grpc.StatusCode.UNAVAILABLE
-            refused += 1
-    assert refused > 20
+    with grpc.insecure_channel(peer.address, options=[("grpc.enable_http_proxy", 0)]) as channel:
+        call = channel.unary_unary("/peer.PeerService/Locate",
+                                   wire.LocateRequest.SerializeToString)
+        # All at once, so that not a second passes in which more may be asked.
+        calls = [call.future(wire.LocateRequest(filename="nada", question_id=os.urandom(16), hops=2,
+                                                wait_ms=1000), timeout=60) for _ in range(120)]
+        codes = [one.code() for one in calls]
+    assert set(codes) <= {grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE}
+    assert codes.count(grpc.StatusCode.UNAVAILABLE) > 20
     assert len(liar.asked) < 100
     with peer.client() as client:
         assert client.list_files() == {}

@@ -124,7 +124,7 @@ def test_a_client_too_many_is_told_at_once(net):
     result = peer.command("list", peer.address)
     assert result.returncode == 4
     assert f"No se pudo conectar con {peer.address}" in result.stderr
-    assert time.monotonic() - started < 3 * harness.PATIENCE
+    assert time.monotonic() - started < 8 * harness.PATIENCE
     close_all(flood)
     wait_until(lambda: connections(peer)["open"] == 0, what="the places to be free again")
     still_serves(peer)
@@ -162,16 +162,19 @@ def drip(connection, data):
 
 def test_who_says_nothing_is_closed(peer):
     """After fifteen seconds, also who sends a byte now and then; who greets may stay."""
+    started = time.monotonic()
     silent, half, dripping = connect(peer, greeting=b""), connect(peer, greeting=GREETING[:30]), \
         connect(peer, greeting=b"")
     greeted = connect(peer)
-    started = time.monotonic()
-    for number in range(12):
-        drip(dripping, GREETING[number:number + 1])
-        time.sleep(1)
-    assert not any(map(is_closed, (silent, half, dripping, greeted)))
-    wait_until(lambda: all(map(is_closed, (silent, half, dripping))), 10, "them to be closed")
-    assert 13 < time.monotonic() - started
+    number = 0
+    while not any(map(is_closed, (silent, half, dripping))):
+        assert time.monotonic() - started < 15 + 10 * harness.PATIENCE
+        if time.monotonic() - started > number < 12:
+            drip(dripping, GREETING[number:number + 1])
+            number += 1
+        time.sleep(0.1)
+    assert time.monotonic() - started > 14
+    wait_until(lambda: all(map(is_closed, (silent, half, dripping))), 5, "them to be closed")
     assert not is_closed(greeted)
     still_serves(peer)
 
@@ -203,5 +206,5 @@ def test_status_counts_connections(peer):
 def test_stops_with_connections_of_all_kinds(net):
     peer = net.peer()
     some = [connect(peer, greeting=GREETING[:number % 34]) for number in range(200)]
-    assert peer.terminate() < 2 * harness.PATIENCE
+    assert peer.terminate() < harness.STOPS_WITHIN
     wait_until(lambda: still_open(some) == 0, what="all to be closed")

@@ -123,6 +123,7 @@ def test_again_and_again(net):
         assert acknowledged <= set(visible(peer))
         peer.start()
         assert peer.names() == visible(peer)
+    assert acknowledged
 
 
 def test_another_daemons_temporary_files_stay(net):

@@ -82,10 +82,10 @@ def test_many_files_at_the_reference(net):
 
 
 def test_heartbeats_keep_it_alive(net):
-    directory = net.directory(expiry=3)
+    directory = net.directory(expiry=4)
     net.peer("Peer1", directory, files={"a": "x"})
     directory.wait_for_files("Peer1", ["a"])
-    end = time.monotonic() + 5
+    end = time.monotonic() + 6
     while time.monotonic() < end:
         assert directory.peers() == ["Peer1"]
         assert directory.sources("a")
@@ -99,12 +99,12 @@ def test_a_killed_peer_expires(net):
     peer.kill()
     killed = time.monotonic()
     wait_until(lambda: directory.peers() == [], 5, "the peer to expire")
-    assert time.monotonic() - killed < 4 * harness.PATIENCE
+    assert time.monotonic() - killed < 8 * harness.PATIENCE
     reply = directory.get("/buscar_archivos", filename="a")
     assert (reply.status, reply.json) == (
         404, {"detail": "Archivo 'a' encontrado pero los peers no están activos"})
     peer.start()
-    directory.wait_for_peer("Peer1", 3)
+    directory.wait_for_peer("Peer1")
 
 
 def seconds_until(check, timeout=10):
@@ -114,23 +114,27 @@ def seconds_until(check, timeout=10):
 
 
 def test_changes_are_known_within_two_seconds(net):
-    limit = 2.0 * harness.PATIENCE
+    """Most of them, for the machine may have other work; and all of them long before the next
+    heartbeat, which comes after ten."""
+    times = []
     directory = net.directory()
     peer = net.peer("Peer1", directory, files={"old": "x"})
     directory.wait_for_files("Peer1", ["old"])
     reference.write_file(peer.share / "new", b"x")
-    assert seconds_until(lambda: directory.files_of("Peer1") == ["new", "old"]) < limit
+    times.append(seconds_until(lambda: directory.files_of("Peer1") == ["new", "old"]))
     (peer.share / "old").rename(peer.share / "renamed")
-    assert seconds_until(lambda: directory.files_of("Peer1") == ["new", "renamed"]) < limit
+    times.append(seconds_until(lambda: directory.files_of("Peer1") == ["new", "renamed"]))
     (peer.share / "new").unlink()
-    assert seconds_until(lambda: directory.files_of("Peer1") == ["renamed"]) < limit
+    times.append(seconds_until(lambda: directory.files_of("Peer1") == ["renamed"]))
     (peer.share / "renamed").rename(peer.share / ".hidden")
-    assert seconds_until(lambda: directory.files_of("Peer1") == []) < limit
+    times.append(seconds_until(lambda: directory.files_of("Peer1") == []))
     (peer.share / "slowly").write_bytes(b"x")
-    assert seconds_until(lambda: directory.files_of("Peer1") == ["slowly"]) < limit
+    times.append(seconds_until(lambda: directory.files_of("Peer1") == ["slowly"]))
     with peer.client() as client:
         assert client.upload("uploaded", b"x").ok
-    assert seconds_until(lambda: directory.files_of("Peer1") == ["slowly", "uploaded"]) < limit
+    times.append(seconds_until(lambda: directory.files_of("Peer1") == ["slowly", "uploaded"]))
+    assert sorted(times)[len(times) // 2] < 2 * harness.PATIENCE, times
+    assert max(times) < 8 * harness.PATIENCE, times
 
 
 def test_a_burst_of_files(net):
@@ -178,7 +182,7 @@ def test_directory_comes_back(net):
         assert client.download("a") == b"x"
     directory.database.unlink()  # it comes back knowing nothing
     directory.start()
-    directory.wait_for_files("Peer1", ["a"], 3.5)
+    assert seconds_until(lambda: directory.files_of("Peer1") == ["a"]) < 6 * harness.PATIENCE
     complaints = [line for line in peer.log.splitlines() if " WARNING " in line or " ERROR " in line]
     assert len(complaints) <= 1, peer.log
 
@@ -247,7 +251,7 @@ def test_a_silent_directory_does_not_stop_the_stop(net):
         peer = net.peer("Peer1", f"http://127.0.0.1:{silent.getsockname()[1]}", files={"a": "x"})
         with peer.client() as client:
             assert client.download("a") == b"x"
-        assert peer.terminate() < 2.0 * harness.PATIENCE
+        assert peer.terminate() < harness.STOPS_WITHIN
 
 
 @pytest.mark.parametrize("answer", [

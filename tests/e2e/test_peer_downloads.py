@@ -1,6 +1,5 @@
 """Downloads by our peer (p2p-peer get): from ours, from the reference's, and from broken ones."""
 
-import os
 import subprocess
 import threading
 import time
@@ -146,8 +145,7 @@ def test_output_to_standard_output(net):
 
 def test_output_to_a_pipe_that_closes(net):
     directory = net.directory()
-    source = net.peer("Peer2", directory, files={"a": b""})
-    os.truncate(source.share / "a", 64 * MIB)
+    net.peer("Peer2", directory, files={"a": 64 * MIB})
     peer = net.peer("Peer1", directory)
     directory.wait_for_files("Peer2", ["a"])
     done = subprocess.run(
@@ -297,8 +295,7 @@ def test_a_source_that_stalls(net):
 
 def test_a_source_that_is_killed(net):
     directory = net.directory()
-    source = net.peer("Peer2", directory, files={"a.bin": b""})
-    os.truncate(source.share / "a.bin", 4096 * MIB)  # no time to finish
+    source = net.peer("Peer2", directory, files={"a.bin": 4096 * MIB})  # no time to finish
     peer = net.peer("Peer1", directory)
     directory.wait_for_files("Peer2", ["a.bin"])
     getting = subprocess.Popen(
@@ -321,8 +318,7 @@ def test_a_source_that_is_killed(net):
 def test_a_source_whose_file_changes(net):
     """Whole and old, whole and new, or an error: never a mixture."""
     directory = net.directory()
-    source = net.peer("Peer2", directory, files={"a.bin": b""})
-    os.truncate(source.share / "a.bin", 512 * MIB)
+    source = net.peer("Peer2", directory, files={"a.bin": 512 * MIB})
     peer = net.peer("Peer1", directory)
     directory.wait_for_files("Peer2", ["a.bin"])
     getting = subprocess.Popen(

@@ -267,17 +267,14 @@ def rewrite_the_end(path):
 @pytest.mark.parametrize("change", [shrink, shrink_to_nothing, grow, remove, replace,
                                     rewrite_the_end])
 def test_a_file_that_changes_while_it_is_sent(net, change):
-    size = 48 * MIB
-    peer = net.peer(files={"big.bin": b""})
+    peer = net.peer(files={"big.bin": 48 * MIB})
     path = peer.share / "big.bin"
-    os.truncate(path, size)
     with peer.client() as client:
         call = client.chunks("big.bin", 60 * harness.PATIENCE)
-        got = len(next(call).data)
+        next(call)
         change(path)
         code, text = refused(lambda: call)
         assert code == CODE.ABORTED and text
-    assert got < size
     still_serves(peer)
 
 
@@ -357,8 +354,7 @@ def test_many_idle_connections(peer):
 @pytest.mark.plain
 def test_receivers_that_stop_reading(net):
     """Thirty of them cost little memory and no thread, and others are served."""
-    peer = net.peer(files={"big.bin": b""})
-    os.truncate(peer.share / "big.bin", 256 * MIB)
+    peer = net.peer(files={"big.bin": 256 * MIB})
     still_serves(peer)
     threads, memory = peer.threads(), peer.status_value("VmRSS")
     clients = [peer.client() for _ in range(30)]
@@ -366,12 +362,15 @@ def test_receivers_that_stop_reading(net):
         calls = [client.chunks("big.bin", 100) for client in clients]
         for call in calls:
             next(call)
-        time.sleep(3)  # until the transport's windows are full
-        filled = peer.status_value("VmRSS")
-        time.sleep(2)
-        later = peer.status_value("VmRSS")
+        before = memory
+        for _ in range(20):  # until the transport's windows are full
+            time.sleep(1)
+            later = peer.status_value("VmRSS")
+            if later - before < 512:
+                break
+            before = later
+        assert later - before < 512, "it goes on growing"
         assert peer.threads() <= threads + 2
-        assert later - filled < 2 * 1024, "it goes on growing"
         assert later - memory < 30 * 2 * 1024, "over 2 MiB a receiver"
         still_serves(peer)
         for call in calls:
@@ -409,8 +408,7 @@ def test_two_hundred_downloads_at_once(net):
 
 
 def test_cancelled_downloads_leave_nothing_open(net):
-    peer = net.peer(files={"big.bin": b""})
-    os.truncate(peer.share / "big.bin", 64 * MIB)
+    peer = net.peer(files={"big.bin": 64 * MIB})
     still_serves(peer)
     with peer.client() as client:
         descriptors = peer.descriptors()
@@ -425,8 +423,7 @@ def test_cancelled_downloads_leave_nothing_open(net):
 
 def test_stops_while_transfers_run(net):
     """Within its two seconds, whatever the others do; the half upload is removed."""
-    peer = net.peer(files={"big.bin": b""})
-    os.truncate(peer.share / "big.bin", 256 * MIB)
+    peer = net.peer(files={"big.bin": 256 * MIB})
     with peer.client() as down, peer.client() as up:
         stalled = down.chunks("big.bin", 100)
         next(stalled)
@@ -434,5 +431,5 @@ def test_stops_while_transfers_run(net):
         seconds = peer.terminate()
         release.set()
         assert call.exception(10) is not None
-    assert seconds < 2.0 * harness.PATIENCE
+    assert seconds < harness.STOPS_WITHIN
     assert peer.names() == ["big.bin"]

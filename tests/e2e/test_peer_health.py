@@ -50,10 +50,11 @@ def test_watch_ends_when_the_daemon_stops(peer):
         assert next(call).status == SERVING
         peer.terminate()
         seen = []
-        with pytest.raises(grpc.RpcError):
+        try:
             for answer in call:
                 seen.append(answer.status)
-            raise grpc.RpcError  # an OK end is fine too
+        except grpc.RpcError as end:  # an OK end is fine too
+            assert end.code() != grpc.StatusCode.DEADLINE_EXCEEDED
         assert SERVING not in seen
 
 

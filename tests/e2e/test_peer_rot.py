@@ -259,9 +259,7 @@ def test_the_slow_check_finds_it(net, data):
 
 
 def test_interrupting_verify_ends_the_check(net):
-    peer = net.peer()
-    with (peer.share / "huge").open("wb") as file:
-        file.truncate(3 << 30)  # a hole: hashing it costs no disk
+    peer = net.peer(files={"huge": 3 << 30})
     wait_until(lambda: json.loads(peer.command("list", "--json").stdout)["files"][0]["content"], 60,
                "the hashes")
     command = [harness.PEER_PROGRAM, "verify", "--config", peer.config_path]
@@ -271,23 +269,25 @@ def test_interrupting_verify_ends_the_check(net):
         time.sleep(0.7)
         assert process.poll() is None, process.communicate()
         process.send_signal(signal.SIGINT)
-        assert process.wait(5) == -signal.SIGINT
+        assert process.wait(5 * harness.PATIENCE) == -signal.SIGINT
         process.communicate()
-    time.sleep(0.5)
 
     def processor_time():
         fields = pathlib.Path(f"/proc/{peer.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-    before = processor_time()
-    time.sleep(1)
-    assert processor_time() - before < 0.3
+    def idles():
+        before = processor_time()
+        time.sleep(1)
+        return processor_time() - before < 0.3
+
+    assert idles() or idles()  # the last one may have had something left to tidy up
     assert damaged(peer) == 0
     process = subprocess.Popen(command, env=harness.environment(), stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE)
     time.sleep(0.5)
     peer.terminate()  # a daemon that stops does not wait for it
-    assert process.wait(5) != 0
+    assert process.wait(5 * harness.PATIENCE) != 0
     process.communicate()
 
 

@@ -86,6 +86,7 @@ def test_what_arrives_is_told_and_served_piece_by_piece(net):
     content = id_of(data)
     getting = start_get(peer, "a.bin")
     wait_job(peer, lambda row: row["held_bytes"] >= 3 * MIB)
+    source.rate = 64 * 1024  # it does not end while we look
     with Client(peer) as client:
         answer = client.availability(content)
         assert (answer.size_bytes, answer.filename, len(answer.pieces)) == (len(data), "a.bin", 2)
@@ -108,6 +109,7 @@ def test_what_arrives_is_told_and_served_piece_by_piece(net):
             assert refusal(lambda: client.availability(wrong)) == invalid
         assert refusal(lambda: client.download(
             "a.bin", offset=len(data) + 1, content_id=content)) == invalid
+        source.rate = None
         assert ended(getting)[0] == 0
         arrived(peer, data)
         answer = client.availability(content)
@@ -133,7 +135,7 @@ def test_a_stream_goes_on_when_the_file_gets_its_name(net):
 def test_who_has_a_part_only_is_waited_for(net):
     """Nobody has the whole file: what there is is fetched, and the reason of the wait is told."""
     directory = net.directory()
-    source, data = seed(net, directory, 16 * MIB, 2 * MIB)
+    source, data = seed(net, directory, 32 * MIB, 2 * MIB)
     first = net.peer("Peer1", directory)
     start = start_get(first, "a.bin")
     wait_until(lambda: partial(directory) == {"Peer1"}, 10, "it to be listed")

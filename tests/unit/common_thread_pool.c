@@ -33,7 +33,8 @@ static void wait_for(atomic_int *value, int expected)
         assert_true(clock_boot_ms() < end);
 }
 
-static int threads_named(const char *wanted)
+/* How many there are of that name, or only those that sleep. */
+static int threads_named(const char *wanted, bool asleep)
 {
     DIR *tasks = opendir("/proc/self/task");
     struct dirent *entry;
@@ -43,16 +44,27 @@ static int threads_named(const char *wanted)
     while ((entry = readdir(tasks))) {
         char path[300];
         char name[32] = "";
-        snprintf(path, sizeof path, "/proc/self/task/%s/comm", entry->d_name);
+        char state = '?';
+        snprintf(path, sizeof path, "/proc/self/task/%s/stat", entry->d_name);
         FILE *file = fopen(path, "r");
-        if (file && fgets(name, sizeof name, file))
-            name[strcspn(name, "\n")] = '\0';
+        if (file && fscanf(file, "%*d (%31[^)]) %c", name, &state) != 2)
+            name[0] = '\0';
         if (file)
             fclose(file);
-        count += strcmp(name, wanted) == 0;
+        count += strcmp(name, wanted) == 0 && (!asleep || state == 'S');
     }
     closedir(tasks);
     return count;
+}
+
+static void wait_until_asleep(const char *name)
+{
+    int64_t end = clock_boot_ms() + LONG_MS;
+
+    while (threads_named(name, true) < threads_named(name, false)) {
+        assert_true(clock_boot_ms() < end);
+        usleep(1000);
+    }
 }
 
 static void test_threads_come_with_the_work(void **state)
@@ -62,30 +74,34 @@ static void test_threads_come_with_the_work(void **state)
 
     (void)state;
     assert_int_equal(thread_pool_start("some", THREADS, 8, &pool, NULL), ERROR_NONE);
-    assert_int_equal(threads_named("some"), 1);
+    assert_int_equal(threads_named("some", false), 1);
     for (int i = 0; i < THREADS + 1; i++)
         assert_int_equal(thread_pool_submit(pool, wait_at, &gate, NULL), ERROR_NONE);
     wait_for(&gate.inside, THREADS);
-    assert_int_equal(threads_named("some"), THREADS);
+    assert_int_equal(threads_named("some", false), THREADS);
     atomic_store(&gate.open, true);
     thread_pool_free(pool);
     assert_int_equal(atomic_load(&gate.inside), 0);
 }
 
+static void count(void *context)
+{
+    atomic_fetch_add((atomic_int *)context, 1);
+}
+
 static void test_one_after_the_other_is_one_threads_work(void **state)
 {
-    struct gate gate = {.open = true};
+    atomic_int done = 0;
     struct thread_pool *pool;
 
     (void)state;
     assert_int_equal(thread_pool_start("some", THREADS, 8, &pool, NULL), ERROR_NONE);
-    usleep(50000); /* it waits by now; if not, there is one thread more */
     for (int i = 0; i < 50; i++) {
-        assert_int_equal(thread_pool_submit(pool, wait_at, &gate, NULL), ERROR_NONE);
-        usleep(2000);
-        wait_for(&gate.inside, 0);
+        wait_until_asleep("some"); /* it waits for work; one that does not yet is no help */
+        assert_int_equal(thread_pool_submit(pool, count, &done, NULL), ERROR_NONE);
+        wait_for(&done, i + 1);
     }
-    assert_true(threads_named("some") < THREADS);
+    assert_true(threads_named("some", false) < THREADS);
     thread_pool_free(pool);
 }
 

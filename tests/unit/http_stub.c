@@ -163,7 +163,7 @@ static size_t count_now(struct http_stub *stub)
 
 size_t http_stub_wait(struct http_stub *stub, size_t wanted)
 {
-    for (int i = 0; i < 500 && count_now(stub) < wanted; i++)
+    for (int i = 0; i < 1500 && count_now(stub) < wanted; i++)
         poll(NULL, 0, 10);
     return count_now(stub);
 }

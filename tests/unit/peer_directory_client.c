@@ -286,7 +286,7 @@ static void stops_in_the_middle(void **state)
     assert_int_equal(pthread_create(&thread, NULL, raise_soon, fixture), 0);
     int64_t start = clock_boot_ms();
     assert_int_equal(log_in(fixture, NULL, &session, &error), ERROR_CANCELLED);
-    assert_in_range(clock_boot_ms() - start, 0, 2000);
+    assert_in_range(clock_boot_ms() - start, 0, 8000); /* for an answer it would be ten seconds */
     pthread_join(thread, NULL);
     assert_int_equal(log_in(fixture, NULL, &session, NULL), ERROR_CANCELLED);
 }

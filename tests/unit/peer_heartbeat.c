@@ -16,6 +16,7 @@ struct fixture {
     struct heartbeat *heartbeat;
     atomic_int status;
     atomic_int token;
+    atomic_int heartbeat_s;
 };
 
 static void answer(void *context, const struct http_stub_request *request, int *status, char *body,
@@ -27,8 +28,9 @@ static void answer(void *context, const struct http_stub_request *request, int *
     *status = atomic_load(&fixture->status);
     if (*status == 200)
         snprintf(body, body_size,
-                 "{\"status\":\"OK\",\"token\":\"%d\",\"expiry_s\":3,\"heartbeat_s\":1}",
-                 atomic_load(&fixture->token));
+                 "{\"status\":\"OK\",\"token\":\"%d\",\"expiry_s\":%d,\"heartbeat_s\":%d}",
+                 atomic_load(&fixture->token), 3 * atomic_load(&fixture->heartbeat_s),
+                 atomic_load(&fixture->heartbeat_s));
     else
         snprintf(body, body_size, "{\"detail\":\"status %d\"}", *status);
 }
@@ -46,6 +48,7 @@ static int set_up(void **state)
 
     log_set_level(LOG_ERROR);
     fixture->status = 200;
+    fixture->heartbeat_s = 1;
     fixture->stub = http_stub_start(answer, fixture);
     unit_folder_make(fixture->folder);
     put_file(fixture, "first.txt", "1");
@@ -72,7 +75,7 @@ static int tear_down(void **state)
     int64_t begin = clock_boot_ms();
 
     heartbeat_stop(fixture->heartbeat);
-    assert_in_range(clock_boot_ms() - begin, 0, 1000);
+    assert_in_range(clock_boot_ms() - begin, 0, 5000);
     http_stub_stop(fixture->stub);
     share_close(fixture->share);
     unit_folder_remove(fixture->folder);
@@ -118,17 +121,15 @@ static void tells_names_at_once_and_sizes_never(void **state)
 {
     struct fixture *fixture = *state;
 
+    fixture->heartbeat_s = 60; /* the next one is far away */
     start(fixture);
     wait_for_status(fixture, true);
+    fixture->heartbeat_s = 1;
     put_file(fixture, "second.txt", "2");
-    int64_t begin = clock_boot_ms();
     heartbeat_share_changed(fixture->heartbeat);
     size_t count = 1;
-    while (count < 10 && http_stub_wait(fixture->stub, count + 1) > count &&
-           !strstr(index_of(fixture, count), "second.txt"))
-        count++;
+    assert_true(http_stub_wait(fixture->stub, count + 1) > count);
     assert_non_null(strstr(index_of(fixture, count), "second.txt"));
-    assert_in_range(clock_boot_ms() - begin, 0, 1700);
     put_file(fixture, "second.txt", "longer");
     heartbeat_share_changed(fixture->heartbeat);
     assert_true(http_stub_wait(fixture->stub, count + 3) >= count + 3);

@@ -15,7 +15,7 @@
 #include <stdatomic.h>
 #include <sys/stat.h>
 
-#define SOON_MS 10000
+#define SOON_MS 30000
 #define SIZE    (7 * PIECE_BYTES / 2) /* four pieces */
 
 struct world {

@@ -466,7 +466,7 @@ static void without_a_catalogue_there_are_no_manifests(void **state)
 static int start_impatient(void **state)
 {
     static const struct rpc_times times = {
-        .request_ms = 60000, .read_ms = 700, .write_ms = 60000, .slow_write_ms = 700};
+        .request_ms = 60000, .read_ms = 1500, .write_ms = 60000, .slow_write_ms = 700};
     struct world *world = calloc(1, sizeof *world);
 
     world->times = &times;
@@ -632,7 +632,7 @@ static void ends_a_sender_that_stands_still(void **state)
     for (int i = 0; i < 10; i++) { /* slow, but it moves */
         send_step(call, &(struct upload_step){"half.txt", "half"}, &end);
         assert_false(end);
-        usleep(100000);
+        usleep(200000);
     }
     assert_int_equal(count_files(world), 1);
     assert_int_equal(rpc_client_receive(call, &response, &end, &error), ERROR_TIMEOUT);

@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#define TOLD_WITHIN_MS 1500 /* a rescan would take ten times as long: it was an event */
+#define TOLD_WITHIN_MS 5000 /* a rescan would take three times as long: it was an event */
 #define QUIET_MS       (WATCH_SETTLE_MS * 3)
 
 struct fixture {
@@ -173,7 +173,7 @@ static void gathers_bursts(void **state)
         snprintf(name, sizeof name, "file%d", i);
         unit_file_write(unit_path(fixture->folder, name, path), "x", 1);
     }
-    while ((more = wait_for_call(fixture, TOLD_WITHIN_MS)) > 0)
+    while ((more = wait_for_call(fixture, calls ? QUIET_MS * 3 : TOLD_WITHIN_MS)) > 0)
         calls += more;
     assert_in_range(calls, 1, 20);
 }
@@ -258,7 +258,7 @@ static void stops_at_once(void **state)
 
     watch_stop(fixture->watch);
     fixture->watch = NULL;
-    assert_in_range(clock_boot_ms() - start, 0, 1000);
+    assert_in_range(clock_boot_ms() - start, 0, 5000);
 }
 
 int main(void)
