@@ -72,36 +72,56 @@ static enum admission check(const struct host_counts *counts, const struct host 
     return counts->leaves_room && count >= left ? ADMISSION_HOST_FULL : ADMISSION_GRANTED;
 }
 
-/* ---- */
-
-enum admission host_counts_take(struct host_counts *counts, const struct host_key *key)
+static void add(struct host_counts *counts, const struct host_key *key)
 {
-    pthread_mutex_lock(&counts->lock);
     struct host **link = place_of(counts, key);
-    enum admission admission = check(counts, *link);
-    if (admission == ADMISSION_GRANTED) {
-        if (!*link) {
-            *link = memory_new(1, sizeof **link);
-            (*link)->key = *key;
-        }
-        (*link)->count++;
-        counts->total++;
+
+    if (!*link) {
+        *link = memory_new(1, sizeof **link);
+        (*link)->key = *key;
     }
-    pthread_mutex_unlock(&counts->lock);
-    return admission;
+    (*link)->count++;
+    counts->total++;
 }
 
-void host_counts_give(struct host_counts *counts, const struct host_key *key)
+static void take_away(struct host_counts *counts, const struct host_key *key)
 {
-    pthread_mutex_lock(&counts->lock);
     struct host **link = place_of(counts, key);
     struct host *host = *link;
+
     assert(host && counts->total > 0);
     counts->total--;
     if (--host->count == 0) {
         *link = host->next;
         free(host);
     }
+}
+
+/* ---- */
+
+enum admission host_counts_take(struct host_counts *counts, const struct host_key *host)
+{
+    pthread_mutex_lock(&counts->lock);
+    enum admission admission = check(counts, *place_of(counts, host));
+    if (admission == ADMISSION_GRANTED)
+        add(counts, host);
+    pthread_mutex_unlock(&counts->lock);
+    return admission;
+}
+
+void host_counts_give(struct host_counts *counts, const struct host_key *host)
+{
+    pthread_mutex_lock(&counts->lock);
+    take_away(counts, host);
+    pthread_mutex_unlock(&counts->lock);
+}
+
+void host_counts_move(struct host_counts *counts, const struct host_key *from,
+                      const struct host_key *to)
+{
+    pthread_mutex_lock(&counts->lock);
+    take_away(counts, from);
+    add(counts, to);
     pthread_mutex_unlock(&counts->lock);
 }
 

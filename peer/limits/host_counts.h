@@ -23,4 +23,8 @@ void host_counts_free(struct host_counts *counts); /* NULL is fine */
 enum admission host_counts_take(struct host_counts *counts, const struct host_key *host);
 void host_counts_give(struct host_counts *counts, const struct host_key *host);
 
+/* What one host had is another's (or its own again), whatever the limits. */
+void host_counts_move(struct host_counts *counts, const struct host_key *from,
+                      const struct host_key *to);
+
 size_t host_counts_of(struct host_counts *counts, const struct host_key *host);

@@ -137,17 +137,22 @@ void call_read(struct rpc_call *call)
         call_break(call);
 }
 
+/* Before the batch: it takes the reply's bytes. */
 static int64_t write_time_ms(const struct rpc_call *call)
 {
     const struct rpc_times *times = call->engine->times;
 
     if (!call->admitted)
         return times->refuse_ms;
-    return call->method && call->method->slow_readers ? times->slow_write_ms : times->write_ms;
+    if (times->write_ms == TIMEOUT_NEVER || !call->reply.buffer)
+        return times->write_ms;
+    return times->write_ms +
+           (int64_t)grpc_byte_buffer_length(call->reply.buffer) * 1000 / times->write_bytes_s;
 }
 
 void call_send(struct rpc_call *call)
 {
+    int64_t time_ms = write_time_ms(call);
     grpc_op ops[2];
     size_t count = 0;
 
@@ -156,7 +161,7 @@ void call_send(struct rpc_call *call)
     ops[count++] =
         (grpc_op){.op = GRPC_OP_SEND_MESSAGE, .data.send_message.send_message = call->reply.buffer};
     if (call_start(call, OPERATION_SEND, ops, count))
-        call_limit(call, write_time_ms(call), WRITE_TEXT);
+        call_limit(call, time_ms, WRITE_TEXT);
     else
         call_break(call);
 }
@@ -170,6 +175,7 @@ static grpc_status_code status_of(const struct rpc_call *call, const struct erro
 
 void call_finish(struct rpc_call *call, const struct error *error)
 {
+    int64_t time_ms = write_time_ms(call);
     grpc_slice text = grpc_slice_from_copied_string(error->code ? error->text : "");
     grpc_metadata word = {.key = grpc_slice_from_static_string(RPC_ERROR_METADATA),
                           .value = grpc_slice_from_static_string(rpc_status_word(error->code))};
@@ -189,7 +195,7 @@ void call_finish(struct rpc_call *call, const struct error *error)
                                                    .trailing_metadata_count =
                                                        rpc_status_needs_word(error->code) ? 1 : 0}};
     if (call_start(call, OPERATION_FINISH, ops, count))
-        call_limit(call, write_time_ms(call), WRITE_TEXT);
+        call_limit(call, time_ms, WRITE_TEXT);
     else
         call_break(call);
     grpc_slice_unref(text);

@@ -70,7 +70,7 @@ struct connections *connections_new(struct connection_limits limits)
     struct connections *connections = memory_new(1, sizeof *connections);
 
     connections->limits = limits;
-    connections->hosts = host_counts_new(limits.total, limits.host, false);
+    connections->hosts = host_counts_new(limits.total, limits.host, limits.host < limits.total);
     pthread_mutex_init(&connections->lock, NULL);
     return connections;
 }
@@ -95,15 +95,20 @@ static struct connection *find(struct connections *connections, int descriptor)
     return &connections->items[descriptor];
 }
 
-static void take_out(struct connections *connections, struct connection *item)
+static void forget(struct connections *connections, struct connection *item)
 {
     connections->count--;
     connections->silent -= item->silent;
-    host_counts_give(connections->hosts, &item->host);
     item->used = false;
 }
 
-/* After host_counts_take for its host. */
+static void take_out(struct connections *connections, struct connection *item)
+{
+    forget(connections, item);
+    host_counts_give(connections->hosts, &item->host);
+}
+
+/* After it was counted for its host. */
 static void put_in(struct connections *connections, int descriptor, const struct connection *item)
 {
     size_t capacity = connections->capacity ? connections->capacity : 64;
@@ -152,15 +157,11 @@ static void look_now_and_then(struct connections *connections)
 
 /* ---- admission ---- */
 
-/* Whether it may go for one more of a host that has `count`: a silent one always, an idle one when
- * its host has as many. */
-static bool may_go(const struct connections *connections, const struct connection *item,
-                   size_t count, int64_t now_ms)
+static bool may_go(const struct connection *item, int64_t now_ms)
 {
     if (!item->used || item->silent)
         return item->used;
-    return item->calls == 0 && now_ms - item->since_ms >= CONNECTION_IDLE_MS &&
-           host_counts_of(connections->hosts, &item->host) >= count;
+    return item->calls == 0 && now_ms - item->since_ms >= CONNECTION_IDLE_MS;
 }
 
 /* Which of two goes rather: a silent one, else that of the host that has more, else the older. */
@@ -179,28 +180,29 @@ static bool goes_before(const struct connections *connections, const struct conn
     return item->since_ms < other->since_ms;
 }
 
-/* own: only what the host itself has. */
-static void displace(struct connections *connections, const struct host_key *host, bool own,
-                     int64_t now_ms, struct displaced *displaced)
+/* The place of another one; for a host that has some, of one of its own. */
+static bool take_over(struct connections *connections, const struct host_key *host, int64_t now_ms,
+                      struct displaced *displaced)
 {
-    size_t count = host_counts_of(connections->hosts, host);
+    bool own = host_counts_of(connections->hosts, host) > 0;
     struct connection *best = NULL;
 
     for (size_t i = 0; i < connections->capacity; i++) {
         struct connection *item = &connections->items[i];
 
-        if (may_go(connections, item, count, now_ms) &&
-            (!own || host_key_equal(&item->host, host)) &&
+        if (may_go(item, now_ms) && (!own || host_key_equal(&item->host, host)) &&
             (!best || goes_before(connections, item, best)))
             best = item;
     }
     if (!best)
-        return;
+        return false;
     *displaced = (struct displaced){.descriptor = (int)(best - connections->items),
                                     .silent = best->silent,
                                     .device = best->device,
                                     .inode = best->inode};
-    take_out(connections, best);
+    forget(connections, best);
+    host_counts_move(connections->hosts, &best->host, host);
+    return true;
 }
 
 static enum admission take_place(struct connections *connections, const struct host_key *host,
@@ -212,10 +214,8 @@ static enum admission take_place(struct connections *connections, const struct h
         look_now_and_then(connections);
         admission = host_counts_take(connections->hosts, host);
     }
-    if (admission != ADMISSION_GRANTED) {
-        displace(connections, host, admission == ADMISSION_HOST_FULL, now_ms, displaced);
-        admission = host_counts_take(connections->hosts, host);
-    }
+    if (admission != ADMISSION_GRANTED && take_over(connections, host, now_ms, displaced))
+        return ADMISSION_GRANTED;
     return admission;
 }
 

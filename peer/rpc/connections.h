@@ -7,8 +7,9 @@
  * one that is closed, or is another file by now, is no connection any more.
  *
  * At a limit room is made: first by the one that has been silent for longest, else by one that has
- * had no call for longest, and at least for CONNECTION_IDLE_MS. Clients keep connections for what
- * they may ask later, and open another one when it is gone.
+ * had no call for longest, and at least for CONNECTION_IDLE_MS. It is one of the same host, when
+ * that has any, else of the host that has most. Clients keep connections for what they may ask
+ * later, and open another one when it is gone.
  */
 #pragma once
 
@@ -28,7 +29,7 @@
 
 struct connection_limits {
     size_t total;
-    size_t host; /* see limits/host_counts.h */
+    size_t host; /* less than total: it leaves room for others, see limits/host_counts.h */
 };
 
 /* What a process may have that may open so many descriptors: half of those that the daemon does not

@@ -16,6 +16,9 @@
  * memory) must leave some for everybody else. An idle one costs a few pages. */
 #define EXTRA_LOOPS 6
 
+/* However few descriptors there may be. */
+#define MIN_HOST_CALLS 16
+
 struct rpc_server {
     struct acceptor *acceptor;
     struct host_counts *calls_by_host;
@@ -50,22 +53,22 @@ static void hand_over(void *context, int descriptor)
     loop_give(best, descriptor);
 }
 
-static struct connection_limits default_limits(bool local)
+static uint64_t most_descriptors(void)
 {
     struct rlimit limit = {.rlim_cur = 0};
 
     (void)getrlimit(RLIMIT_NOFILE, &limit);
-    return connection_limits_of(limit.rlim_cur, local);
+    return limit.rlim_cur;
 }
 
 static enum error_code listen_at(struct rpc_server *server,
                                  const struct rpc_server_options *options, struct error *error)
 {
-    struct acceptor_options acceptor = {.address = options->address,
-                                        .limits =
-                                            default_limits(listener_is_unix(options->address)),
-                                        .hand_over = hand_over,
-                                        .context = server};
+    struct acceptor_options acceptor = {
+        .address = options->address,
+        .limits = connection_limits_of(most_descriptors(), listener_is_unix(options->address)),
+        .hand_over = hand_over,
+        .context = server};
 
     if (options->max_connections) {
         acceptor.limits.total = options->max_connections;
@@ -74,17 +77,26 @@ static enum error_code listen_at(struct rpc_server *server,
     return acceptor_open(&acceptor, &server->acceptor, error);
 }
 
+static size_t clamp(uint64_t value, size_t least, size_t most)
+{
+    return value < least ? least : value > most ? most : (size_t)value;
+}
+
 static void limit_calls(struct rpc_server *server, const struct rpc_server_options *options)
 {
     bool local = listener_is_unix(options->address);
-    size_t total = options->max_calls ? options->max_calls : RPC_MAX_CALLS;
-    size_t host = options->max_host_calls ? options->max_host_calls : RPC_MAX_HOST_CALLS;
+    size_t total = clamp(most_descriptors(), 4 * MIN_HOST_CALLS, RPC_MAX_CALLS);
+    size_t host = clamp(most_descriptors() / 4, MIN_HOST_CALLS, RPC_MAX_HOST_CALLS);
 
+    if (options->max_calls) {
+        total = options->max_calls;
+        host = options->max_host_calls;
+    }
     server->calls_by_host = host_counts_new(total, host, !local);
     server->times = (struct rpc_times){.request_ms = RPC_REQUEST_MS,
                                        .read_ms = RPC_READ_MS,
                                        .write_ms = local ? TIMEOUT_NEVER : RPC_WRITE_MS,
-                                       .slow_write_ms = local ? TIMEOUT_NEVER : RPC_SLOW_WRITE_MS,
+                                       .write_bytes_s = RPC_WRITE_BYTES_S,
                                        .refuse_ms = RPC_REFUSE_MS};
     if (options->times)
         server->times = *options->times;

@@ -38,8 +38,9 @@
 #define RPC_MESSAGE_SLACK_BYTES (64 * 1024)
 
 /* Calls that are open at once, whatever they do: of all, and at most of one host (see
- * limits/host_counts.h). One costs 12 KiB before its first message; the many that a household
- * behind one address can want are a tenth of this. */
+ * limits/host_counts.h); fewer where the process may have fewer descriptors, and of one host a
+ * quarter of those: a call may open a file. One costs 12 KiB before its first message; the many
+ * that a household behind one address can want are a tenth of this. */
 #define RPC_MAX_CALLS      4096
 #define RPC_MAX_HOST_CALLS 1024
 
@@ -48,15 +49,15 @@
 struct rpc_times {
     int64_t request_ms;    /* to send the first message, but for raw methods: it is small */
     int64_t read_ms;       /* to send each other one, whole */
-    int64_t write_ms;      /* to take a reply, or a status */
-    int64_t slow_write_ms; /* the same, for methods with slow_readers */
+    int64_t write_ms;      /* to take a reply and a status; 0: there is no end */
+    int64_t write_bytes_s; /* and a second more for so many bytes */
     int64_t refuse_ms;     /* to take the status of a call that was one too many */
 };
 
 #define RPC_REQUEST_MS    15000
 #define RPC_READ_MS       60000
 #define RPC_WRITE_MS      60000
-#define RPC_SLOW_WRITE_MS 300000
+#define RPC_WRITE_BYTES_S 4096 /* five minutes for a MiB */
 #define RPC_REFUSE_MS     1000
 
 struct rpc_server;
@@ -78,7 +79,6 @@ struct rpc_method {
     const ProtobufCMessageDescriptor *request; /* NULL with raw */
     bool raw;
     size_t max_reply_bytes; /* 0: RPC_MAX_MESSAGE_BYTES */
-    bool slow_readers;      /* its messages are a file's: who takes one in minutes is welcome */
 
     /* Unary methods in one function: fill the reply and return ERROR_NONE, or say why not. The
      * other functions are then NULL. */

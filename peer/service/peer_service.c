@@ -16,7 +16,6 @@ static const struct rpc_method methods[] = {
      .close = peer_list_close},
     {.path = "/peer.PeerService/DownloadFile",
      .request = &peer__download_request__descriptor,
-     .slow_readers = true,
      .open = peer_download_open,
      .message = peer_download_message,
      .next = peer_download_next,

@@ -13,7 +13,7 @@ from stubs import content
 from stubs import peer as wire
 from test_attack_peer import frame, literal
 from test_limits import NO_PROXY, Relay
-from test_peer_connections import GREETING, close_all, connect, connections, limited, still_open
+from test_peer_connections import BUSY, GREETING, close_all, connect, connections, limited, still_open
 from test_peer_faults import still_serves
 
 CODE = grpc.StatusCode
@@ -40,7 +40,7 @@ class Calls:
     """A connection that makes so many calls, with one message each or none. It sends no more than
     that; what comes is read, but with window=False no data may."""
 
-    def __init__(self, peer, path, count=1, sent=None, window=True, source="127.0.0.1"):
+    def __init__(self, peer, path, count=1, sent=None, window=True, end=True, source="127.0.0.1"):
         self.socket = connect(peer, source, GREETING)
         self.socket.settimeout(10 * PATIENCE)
         self.streams = range(1, 2 * count, 2)
@@ -49,7 +49,7 @@ class Calls:
         with contextlib.suppress(ConnectionError):  # it may have been closed at once
             self.socket.sendall((b"" if window else NO_WINDOW) + b"".join(
                 frame(HEADERS, END_HEADERS, stream, head) +
-                (b"" if sent is None else frame(DATA, END_STREAM, stream, message(sent)))
+                (b"" if sent is None else frame(DATA, END_STREAM if end else 0, stream, message(sent)))
                 for stream in self.streams))
 
     def __enter__(self):
@@ -79,6 +79,22 @@ class Calls:
 
     def wait_all(self, timeout):
         wait_until(lambda: self.read() == len(self.streams), timeout, "all calls to be ended")
+
+
+def test_requests_need_no_end(net):
+    """A unary call is over with its reply, whether or not the client says that it sends no more."""
+    peer = net.peer(files={"a": "x"})
+    for path in ("/grpc.health.v1.Health/Check", "/peer.PeerService/ListFiles"):
+        for _ in range(3):
+            with Calls(peer, path, 500, b"", end=False) as calls:
+                calls.wait_all(20)
+    with Calls(peer, "/grpc.health.v1.Health/Check", 500, b"", end=False) as calls, \
+            peer.client() as client:
+        calls.wait_all(20)  # 3,500 such calls by now: none of them has kept its place
+        with Calls(peer, WATCH, 1000, b"") as watchers:
+            wait_until(lambda: watchers.read() == 0 and watchers.told, what="all to be taken")
+            assert client.list_files()
+            assert watchers.read() == 0
 
 
 def resident(peer):
@@ -206,20 +222,31 @@ def test_one_host_has_a_number_of_uploads(net):
     assert peer.names() == sorted([*(str(number) for number in range(16)), "late", "other"])
 
 
-# ---- idle connections ----
+# ---- connections ----
+
+def test_a_few_hosts_leave_room(net):
+    """Four that take all they get, all of them with a call, which is never idle."""
+    peer = limited(net, 200)
+    most = connections(peer)["max"]
+    flood = [connect(peer, f"127.0.0.{host}", BUSY) for host in (2, 3, 4, 5) for _ in range(19)]
+    wait_until(lambda: most // 2 < still_open(flood) <= most - most // 8, what="some to be closed")
+    for host in range(6, 10):
+        with Calls(peer, WATCH, 1, b"", source=f"127.0.0.{host}") as late:
+            wait_until(lambda: late.read() or late.told, what="an answer")
+            assert late.told
+    still_serves(peer)
+    close_all(flood)
+
 
 def test_idle_connections_make_room(net):
-    """Four hosts that hold every place, and a client of one of them that has a call: who comes finds
-    a place after all, the call goes on, and a client whose connection went is served again."""
+    """Hosts that hold every place, and a client that has a call: who comes finds a place after all,
+    the call goes on, and a client whose connection went is served again."""
     peer = limited(net, 200)
     most = connections(peer)["max"]
     assert most == 76
     with peer.client() as idle, Calls(peer, WATCH, 1, b"", source="127.0.0.6") as busy:
         assert idle.list_files()
-        flood = []
-        for host in (2, 3, 4, 5):
-            flood += [connect(peer, f"127.0.0.{host}") for _ in range(19)]
-            time.sleep(0.1)  # so that they are old in this order
+        flood = [connect(peer, f"127.0.0.{host}") for host in range(10, 50) for _ in range(19)]
         wait_until(lambda: still_open(flood) == most - 2, what="all places to be taken")
 
         def gets_in():

@@ -124,8 +124,11 @@ static void a_host_has_its_number(void **state)
     assert_int_equal(take(counts, "10.0.0.3:1"), ADMISSION_FULL);
     give(counts, "10.0.0.1");
     assert_int_equal(take(counts, "10.0.0.3:1"), ADMISSION_GRANTED);
-    give(counts, "10.0.0.1");
+    struct host_key other = host_key_of("10.0.0.4");
+    host_counts_move(counts, &host, &other);
     assert_int_equal(host_counts_of(counts, &host), 0);
+    assert_int_equal(host_counts_of(counts, &other), 1);
+    assert_int_equal(take(counts, "10.0.0.1"), ADMISSION_FULL);
     host_counts_free(counts);
 }
 
@@ -255,10 +258,6 @@ static const struct rpc_method methods[] = {
     {.path = "/t/Files", .raw = true, STREAM(count_next)},
     {.path = "/t/Talk", .request = &peer__empty__descriptor, STREAM(count_next)},
     {.path = "/t/Flood", .request = &peer__empty__descriptor, STREAM(flood_next)},
-    {.path = "/t/SlowFlood",
-     .request = &peer__empty__descriptor,
-     .slow_readers = true,
-     STREAM(flood_next)},
     {.path = "/t/Wait", .request = &peer__empty__descriptor, STREAM(wait_next)},
 };
 
@@ -319,10 +318,10 @@ static void wait_until_closed(struct world *world, int count)
     assert_int_equal(atomic_load(&world->closed), count);
 }
 
-#define ALL_LONG                                                                                  \
-    {                                                                                             \
-        .request_ms = STEP_MS, .read_ms = STEP_MS, .write_ms = STEP_MS, .slow_write_ms = STEP_MS, \
-        .refuse_ms = STEP_MS                                                                      \
+#define ALL_LONG                                                        \
+    {                                                                   \
+        .request_ms = STEP_MS, .read_ms = STEP_MS, .write_ms = STEP_MS, \
+        .write_bytes_s = (int64_t)1 << 40, .refuse_ms = STEP_MS         \
     }
 
 static void ends_who_sends_nothing(void **state)
@@ -355,31 +354,43 @@ static void ends_who_sends_nothing(void **state)
 
 static void ends_who_does_not_read(void **state)
 {
-    static const struct {
-        const char *method;
-        bool slow;
-    } rows[] = {{"/t/Flood", false}, {"/t/SlowFlood", true}};
+    struct world world = {.times = ALL_LONG};
 
     (void)state;
-    for (size_t row = 0; row < ARRAY_LENGTH(rows); row++) {
-        struct world world = {.times = ALL_LONG};
+    world.times.write_ms = SHORT_MS;
+    start(&world, 0);
+    struct rpc_client_call *call = begin(&world, "/t/Flood", 1);
+    wait_until_closed(&world, 1);
+    struct error error = end_of(call);
+    assert_int_equal(error.code, ERROR_TIMEOUT);
+    assert_non_null(strstr(error.text, "El receptor no lee los datos"));
+    stop(&world);
+}
 
-        *(rows[row].slow ? &world.times.slow_write_ms : &world.times.write_ms) = SHORT_MS;
-        start(&world, 0);
-        struct rpc_client_call *call = begin(&world, rows[row].method, 1);
-        wait_until_closed(&world, 1);
-        struct error error = end_of(call);
-        check_row(row, error.code == ERROR_TIMEOUT);
-        check_row(row, strstr(error.text, "El receptor no lee los datos"));
-        stop(&world);
-    }
+/* A slow line gets the time that it needs for a long reply. */
+static void gives_long_replies_more_time(void **state)
+{
+    struct world world = {.times = ALL_LONG};
+    int64_t begin_ms = clock_boot_ms();
+
+    (void)state;
+    world.times.write_ms = SHORT_MS;
+    world.times.write_bytes_s = BIG_BYTES / 4;
+    start(&world, 0);
+    struct rpc_client_call *call = begin(&world, "/t/Flood", 1);
+    wait_until_closed(&world, 1);
+    assert_true(clock_boot_ms() - begin_ms >= 4000 + SHORT_MS);
+    assert_int_equal(end_of(call).code, ERROR_TIMEOUT);
+    stop(&world);
 }
 
 /* What waits for us has no time, nor what goes on. */
 static void ends_nobody_who_does_what_is_due(void **state)
 {
-    struct world world = {
-        .times = {.request_ms = SHORT_MS, .read_ms = SHORT_MS, .write_ms = SHORT_MS}};
+    struct world world = {.times = {.request_ms = SHORT_MS,
+                                    .read_ms = SHORT_MS,
+                                    .write_ms = SHORT_MS,
+                                    .write_bytes_s = BIG_BYTES}};
 
     (void)state;
     start(&world, 0);
@@ -444,6 +455,7 @@ int main(void)
         cmocka_unit_test(hosts_leave_room),
         cmocka_unit_test(ends_who_sends_nothing),
         cmocka_unit_test(ends_who_does_not_read),
+        cmocka_unit_test(gives_long_replies_more_time),
         cmocka_unit_test(ends_nobody_who_does_what_is_due),
         cmocka_unit_test(limits_the_calls_of_a_host),
     };

@@ -466,7 +466,7 @@ static void without_a_catalogue_there_are_no_manifests(void **state)
 static int start_impatient(void **state)
 {
     static const struct rpc_times times = {
-        .request_ms = 60000, .read_ms = 1500, .write_ms = 60000, .slow_write_ms = 700};
+        .request_ms = 60000, .read_ms = 1500, .write_ms = 700, .write_bytes_s = INT64_MAX / 1000};
     struct world *world = calloc(1, sizeof *world);
 
     world->times = &times;
