@@ -19,7 +19,7 @@ static const char *next_character(const char *text)
 /* One item of the pattern that is no star, at the name's place; both go on behind it. */
 static bool match_one(const char **pattern, const char **name)
 {
-    if (**pattern == '?') {
+    if (**pattern == '?' && **name != '/') {
         (*pattern)++;
         *name = next_character(*name);
         return true;
@@ -34,6 +34,7 @@ static bool match_one(const char **pattern, const char **name)
 
 bool name_pattern_match(const char *pattern, const char *name)
 {
+    const char *begin = pattern;
     const char *star = NULL; /* the pattern behind the last star, ... */
     const char *from = NULL; /* ... and where in the name it was tried last */
 
@@ -41,8 +42,10 @@ bool name_pattern_match(const char *pattern, const char *name)
         if (*pattern == '*') {
             star = ++pattern;
             from = name;
+        } else if (!*pattern && pattern > begin && pattern[-1] == '/') {
+            return true; /* all below that folder */
         } else if (!*pattern || !match_one(&pattern, &name)) {
-            if (!star)
+            if (!star || *from == '/')
                 return false;
             /* What the star stands for is one character longer. */
             from = next_character(from);

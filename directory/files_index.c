@@ -27,6 +27,7 @@ struct files_index {
     size_t count;
     struct buffer texts; /* names and urls, each ended by NUL, and the bytes of content ids */
     char *usual_urls;
+    bool folders;
     unsigned char digest[FILES_INDEX_DIGEST_BYTES];
 };
 
@@ -132,12 +133,13 @@ static enum error_code add_entry(struct files_index *index, const struct json *i
     struct content_id id;
     struct file_content content;
 
-    if (!text || file_name_parse(text, strlen(text), &name, NULL) ||
+    if (!text || file_name_parse_path(text, strlen(text), &name, NULL) ||
         write_urls(urls, json_find(item, "url"), client_host, error) ||
         read_content(item, &id, &content, error))
         return wrong_shape(error);
     if (!index->usual_urls)
         index->usual_urls = memory_copy_string(urls->data);
+    index->folders = index->folders || file_name_in_folder(&name);
     bool usual = strcmp(urls->data, index->usual_urls) == 0;
     index->entries[index->count] = (struct entry){
         .name = add_text(index, name.text),
@@ -305,6 +307,11 @@ struct file_content files_index_content(const struct files_index *index, size_t 
     if (entry->content != NO_CONTENT)
         content.id = (const struct content_id *)(const void *)(index->texts.data + entry->content);
     return content;
+}
+
+bool files_index_has_folders(const struct files_index *index)
+{
+    return index->folders;
 }
 
 const char *files_index_usual_urls(const struct files_index *index)

@@ -5,10 +5,11 @@
  *
  * "size" and "content" may be missing or null: the peer does not know them (yet). "partial" is true
  * for a content that is still arriving there, and must have both; missing or null is false. Unknown
- * keys are ignored and "url" may be missing. Names are checked (common/file_name.h), sorted by
- * their bytes and unique: of a name that is given twice the last counts, as in the reference. A url
- * "0.0.0.0:PORT" or "[::]:PORT" means that the peer does not know its address: the host is replaced
- * by the one that the request came from. Other urls stay as they were given.
+ * keys are ignored and "url" may be missing. Names are checked (common/file_name.h; they may be
+ * paths, and whether there are any is told), sorted by their bytes and unique: of a name that is
+ * given twice the last counts, as in the reference. A url "0.0.0.0:PORT" or "[::]:PORT" means that
+ * the peer does not know its address: the host is replaced by the one that the request came from.
+ * Other urls stay as they were given.
  *
  * A peer nearly always gives the same urls for all of its files, so the list keeps the first
  * file's as the usual ones, and only what differs a file.
@@ -56,6 +57,10 @@ void files_index_free(struct files_index *index);
 /* ERROR_TOO_LARGE when JSON text has more values than FILES_INDEX_VALUES_MAX; before parsing. */
 MUST_CHECK enum error_code files_index_check_size(const char *text, size_t length,
                                                   struct error *error);
+
+/* Whether there is, or was before of a name given twice the last counted, a name with a '/': one
+ * that only those may see who know folders. */
+bool files_index_has_folders(const struct files_index *index);
 
 size_t files_index_count(const struct files_index *index);
 /* Borrowed until files_index_free; item counts from 0 in the order of the names' bytes. */

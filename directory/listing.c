@@ -130,7 +130,7 @@ struct files {
     size_t left;                   /* of the limit; SIZE_MAX: all */
     size_t rows;                   /* of this round */
     const struct index_file *file; /* the row that is being joined */
-    bool partial;                  /* those are wanted, too */
+    bool partial, folders;         /* those are wanted, too */
     bool limited, more, ended;
 };
 
@@ -148,7 +148,8 @@ static bool add_file(void *context, const struct index_file *file)
 {
     struct files *files = context;
 
-    bool hidden = file->content.partial && !files->partial;
+    bool hidden =
+        (file->content.partial && !files->partial) || (!files->folders && strchr(file->name, '/'));
 
     files->rows++;
     if (files->left == 0 && !hidden) {
@@ -231,6 +232,7 @@ enum error_code listing_files(struct registry *registry, struct index_reader *re
     files->reader = reader;
     files->last = start;
     files->partial = page->partial;
+    files->folders = page->folders;
     files->limited = page->limit > 0;
     files->left = page->limit ? page->limit : SIZE_MAX;
     buffer_init(&files->out, REPLY_MAX_BYTES);

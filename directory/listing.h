@@ -23,6 +23,7 @@ struct listing_page {
     size_t limit;       /* 0: all */
     const char *cursor; /* NULL: from the beginning */
     bool partial;       /* of files: also those that are still arriving at a peer */
+    bool folders;       /* of files: also those whose names have a '/' */
 };
 
 /* Loop threads. ERROR_INVALID for a cursor that we did not give. */

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <strings.h>
 
-enum field { USERNAME, PASSWORD, FILES_INDEX, FIELD_COUNT };
+enum field { USERNAME, PASSWORD, FILES_INDEX, FOLDERS, FIELD_COUNT };
 
 /* One login that could not be answered at once. */
 struct login {
@@ -23,6 +23,7 @@ struct login {
     struct json *body;       /* of a JSON body: what the fields point into */
     const struct json *list; /* files_index as a list in it, or NULL */
     bool parsed;             /* fields hold the arguments */
+    bool folders;            /* the peer knows names with a '/' */
     bool verified;           /* the password is right */
     bool on_worker;
     struct files_index *files; /* NULL: none was given */
@@ -40,6 +41,16 @@ static bool content_is(const struct http_request *request, const char *type)
 
     return request->content_type && strncasecmp(request->content_type, type, length) == 0 &&
            strchr(" ;", request->content_type[length]) != NULL;
+}
+
+/* As text; a JSON body may also have given a boolean. */
+static enum error_code take_folders(struct login *login, struct error *error)
+{
+    const struct query_field *field = &login->fields[FOLDERS];
+
+    if (query_flag(field, &login->folders))
+        return ERROR_NONE;
+    return error_set(error, ERROR_INVALID, TEXT_BAD_FOLDERS);
 }
 
 static enum error_code take_json_body(struct login *login, const struct http_request *request,
@@ -61,7 +72,7 @@ static enum error_code take_json_body(struct login *login, const struct http_req
             login->fields[i].length = strlen(text);
             /* The fields' values are changeable for the query's sake; this one is not changed. */
             memcpy(&login->fields[i].value, &text, sizeof text);
-        } else {
+        } else if (i != FOLDERS || !json_boolean(item, &login->folders)) {
             return error_set(error, ERROR_INVALID, TEXT_BAD_BODY);
         }
     }
@@ -110,12 +121,16 @@ static enum error_code take_files(struct login *login, struct error *error)
 {
     const struct query_field *field = &login->fields[FILES_INDEX];
     const char *host = http_request(login->exchange)->client_host;
+    enum error_code code = ERROR_NONE;
 
     if (login->list)
-        return files_index_from_json(login->list, host, &login->files, error);
-    if (field->value)
-        return files_index_parse(field->value, field->length, host, &login->files, error);
-    return ERROR_NONE;
+        code = files_index_from_json(login->list, host, &login->files, error);
+    else if (field->value)
+        code = files_index_parse(field->value, field->length, host, &login->files, error);
+    /* Who does not say that he knows such names has always been refused them. */
+    if (!code && login->files && !login->folders && files_index_has_folders(login->files))
+        code = error_set(error, ERROR_INVALID, TEXT_BAD_FILES_INDEX);
+    return code;
 }
 
 /* ---- log ---- */
@@ -197,7 +212,7 @@ static void on_stored(struct index_job *job, enum error_code code, const struct 
     if (code && login->files)
         reply_failure(&reply, code, error);
     else
-        reply_login(&reply, login->registered.token, services->expiry_s);
+        reply_login(&reply, login->registered.token, services->expiry_s, login->folders);
     struct http_exchange *exchange = login->exchange;
     free_login(login);
     http_answer(exchange, &reply);
@@ -254,7 +269,7 @@ static bool register_peer(struct login *login, struct http_reply *reply)
     }
     if (registered->became_active || login->files)
         return submit_to_writer(login, reply);
-    reply_login(reply, registered->token, login->services->expiry_s);
+    reply_login(reply, registered->token, login->services->expiry_s, login->folders);
     free_login(login);
     return true;
 }
@@ -290,6 +305,9 @@ static bool proceed(struct login *login, struct http_reply *reply)
     if (!login->verified && !users_verify(login->services->users, &credentials))
         return answer_failure(login, reply, ERROR_DENIED, NULL);
     login->verified = true;
+    code = take_folders(login, &error);
+    if (code)
+        return answer_failure(login, reply, code, &error);
     if (take_files(login, &error)) {
         /* Differs: a wrong shape is 400 like wrong JSON; the reference answers 500. */
         error_set(&error, ERROR_INVALID, TEXT_BAD_FILES_INDEX);
@@ -324,5 +342,6 @@ bool login_handle(const struct login_services *services, struct http_exchange *e
     login->fields[USERNAME].name = "username";
     login->fields[PASSWORD].name = "password";
     login->fields[FILES_INDEX].name = "files_index";
+    login->fields[FOLDERS].name = "folders";
     return proceed(login, reply);
 }

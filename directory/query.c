@@ -36,6 +36,16 @@ static bool decode(char *text, size_t *length, bool plus_is_space)
     return true;
 }
 
+bool query_flag(const struct query_field *field, bool *value)
+{
+    if (!field->value)
+        return true;
+    if (field->length != 1 || (field->value[0] != '0' && field->value[0] != '1'))
+        return false;
+    *value = field->value[0] == '1';
+    return true;
+}
+
 bool query_decode_path(char *text, size_t *length)
 {
     return decode(text, length, false);

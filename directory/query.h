@@ -26,6 +26,10 @@ struct query_field {
 MUST_CHECK enum error_code query_parse(char *text, size_t length, struct query_field *fields,
                                        size_t count, struct error *error);
 
+/* An argument that is 1 or 0; one that is not given leaves *value as it is. False: it is neither.
+ */
+bool query_flag(const struct query_field *field, bool *value);
+
 /* Percent-decodes a path in place ('+' stays) and returns its new length, NUL-terminated. False
  * when the encoding is broken. text[*length] must be writable. */
 bool query_decode_path(char *text, size_t *length);

@@ -90,7 +90,7 @@ void reply_missing(struct http_reply *reply, const char *const *names, size_t co
     json_end_object(&json);
 }
 
-void reply_login(struct http_reply *reply, const char *token, int64_t expiry_s)
+void reply_login(struct http_reply *reply, const char *token, int64_t expiry_s, bool folders)
 {
     struct json_writer json;
 
@@ -102,6 +102,8 @@ void reply_login(struct http_reply *reply, const char *token, int64_t expiry_s)
     /* Differs: the reference's reply ends with the token. */
     json_write_integer(&json, "expiry_s", expiry_s);
     json_write_integer(&json, "heartbeat_s", expiry_s < 3 ? 1 : expiry_s / 3);
+    if (folders)
+        json_write_boolean(&json, "folders", true);
     json_end_object(&json);
 }
 

@@ -10,6 +10,7 @@
 #include "directory/files_index.h"
 #include "directory/http.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,6 +31,7 @@
 #define TEXT_BAD_LIMIT         "limit debe ser un número entre 1 y 10000"
 #define TEXT_BAD_CURSOR        "cursor inválido"
 #define TEXT_BAD_PARTIAL       "partial debe ser 0 o 1"
+#define TEXT_BAD_FOLDERS       "folders debe ser 0 o 1"
 
 /* Starts an empty reply. */
 void reply_begin(struct http_reply *reply, unsigned status);
@@ -46,7 +48,8 @@ void reply_failure(struct http_reply *reply, enum error_code code, const struct 
 /* 422 for required query arguments that are not there. */
 void reply_missing(struct http_reply *reply, const char *const *names, size_t count);
 
-void reply_login(struct http_reply *reply, const char *token, int64_t expiry_s);
+/* With folders: to who has said that he knows names with a '/', that we do, too. */
+void reply_login(struct http_reply *reply, const char *token, int64_t expiry_s, bool folders);
 
 /* {"archivo":F,"disponible_en":[...]}: begin, one add for each peer, end. */
 void reply_search_begin(struct http_reply *reply, struct json_writer *json, const char *name);

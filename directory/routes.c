@@ -140,6 +140,13 @@ struct search {
     bool partial; /* those that hold only a part are wanted, too */
 };
 
+/* An argument that is 1, or 0 as without it; otherwise the text says so. */
+static enum error_code take_flag(const struct query_field *field, const char *text, bool *value,
+                                 struct error *error)
+{
+    return query_flag(field, value) ? ERROR_NONE : error_set(error, ERROR_INVALID, "%s", text);
+}
+
 static void join_peer(void *context, const struct registry_peer *peer)
 {
     struct search *search = context;
@@ -164,27 +171,20 @@ static bool add_row(void *context, const struct index_file *file)
     return !search->json.out->failed;
 }
 
-/* "partial": 1, or 0 as without it. */
-static enum error_code take_partial(const struct query_field *field, bool *partial,
-                                    struct error *error)
-{
-    *partial = field->value && field->length == 1 && field->value[0] == '1';
-    if (!field->value || *partial || (field->length == 1 && field->value[0] == '0'))
-        return ERROR_NONE;
-    return error_set(error, ERROR_INVALID, TEXT_BAD_PARTIAL);
-}
-
 static bool answer_search(const struct call *call, struct http_reply *reply)
 {
-    struct query_field fields[] = {{.name = "filename"}, {.name = "partial"}};
+    struct query_field fields[] = {{.name = "filename"}, {.name = "partial"}, {.name = "folders"}};
     const struct query_field *field = &fields[0];
     struct search search = {.registry = call->routes->login.registry, .now_ms = clock_boot_ms()};
     struct file_name name;
     struct error error;
-    enum error_code code = query_parse(call->query, call->query_length, fields, 2, &error);
+    bool folders = false; /* the name may be a path */
+    enum error_code code = query_parse(call->query, call->query_length, fields, 3, &error);
 
     if (!code)
-        code = take_partial(&fields[1], &search.partial, &error);
+        code = take_flag(&fields[1], TEXT_BAD_PARTIAL, &search.partial, &error);
+    if (!code)
+        code = take_flag(&fields[2], TEXT_BAD_FOLDERS, &folders, &error);
     if (code)
         return answer_failure(reply, code, &error);
     if (!field->value) {
@@ -196,7 +196,8 @@ static bool answer_search(const struct call *call, struct http_reply *reply)
         return true;
     }
     /* Differs: a name that nobody can have is 400 with the reason, not 404. */
-    code = file_name_parse(field->value, field->length, &name, &error);
+    code = folders ? file_name_parse_path(field->value, field->length, &name, &error)
+                   : file_name_parse(field->value, field->length, &name, &error);
     if (code)
         return answer_failure(reply, code, &error);
     reply_search_begin(reply, &search.json, name.text);
@@ -219,8 +220,9 @@ static bool answer_search(const struct call *call, struct http_reply *reply)
 static enum error_code take_page(const struct call *call, bool of_files, struct listing_page *page,
                                  struct error *error)
 {
-    struct query_field fields[] = {{.name = "limit"}, {.name = "cursor"}, {.name = "partial"}};
-    enum error_code code = query_parse(call->query, call->query_length, fields, 3, error);
+    struct query_field fields[] = {
+        {.name = "limit"}, {.name = "cursor"}, {.name = "partial"}, {.name = "folders"}};
+    enum error_code code = query_parse(call->query, call->query_length, fields, 4, error);
     long long limit;
 
     *page = (struct listing_page){0};
@@ -233,7 +235,10 @@ static enum error_code take_page(const struct call *call, bool of_files, struct 
         page->limit = (size_t)limit;
     }
     page->cursor = fields[1].value;
-    return of_files ? take_partial(&fields[2], &page->partial, error) : ERROR_NONE;
+    if (!of_files)
+        return ERROR_NONE;
+    code = take_flag(&fields[2], TEXT_BAD_PARTIAL, &page->partial, error);
+    return code ? code : take_flag(&fields[3], TEXT_BAD_FOLDERS, &page->folders, error);
 }
 
 static bool answer_peers(const struct call *call, struct http_reply *reply)

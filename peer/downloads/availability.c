@@ -20,8 +20,8 @@ static enum error_code take(const struct availability_request *request,
         return ERROR_NONE;
     }
     availability->named =
-        file_name_parse((const char *)response->filename.data, response->filename.len,
-                        &availability->name, NULL) == ERROR_NONE;
+        file_name_parse_path((const char *)response->filename.data, response->filename.len,
+                             &availability->name, NULL) == ERROR_NONE;
     return ERROR_NONE;
 }
 
@@ -37,6 +37,7 @@ static enum error_code ask(const struct availability_request *request, struct rp
     message.content_id = (ProtobufCBinaryData){.data = id.bytes, .len = sizeof id.bytes};
     message.filename =
         (ProtobufCBinaryData){.data = (uint8_t *)name.text, .len = strlen(name.text)};
+    message.accepts_folders = true;
     enum error_code code = rpc_client_send(call, &message.base, NULL, 0, &ended, error);
     if (code == ERROR_NONE)
         code = rpc_client_send_end(call, error);

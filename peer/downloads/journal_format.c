@@ -130,7 +130,7 @@ bool journal_take_wish(const struct json *root, struct journal_job *job)
     const char *name = json_string(json_find(root, "name"));
     const char *peer = json_string(json_find(root, "peer"));
 
-    if (!name || !peer || file_name_parse(name, strlen(name), &job->name, NULL))
+    if (!name || !peer || file_name_parse_path(name, strlen(name), &job->name, NULL))
         return false;
     job->peer = memory_copy_string(peer);
     return take_addresses(json_find(root, "addresses"), job);

@@ -194,7 +194,7 @@ static void read_answer(const struct json *item, int64_t now_ms, struct answers_
     struct file_name name;
     int64_t seen_ms;
 
-    if (!text || file_name_parse(text, strlen(text), &name, NULL) || !json_is_array(list) ||
+    if (!text || file_name_parse_path(text, strlen(text), &name, NULL) || !json_is_array(list) ||
         !read_time(item, now_ms, &seen_ms))
         return;
     for (const struct json *source = json_first(list); source && sources.count < ANSWER_SOURCES_MAX;

@@ -168,6 +168,8 @@ static enum error_code ask_list(const struct address *address, const struct ques
 {
     Peer__Empty request = PEER__EMPTY__INIT;
     ProtobufCMessage *message = NULL;
+
+    request.accepts_folders = file_name_in_folder(&question->name);
     struct exchange exchange = {.address = address,
                                 .method = "/peer.PeerService/ListFiles",
                                 .wait_ms = question->wait_ms,

@@ -238,11 +238,14 @@ static enum error_code login_in_mode(struct directory_client *client,
     size_t next = 0;
 
     told.names_only = login->names_only || client->query_mode;
+    told.folders = login->folders && !client->query_mode;
     do {
         auto_buffer fields;
         long status;
         buffer_init(&fields, REQUEST_MAX_BYTES);
         directory_append_user(&fields, login);
+        if (!client->query_mode)
+            buffer_append_string(&fields, "&folders=1");
         if (login->files)
             next = directory_append_index(&fields, &told, next, max_bytes);
         enum error_code code = post_fields(client, &fields, &status, error);
@@ -295,6 +298,8 @@ enum error_code directory_search(struct directory_client *client, const struct f
     directory_encode(&url, name->text);
     if (partial)
         buffer_append_string(&url, "&partial=1");
+    if (file_name_in_folder(name))
+        buffer_append_string(&url, "&folders=1");
     struct request request = {url.data, NULL, 0};
     enum error_code code = exchange(client, &request, &status, error);
     if (!code)
@@ -354,7 +359,7 @@ static enum error_code take_page(struct directory_client *client, const char *cu
 
     buffer_init(&url, (size_t)64 * 1024);
     beside_search(client, "ver_archivos", &url);
-    buffer_printf(&url, "?limit=%d", PAGE_FILES);
+    buffer_printf(&url, "?limit=%d%s", PAGE_FILES, page->taker->folders ? "&folders=1" : "");
     if (cursor) {
         buffer_append_string(&url, "&cursor=");
         directory_encode(&url, cursor);

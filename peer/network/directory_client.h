@@ -58,12 +58,14 @@ struct directory_login {
     const char *password;
     const char *advertise;          /* "host:port" that goes into every url list */
     const struct share_list *files; /* NULL: no index, a plain heartbeat */
+    bool folders;                   /* files in folders are told: the directory knows such names */
     bool names_only; /* sizes and ids stay out: for the reference's directory, which would pay for
                       * them with the length of its URL. directory_login sees to it */
 };
 
 struct directory_session {
     char token[128];      /* "" when there was none */
+    bool knows_folders;   /* names with a '/' */
     bool tells_expiry;    /* as our directory does and the reference's does not */
     int64_t expiry_ms;    /* DIRECTORY_EXPIRY_MS where it does not tell */
     int64_t heartbeat_ms; /* a third of the expiry where it does not tell */
@@ -108,8 +110,10 @@ MUST_CHECK enum error_code directory_search(struct directory_client *client,
                                             struct directory_sources *sources, struct error *error);
 void directory_sources_done(struct directory_sources *sources);
 
-/* Files are taken one by one; a take that returns false has had enough. */
+/* Files are taken one by one; a take that returns false has had enough. With folders also those
+ * whose name has a '/', where the directory knows any. */
 struct directory_files_taker {
+    bool folders;
     bool (*take)(void *context, const char *peer, const struct file_name *name);
     void *context;
 };

@@ -43,6 +43,8 @@ enum error_code directory_parse_login(const char *text, size_t length,
         session->expiry_ms = seconds * 1000;
         session->heartbeat_ms = session->expiry_ms / 3;
     }
+    if (!json_boolean(json_find(root, "folders"), &session->knows_folders))
+        session->knows_folders = false;
     if (find_seconds(root, "heartbeat_s", &seconds) && seconds * 1000 < session->expiry_ms)
         session->heartbeat_ms = seconds * 1000;
     return ERROR_NONE;
@@ -161,7 +163,8 @@ enum error_code directory_parse_files(const char *text, size_t length,
         struct file_name checked;
         page->files++;
         if (peer && name && directory_peers_has(page->peers, peer) &&
-            !file_name_parse(name, strlen(name), &checked, NULL))
+            !file_name_parse_path(name, strlen(name), &checked, NULL) &&
+            (page->taker->folders || !file_name_in_folder(&checked)))
             page->enough = !page->taker->take(page->taker->context, peer, &checked);
     }
     const char *cursor = json_string(json_find(root, "cursor"));

@@ -5,7 +5,7 @@
 #include <ctype.h>
 #include <string.h>
 
-/* A name has at most 255 bytes, twice as many escaped; an address has at most 264. */
+/* A name has at most 511 bytes, twice as many escaped; an address has at most 264. */
 #define ENTRY_MAX_BYTES 2048
 
 static bool is_unreserved(unsigned char c)
@@ -82,6 +82,8 @@ size_t directory_append_index(struct buffer *out, const struct directory_login *
     for (; next < files->count && !out->failed; next++) {
         /* Who is told names only would take it for a whole file. */
         if (login->names_only && files->files[next].partial)
+            continue;
+        if (!login->folders && file_name_in_folder(&files->files[next].name))
             continue;
         format_entry(&entry, login, &files->files[next]);
         size_t added = entry.length + strlen(comma) + strlen(end);

@@ -41,6 +41,7 @@ struct heartbeat {
     struct directory_client *client;
     struct heartbeat_rules rules;
     bool names_only;     /* the directory keeps no ids: the reference's */
+    bool folders;        /* the directory knows names with a '/' */
     uint64_t told;       /* hash of what the directory was last told of the files */
     bool listing_failed; /* and that was said */
     int64_t last_ms;     /* end of the last login */
@@ -73,7 +74,8 @@ static bool list_share(struct heartbeat *heartbeat, struct share_list *list)
         catalogue_leave_out_withdrawn(heartbeat->catalogue, list);
     if (heartbeat->arrivals && !heartbeat->names_only)
         arrivals_fill_list(heartbeat->arrivals, list);
-    share_list_leave_out_folders(list);
+    if (!heartbeat->folders)
+        share_list_leave_out_folders(list);
     return code == ERROR_NONE || code == ERROR_NOT_FOUND;
 }
 
@@ -145,6 +147,18 @@ static void keep_names(struct share_list *list)
         list->files[kept++].has_content = false;
     }
     list->count = kept;
+    share_list_leave_out_folders(list);
+}
+
+/* Whether the directory knows folders shows with each login; a list that it refuses may be one with
+ * such names, sent to one that has taken the place of another. When it is not as before, the list
+ * that it should have is another one, too. */
+static void note_folders(struct heartbeat *heartbeat, bool knows)
+{
+    if (heartbeat->folders == knows)
+        return;
+    heartbeat->folders = knows;
+    atomic_store(&heartbeat->share_changed, true);
 }
 
 /* What the directory has now. The reference's has taken names only, whatever was in the list. */
@@ -162,7 +176,8 @@ static void log_in(struct heartbeat *heartbeat)
     struct heartbeat_attempt attempt = {.start_ms = clock_boot_ms()};
     struct directory_login login = {.username = heartbeat->username,
                                     .password = heartbeat->password,
-                                    .advertise = heartbeat->advertise};
+                                    .advertise = heartbeat->advertise,
+                                    .folders = heartbeat->folders};
     struct directory_session session;
     struct share_list list = {0};
     struct error error = {0};
@@ -179,6 +194,10 @@ static void log_in(struct heartbeat *heartbeat)
                  code ? error.text : "taken");
     }
     share_list_done(&list);
+    if (code == ERROR_NONE)
+        note_folders(heartbeat, session.knows_folders);
+    else if (attempt.with_index && code == ERROR_INVALID)
+        note_folders(heartbeat, false);
     if (code == ERROR_CANCELLED)
         return;
     if (heartbeat->directories)

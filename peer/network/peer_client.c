@@ -46,12 +46,13 @@ static void session_close(struct session *session)
 }
 
 /* A good name as it is; of any other what can be shown. */
-static char *take_name(const ProtobufCBinaryData *bytes)
+static char *take_name(const ProtobufCBinaryData *bytes, bool *is_good)
 {
     auto_free char *text = memory_copy(bytes->data, bytes->len);
     struct file_name name;
 
-    if (file_name_parse(text, bytes->len, &name, NULL) == ERROR_NONE)
+    *is_good = file_name_parse_path(text, bytes->len, &name, NULL) == ERROR_NONE;
+    if (*is_good)
         return take_pointer(&text);
     for (size_t i = 0; i < bytes->len; i++)
         text[i] = text[i] ? text[i] : '?';
@@ -64,7 +65,7 @@ static void take_list(const Peer__ListFilesResponse *response, struct peer_files
     files->items = memory_new(response->n_files + 1, sizeof *files->items);
     files->count = response->n_files;
     for (size_t i = 0; i < response->n_files; i++) {
-        files->items[i].name = take_name(&response->files[i]->filename);
+        files->items[i].name = take_name(&response->files[i]->filename, &files->items[i].is_good);
         files->items[i].size_bytes = response->files[i]->size_bytes;
         files->items[i].has_content =
             content_id_from_bytes(response->files[i]->content_id.data,
@@ -87,6 +88,8 @@ enum error_code peer_list_files(const struct address *address, struct interrupt 
     ProtobufCMessage *message = NULL;
     struct session session;
     bool ended = false;
+
+    request.accepts_folders = true;
 
     enum error_code code =
         session_open(&session, address, "/peer.PeerService/ListFiles", interrupt, error);

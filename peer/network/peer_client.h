@@ -23,6 +23,7 @@
 
 struct peer_file {
     char *name; /* as the other side gave it; made harmless (text_clean) where it is no good name */
+    bool is_good; /* it is one that can be asked for */
     int64_t size_bytes;
     bool has_content;
     struct content_id content;

@@ -19,7 +19,7 @@ struct begun {
     struct error refusal;
 };
 
-static void begin_one(struct downloads *downloads, const P2p__Control__GetRequest *wanted,
+static void begin_one(struct control_service *service, const P2p__Control__GetRequest *wanted,
                       struct begun *begun)
 {
     struct address addresses[CONTROL_SOURCE_ADDRESSES];
@@ -27,9 +27,9 @@ static void begin_one(struct downloads *downloads, const P2p__Control__GetReques
     uint64_t id = 0;
 
     begun->refusal = (struct error){0};
-    enum error_code code = control_parse_get(wanted, &request, addresses, &begun->refusal);
+    enum error_code code = control_parse_get(service, wanted, &request, addresses, &begun->refusal);
     if (code == ERROR_NONE)
-        code = downloads_add(downloads, &request, &id, &begun->refusal);
+        code = downloads_add(service->options.downloads, &request, &id, &begun->refusal);
     p2p__control__begun__init(&begun->message);
     begun->message.id = code == ERROR_NONE ? id : 0;
     begun->message.failure = control_failure(&begun->failure, &begun->refusal);
@@ -52,7 +52,7 @@ enum error_code control_begin_call(void *context, const ProtobufCMessage *reques
     message.jobs = pointers;
     for (size_t i = 0; i < asked->n_names && i < BEGIN_MAX; i++) {
         wanted.name = asked->names[i];
-        begin_one(service->options.downloads, &wanted, &begun[i]);
+        begin_one(service, &wanted, &begun[i]);
         if (begun[i].refusal.code == ERROR_BUSY)
             break;
         pointers[message.n_jobs++] = &begun[i].message;

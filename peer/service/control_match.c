@@ -85,7 +85,8 @@ static enum error_code match_peer(struct match *match, struct error *error)
     enum error_code code =
         peer_list_files(&match->address, match->operation.interrupt, &files, error);
     for (size_t i = 0; i < files.count && !match->too_many && code == ERROR_NONE; i++)
-        (void)add_name(match, files.items[i].name);
+        if (files.items[i].is_good)
+            (void)add_name(match, files.items[i].name);
     peer_files_done(&files);
     return code;
 }
@@ -94,7 +95,8 @@ static enum error_code match_run(struct operation *operation, struct error *erro
 {
     struct match *match = (struct match *)operation;
     struct directories *directories = operation->service->options.directories;
-    const struct directory_files_taker taker = {.take = take_file, .context = match};
+    const struct directory_files_taker taker = {
+        .folders = strchr(match->pattern, '/') != NULL, .take = take_file, .context = match};
     enum error_code code;
 
     if (match->has_address)

@@ -49,7 +49,8 @@ enum error_code control_begin_call(void *service, const ProtobufCMessage *reques
 
 /* A request as a checked one, which borrows from it and from addresses. */
 #define CONTROL_SOURCE_ADDRESSES 64
-MUST_CHECK enum error_code control_parse_get(const P2p__Control__GetRequest *message,
+MUST_CHECK enum error_code control_parse_get(const struct control_service *service,
+                                             const P2p__Control__GetRequest *message,
                                              struct download_request *request,
                                              struct address addresses[CONTROL_SOURCE_ADDRESSES],
                                              struct error *error);

@@ -41,7 +41,7 @@ static enum error_code search_begin(struct operation *operation, const ProtobufC
     const P2p__Control__SearchRequest *request = (const P2p__Control__SearchRequest *)message;
     struct search *search = (struct search *)operation;
 
-    return file_name_parse(request->name, strlen(request->name), &search->name, error);
+    return file_name_parse_path(request->name, strlen(request->name), &search->name, error);
 }
 
 static enum error_code search_run(struct operation *operation, struct error *error)

@@ -41,7 +41,8 @@ void *control_get_open(void *service, struct rpc_call *call)
     return get;
 }
 
-enum error_code control_parse_get(const P2p__Control__GetRequest *message,
+enum error_code control_parse_get(const struct control_service *service,
+                                  const P2p__Control__GetRequest *message,
                                   struct download_request *request,
                                   struct address addresses[CONTROL_SOURCE_ADDRESSES],
                                   struct error *error)
@@ -60,7 +61,11 @@ enum error_code control_parse_get(const P2p__Control__GetRequest *message,
             return code;
         request->address_count++;
     }
-    return file_name_parse(message->name, strlen(message->name), &request->name, error);
+    enum error_code code =
+        file_name_parse_path(message->name, strlen(message->name), &request->name, error);
+    if (code == ERROR_NONE && !message->stream) /* rather than when all of it is here */
+        code = share_check_place(service->options.share, &request->name, error);
+    return code;
 }
 
 enum error_code control_get_message(void *state, const struct rpc_request *request,
@@ -77,7 +82,8 @@ enum error_code control_get_message(void *state, const struct rpc_request *reque
     get->stream = message->stream;
     get->asked = message->n_addresses == 0;
     get->start_ms = clock_boot_ms();
-    enum error_code code = control_parse_get(message, &wanted, addresses, &get->refusal);
+    enum error_code code =
+        control_parse_get(get->service, message, &wanted, addresses, &get->refusal);
     if (code == ERROR_NONE)
         code = downloads_add(downloads, &wanted, &get->id, &get->refusal);
     if (code == ERROR_NONE)

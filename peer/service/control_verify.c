@@ -54,7 +54,7 @@ static enum error_code verify_begin(struct operation *operation, const ProtobufC
     verify->names = memory_new(request->n_names + 1, sizeof *verify->names);
     for (; verify->name_count < request->n_names && !code; verify->name_count++) {
         const char *name = request->names[verify->name_count];
-        code = file_name_parse(name, strlen(name), &verify->names[verify->name_count], error);
+        code = file_name_parse_path(name, strlen(name), &verify->names[verify->name_count], error);
     }
     return code;
 }

@@ -43,14 +43,18 @@ enum error_code peer_find_content(struct peer_service *service, const struct con
     return error_set(error, ERROR_NOT_FOUND, "Este peer no tiene ese contenido");
 }
 
-static void set_name(Peer__AvailabilityResponse *response, const struct file_name *name)
+/* Who does not know folders asks on under the name that it has. */
+static void set_name(Peer__AvailabilityResponse *response, const struct file_name *name,
+                     bool accepts_folders)
 {
+    if (file_name_in_folder(name) && !accepts_folders)
+        return;
     response->filename.data = (uint8_t *)(uintptr_t)name->text;
     response->filename.len = strlen(name->text);
 }
 
-static enum error_code answer_part(struct arrival *arrival, struct rpc_reply *reply,
-                                   struct error *error)
+static enum error_code answer_part(struct arrival *arrival, bool accepts_folders,
+                                   struct rpc_reply *reply, struct error *error)
 {
     Peer__AvailabilityResponse response = PEER__AVAILABILITY_RESPONSE__INIT;
     const struct manifest *manifest = arrival_manifest(arrival);
@@ -60,7 +64,7 @@ static enum error_code answer_part(struct arrival *arrival, struct rpc_reply *re
     arrival_pieces(arrival, bits);
     response.size_bytes = manifest->size_bytes;
     response.pieces = (ProtobufCBinaryData){.data = bits, .len = bytes};
-    set_name(&response, arrival_name(arrival));
+    set_name(&response, arrival_name(arrival), accepts_folders);
     return rpc_reply_pack(reply, &response.base, error);
 }
 
@@ -80,13 +84,13 @@ enum error_code peer_availability(void *context, const ProtobufCMessage *request
         code = error_set(error, ERROR_INVALID, "Falta el identificador de contenido");
     bool has_name = message->filename.len > 0;
     if (!code && has_name)
-        code = file_name_parse((const char *)message->filename.data, message->filename.len, &name,
-                               error);
+        code = file_name_parse_path((const char *)message->filename.data, message->filename.len,
+                                    &name, error);
     if (code)
         return code;
     struct arrival *arrival = peer_find_arrival(service, &wanted);
     if (arrival) {
-        code = answer_part(arrival, reply, error);
+        code = answer_part(arrival, message->accepts_folders, reply, error);
         arrival_release(arrival);
         return code;
     }
@@ -94,6 +98,6 @@ enum error_code peer_availability(void *context, const ProtobufCMessage *request
     if (code)
         return code;
     response.size_bytes = content.size_bytes;
-    set_name(&response, &content.name);
+    set_name(&response, &content.name, message->accepts_folders);
     return rpc_reply_pack(reply, &response.base, error);
 }

@@ -207,8 +207,8 @@ enum error_code peer_download_message(void *state, const struct rpc_request *req
         return error_set(error, ERROR_INVALID, "Falta el mensaje de la petición");
     message = (const Peer__DownloadRequest *)request->message;
     /* Differs: the reference opens any path that it is given. */
-    code =
-        file_name_parse((const char *)message->filename.data, message->filename.len, &name, error);
+    code = file_name_parse_path((const char *)message->filename.data, message->filename.len, &name,
+                                error);
     if (!code)
         code = peer_wanted_content(&message->content_id, &given, &wanted, error);
     if (!code)

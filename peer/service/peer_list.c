@@ -16,6 +16,7 @@ struct list_call {
     /* ---- guarded by the lister's lock */
     struct list_call *next, **link; /* link NULL: it waits for nothing */
     bool finished;
+    bool folders; /* are known to the asker */
     /* ---- the thread's until finished, then the call's */
     struct rpc_packed *packed; /* NULL: outcome says why */
     struct error outcome;
@@ -26,8 +27,10 @@ struct lister {
     struct share *share;
     struct catalogue *catalogue;
     struct thread_pool *pool; /* one thread */
-    struct rpc_packed *last;  /* the thread's: while nothing changes all replies are this one */
-    pthread_mutex_t lock;     /* guards what follows, and the calls */
+    /* The thread's: while nothing changes all replies are the second of these for who knows
+     * folders, the first for all others. */
+    struct rpc_packed *last[2];
+    pthread_mutex_t lock; /* guards what follows, and the calls */
     struct list_call *waiting;
     struct list_call *served; /* by the look that goes on */
     bool running;
@@ -83,59 +86,83 @@ static enum error_code pack_list(struct share_list *list, struct rpc_packed **pa
 }
 
 /* A list that does not fit into a message is an error: a part of it would look like the whole. */
-static enum error_code look(struct lister *lister, struct rpc_packed **packed, struct error *error)
+static enum error_code pack(struct share_list *list, struct rpc_packed **packed,
+                            struct error *error)
 {
-    struct share_list list = {.count = 0};
-    enum error_code code = share_list_files(lister->share, &list, error);
+    enum error_code code = pack_list(list, packed, error);
 
-    share_list_leave_out_folders(&list);
-    if (!code && lister->catalogue) {
-        catalogue_fill_list(lister->catalogue, &list);
-        catalogue_leave_out_withdrawn(lister->catalogue, &list);
-    }
-    if (!code)
-        code = pack_list(&list, packed, error);
     if (code == ERROR_TOO_LARGE)
         (void)error_set(error, code,
                         "La lista de %zu archivos es demasiado larga para un solo mensaje",
-                        list.count);
-    share_list_done(&list);
+                        list->count);
     return code;
 }
 
 /* Who does not read its reply keeps it in memory: let all of them keep the same one. */
-static void remember(struct lister *lister, struct rpc_packed **packed)
+static void remember(struct rpc_packed **last, struct rpc_packed **packed)
 {
-    if (lister->last && rpc_packed_equal(lister->last, *packed)) {
+    if (*last && rpc_packed_equal(*last, *packed)) {
         rpc_packed_free(*packed);
-        *packed = rpc_packed_share(lister->last);
+        *packed = rpc_packed_share(*last);
         return;
     }
-    rpc_packed_free(lister->last);
-    lister->last = rpc_packed_share(*packed);
+    rpc_packed_free(*last);
+    *last = rpc_packed_share(*packed);
+}
+
+/* One reply of a look, or why there is none. */
+struct outcome {
+    bool wanted;
+    struct rpc_packed *packed;
+    struct error error;
+};
+
+/* Both replies out of one list; without those in folders is what the reference's clients get. */
+static void look(struct lister *lister, struct outcome outcomes[2])
+{
+    struct share_list list = {.count = 0};
+    struct error error = {0};
+    enum error_code code = outcomes[true].wanted ? share_list_files(lister->share, &list, &error)
+                                                 : share_list_top(lister->share, &list, &error);
+
+    if (!code && lister->catalogue) {
+        catalogue_fill_list(lister->catalogue, &list);
+        catalogue_leave_out_withdrawn(lister->catalogue, &list);
+    }
+    for (int folders = 1; folders >= 0; folders--) {
+        struct outcome *outcome = &outcomes[folders];
+        if (!folders)
+            share_list_leave_out_folders(&list);
+        outcome->error = error;
+        if (!code && outcome->wanted &&
+            pack(&list, &outcome->packed, &outcome->error) == ERROR_NONE)
+            remember(&lister->last[folders], &outcome->packed);
+    }
+    share_list_done(&list);
 }
 
 /* ---- the thread ---- */
 
-static void finish(struct list_call *call, const struct rpc_packed *packed,
-                   const struct error *outcome)
+static void finish(struct list_call *call, const struct outcome *outcome)
 {
     take_out(call);
-    if (packed)
-        call->packed = rpc_packed_share(packed);
+    if (outcome->packed)
+        call->packed = rpc_packed_share(outcome->packed);
     else
-        call->outcome = *outcome;
+        call->outcome = outcome->error;
     call->finished = true;
     rpc_call_wake(call->call);
 }
 
-static bool take_waiting(struct lister *lister)
+/* False: nobody waits. */
+static bool take_waiting(struct lister *lister, struct outcome outcomes[2])
 {
     pthread_mutex_lock(&lister->lock);
     while (lister->waiting) {
         struct list_call *call = lister->waiting;
         take_out(call);
         put_in(&lister->served, call);
+        outcomes[call->folders].wanted = true;
     }
     lister->running = lister->served != NULL;
     bool running = lister->running;
@@ -147,17 +174,18 @@ static void run(void *context)
 {
     struct lister *lister = context;
 
-    while (take_waiting(lister)) {
-        struct rpc_packed *packed = NULL;
-        struct error error = {0};
+    for (;;) {
+        struct outcome outcomes[2] = {{.packed = NULL}, {.packed = NULL}};
 
-        if (look(lister, &packed, &error) == ERROR_NONE)
-            remember(lister, &packed);
+        if (!take_waiting(lister, outcomes))
+            return;
+        look(lister, outcomes);
         pthread_mutex_lock(&lister->lock);
         while (lister->served)
-            finish(lister->served, packed, &error);
+            finish(lister->served, &outcomes[lister->served->folders]);
         pthread_mutex_unlock(&lister->lock);
-        rpc_packed_free(packed);
+        rpc_packed_free(outcomes[false].packed);
+        rpc_packed_free(outcomes[true].packed);
     }
 }
 
@@ -182,7 +210,8 @@ void lister_stop(struct lister *lister)
     if (!lister)
         return;
     thread_pool_free(lister->pool);
-    rpc_packed_free(lister->last);
+    rpc_packed_free(lister->last[false]);
+    rpc_packed_free(lister->last[true]);
     pthread_mutex_destroy(&lister->lock);
     free(lister);
 }
@@ -209,6 +238,7 @@ enum error_code peer_list_message(void *context, const struct rpc_request *reque
     if (!request)
         return error_set(error, ERROR_INVALID, "Falta el mensaje de la petición");
     pthread_mutex_lock(&lister->lock);
+    state->folders = ((const Peer__Empty *)request->message)->accepts_folders;
     put_in(&lister->waiting, state);
     if (!lister->running) {
         code = thread_pool_submit(lister->pool, run, lister, error);

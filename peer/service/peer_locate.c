@@ -66,8 +66,8 @@ static void ask_wide(void *context)
 static enum error_code parse(const Peer__LocateRequest *message, struct question *question,
                              struct error *error)
 {
-    enum error_code code = file_name_parse((const char *)message->filename.data,
-                                           message->filename.len, &question->name, error);
+    enum error_code code = file_name_parse_path((const char *)message->filename.data,
+                                                message->filename.len, &question->name, error);
 
     if (code)
         return code;

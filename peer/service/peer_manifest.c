@@ -96,8 +96,8 @@ enum error_code peer_manifest_message(void *state, const struct rpc_request *req
     enum error_code code = peer_wanted_content(&message->content_id, &given, &wanted, error);
     bool has_name = message->filename.len > 0 || !given;
     if (!code && has_name)
-        code = file_name_parse((const char *)message->filename.data, message->filename.len, &name,
-                               error);
+        code = file_name_parse_path((const char *)message->filename.data, message->filename.len,
+                                    &name, error);
     if (!code)
         code = find_hashes(call, has_name ? &name : NULL, given ? &wanted : NULL, error);
     if (!code)

@@ -92,6 +92,10 @@ MUST_CHECK enum error_code share_list_files(struct share *share, struct share_li
                                             struct error *error);
 void share_list_done(struct share_list *list);
 
+/* The same without what is in folders, which are not looked at. */
+MUST_CHECK enum error_code share_list_top(struct share *share, struct share_list *list,
+                                          struct error *error);
+
 /* Told of each folder in the folder before it is read: its path in it. Borrowed for the call. */
 struct share_visitor {
     void (*visit)(void *context, const char *path);

@@ -14,6 +14,7 @@ struct walk {
     struct share_list *list;
     size_t capacity;
     size_t folders;
+    bool top_only;
     const struct share_visitor *visitor; /* may be NULL */
     struct share_file file; /* the one that is looked at; in its name the path so far */
 };
@@ -81,6 +82,8 @@ static void take_entry(struct walk *walk, struct level *level, const struct dire
     size_t length = strlen(entry->d_name);
     bool folder = is_folder(level->folder, entry);
 
+    if (folder && walk->top_only)
+        return;
     if ((!folder && entry->d_type != DT_REG && entry->d_type != DT_UNKNOWN) ||
         file_name_parse(entry->d_name, length, &name, NULL) || file_name_is_hidden(&name))
         return;
@@ -157,18 +160,18 @@ static int compare_names(const void *left, const void *right)
     return strcmp(a->name.text, b->name.text);
 }
 
-enum error_code share_walk(struct share *share, const struct share_visitor *visitor,
-                           struct share_list *list, struct error *error)
+static enum error_code list_all(struct share *share, struct walk *walk, struct error *error)
 {
+    struct share_list *list = walk->list;
     auto_close int folder = -1;
-    struct walk walk = {.share = share, .list = list, .visitor = visitor};
     enum error_code code = share_folder_open(share, &folder, error);
     struct level top = {.folder = folder, .parts = 1};
 
     *list = (struct share_list){0};
     if (code)
         return code;
-    int reason = walk_level(&walk, &top);
+    walk->share = share;
+    int reason = walk_level(walk, &top);
     if (reason != 0) {
         share_list_done(list);
         return share_unavailable(error, reason);
@@ -178,9 +181,26 @@ enum error_code share_walk(struct share *share, const struct share_visitor *visi
     return ERROR_NONE;
 }
 
+enum error_code share_walk(struct share *share, const struct share_visitor *visitor,
+                           struct share_list *list, struct error *error)
+{
+    struct walk walk = {.list = list, .visitor = visitor};
+
+    return list_all(share, &walk, error);
+}
+
 enum error_code share_list_files(struct share *share, struct share_list *list, struct error *error)
 {
-    return share_walk(share, NULL, list, error);
+    struct walk walk = {.list = list};
+
+    return list_all(share, &walk, error);
+}
+
+enum error_code share_list_top(struct share *share, struct share_list *list, struct error *error)
+{
+    struct walk walk = {.list = list, .top_only = true};
+
+    return list_all(share, &walk, error);
 }
 
 void share_list_leave_out_folders(struct share_list *list)

@@ -38,15 +38,19 @@ static bool same_content(struct file_content left, struct file_content right)
 
 static void check_items(const struct files_index *index)
 {
+    bool folders = false;
+
     for (size_t i = 0; i < files_index_count(index); i++) {
         const char *text = files_index_name(index, i);
         struct file_name name;
         int64_t size_bytes = files_index_content(index, i).size_bytes;
         fuzz_check(size_bytes >= FILE_SIZE_UNKNOWN && size_bytes <= INT64_C(1) << 53);
-        fuzz_check(file_name_parse(text, strlen(text), &name, NULL) == ERROR_NONE);
+        fuzz_check(file_name_parse_path(text, strlen(text), &name, NULL) == ERROR_NONE);
+        folders = folders || file_name_in_folder(&name);
         fuzz_check(i == 0 || strcmp(files_index_name(index, i - 1), text) < 0);
         check_urls(urls_of(index, i));
     }
+    fuzz_check(!folders || files_index_has_folders(index));
     check_urls(files_index_usual_urls(index));
 }
 

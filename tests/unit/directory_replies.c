@@ -32,9 +32,9 @@ static void golden_replies(void **state)
           "{\"detail\":[{\"type\":\"missing\",\"loc\":[\"query\",\"username\"],\"msg\":\"Field "
           "required\",\"input\":null},{\"type\":\"missing\",\"loc\":[\"query\",\"password\"],"
           "\"msg\":\"Field required\",\"input\":null}]}");
-    reply_login(&reply, "abc", 30);
+    reply_login(&reply, "abc", 30, false);
     check(&reply, 200, "{\"status\":\"OK\",\"token\":\"abc\",\"expiry_s\":30,\"heartbeat_s\":10}");
-    reply_login(&reply, "abc", 2);
+    reply_login(&reply, "abc", 2, false);
     check(&reply, 200, "{\"status\":\"OK\",\"token\":\"abc\",\"expiry_s\":2,\"heartbeat_s\":1}");
     reply_search_begin(&reply, &json, "ñ \"x\".txt");
     reply_search_add(&json, "Peer1", "[]", &unknown);

@@ -104,7 +104,7 @@ static void logs_in_to_ours_with_a_body(void **state)
     request = http_stub_request(fixture->stub, 0);
     assert_true(begins_with(request->head, "POST /login HTTP/1.1\r\n"));
     assert_non_null(strstr(request->head, "Content-Type: application/x-www-form-urlencoded"));
-    assert_string_equal(request->body, "username=Peer1&password=secret%20pass");
+    assert_string_equal(request->body, "username=Peer1&password=secret%20pass&folders=1");
     request = http_stub_request(fixture->stub, 1);
     assert_non_null(strstr(request->body, "&files_index=%5B%7B%22filename%22%3A%22file%200.txt"));
     assert_int_equal(request->connection, 1); /* the connection was kept */

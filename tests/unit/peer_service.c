@@ -170,9 +170,8 @@ static enum error_code begin_download(struct world *world, const char *name, siz
     request.filename.data = (uint8_t *)(uintptr_t)name;
     request.filename.len = length;
     assert_int_equal(rpc_client_start(world->channel, DOWNLOAD, STEP_MS, call, error), ERROR_NONE);
-    if (rpc_client_send(*call, &request.base, NULL, 0, &ended, error) || ended)
-        return error->code;
-    return rpc_client_send_end(*call, error);
+    enum error_code code = rpc_client_send(*call, &request.base, NULL, 0, &ended, error);
+    return code || ended ? code : rpc_client_send_end(*call, error);
 }
 
 static enum error_code download_name(struct world *world, const char *name, size_t length,
@@ -240,7 +239,11 @@ static void refuses_bad_names(void **state)
         {"/etc/passwd", 11, ERROR_INVALID},
         {"..", 2, ERROR_INVALID},
         {".", 1, ERROR_INVALID},
-        {"sub/inner", 9, ERROR_INVALID},
+        {"sub/../missing.txt", 18, ERROR_INVALID},
+        {"sub//inner", 10, ERROR_INVALID},
+        {"sub/", 4, ERROR_INVALID},
+        {"sub/nothing", 11, ERROR_NOT_FOUND},
+        {"sub/.hidden", 11, ERROR_NOT_FOUND},
         {"a\0b", 3, ERROR_INVALID},
         {"a\nb", 3, ERROR_INVALID},
         {"\xff\xfe", 2, ERROR_INVALID},
@@ -258,6 +261,7 @@ static void refuses_bad_names(void **state)
     put_file(world, ".hidden", "x", 1);
     assert_int_equal(mkdir(unit_path(world->folder, "sub", path), 0700), 0);
     put_file(world, "sub/inner", "x", 1);
+    put_file(world, "sub/.hidden", "x", 1);
     assert_int_equal(mkfifo(unit_path(world->folder, "fifo", path), 0600), 0);
     assert_int_equal(symlink("/etc/passwd", unit_path(world->folder, "link", path)), 0);
     for (size_t row = 0; row < ARRAY_LENGTH(rows); row++) {
@@ -268,6 +272,10 @@ static void refuses_bad_names(void **state)
         if (rows[row].code == ERROR_NOT_FOUND)
             assert_string_equal(error.text, "Archivo no encontrado");
     }
+    /* Who asks by such a name knows folders. */
+    assert_int_equal(download_name(world, "sub/inner", 9, &down, &error), ERROR_NONE);
+    assert_int_equal(down.length, 1);
+    free(down.bytes);
     memset(long_name, 'n', sizeof long_name);
     assert_int_equal(download_name(world, long_name, sizeof long_name, &down, &error),
                      ERROR_INVALID);

@@ -266,9 +266,16 @@ static enum exit_status get_one(const struct command_context *context)
     return status;
 }
 
+bool get_is_folder(const char *name)
+{
+    size_t length = strlen(name);
+
+    return length > 0 && name[length - 1] == '/';
+}
+
 bool get_is_pattern(const char *name)
 {
-    return strpbrk(name, "*?") != NULL;
+    return strpbrk(name, "*?") != NULL || get_is_folder(name);
 }
 
 enum exit_status command_get(struct command_context *context)
@@ -284,6 +291,8 @@ enum exit_status command_get(struct command_context *context)
         wrong = "--json does not go with --output -";
     else if (arguments->output && arguments->word_count > 1)
         wrong = "--output goes with one name only";
+    else if (arguments->output && get_is_folder(arguments->words[0]))
+        wrong = "--output goes with one file only, not with a folder";
     else if (arguments->output && arguments->follow)
         wrong = "--output does not go with --follow";
     if (wrong) {

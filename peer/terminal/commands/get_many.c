@@ -73,7 +73,7 @@ static enum error_code take_matches(void *context, ProtobufCMessage **message, b
     return ERROR_NONE;
 }
 
-/* As in a shell, a pattern that matches nothing stands for itself. */
+/* As in a shell, a pattern that matches nothing stands for itself; but a folder is no file. */
 static enum error_code add_matches(struct fetch *fetch, const char *pattern, struct error *error)
 {
     const char *from = fetch->context->arguments.from;
@@ -82,7 +82,9 @@ static enum error_code add_matches(struct fetch *fetch, const char *pattern, str
 
     enum error_code code =
         control_match(fetch->context->client, pattern, from ? from : "", &taker, error);
-    if (code == ERROR_NONE && matches.count == 0)
+    if (code == ERROR_NONE && matches.count == 0 && get_is_folder(pattern))
+        code = error_set(error, ERROR_NOT_FOUND, "No hay archivos en esa carpeta");
+    else if (code == ERROR_NONE && matches.count == 0)
         want_list_add(&fetch->list, pattern);
     return code;
 }

@@ -11,7 +11,10 @@
 /* Several names, or what matches patterns: all are given to the daemon and followed, a bar each. */
 enum exit_status get_many(struct command_context *context);
 
-/* Whether the name is a pattern: it has '*' or '?'. */
+/* Whether it stands for all files below a folder: it ends with '/'. */
+bool get_is_folder(const char *name);
+
+/* Whether the name stands for several: it has '*' or '?', or is a folder. */
 bool get_is_pattern(const char *name);
 
 /* A request for that name; what it points to is context's and the two texts'. --from is a peer's

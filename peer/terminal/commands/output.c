@@ -20,20 +20,20 @@ struct output {
     char *temporary; /* its name until then, NULL when it has none */
 };
 
-/* path, or path/name when path is a folder. */
+/* path, or path/name when path is a folder; of a name in a folder the last part. */
 static enum error_code final_path(const char *path, const char *name, char **out,
                                   struct error *error)
 {
     struct file_name checked;
     struct stat status;
 
-    enum error_code code = file_name_parse(name, strlen(name), &checked, error);
+    enum error_code code = file_name_parse_path(name, strlen(name), &checked, error);
     if (code != ERROR_NONE)
         return code;
     bool there = stat(path, &status) == 0;
     if (there && S_ISDIR(status.st_mode)) {
         const char *slash = path[strlen(path) - 1] == '/' ? "" : "/";
-        *out = memory_format("%s%s%s", path, slash, checked.text);
+        *out = memory_format("%s%s%s", path, slash, file_name_base(&checked));
     } else {
         *out = memory_copy_string(path);
     }
