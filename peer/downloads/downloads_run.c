@@ -232,6 +232,8 @@ static void file_stored(struct storer_item *item)
     if (job->yielded && atomic_load(&job->wish) == JOB_GO_ON)
         atomic_store(&job->wish, JOB_GIVE_WAY); /* back to the line at once */
     end_run_locked(downloads, job);
+    if (job_queue_count(&downloads->line) > 0)
+        start_worker_locked(downloads); /* for this one may be in it, and nobody works */
     pthread_mutex_unlock(&downloads->lock);
 }
 

@@ -55,12 +55,6 @@ MUST_CHECK enum error_code control_parse_get(const struct control_service *servi
                                              struct address addresses[CONTROL_SOURCE_ADDRESSES],
                                              struct error *error);
 
-void *control_follow_open(void *service, struct rpc_call *call);
-enum error_code control_follow_message(void *state, const struct rpc_request *request,
-                                       struct error *error);
-enum rpc_step control_follow_next(void *state, struct rpc_reply *reply, struct error *error);
-void control_follow_close(void *state);
-
 void *control_downloads_open(void *service, struct rpc_call *call);
 enum error_code control_downloads_message(void *state, const struct rpc_request *request,
                                           struct error *error);

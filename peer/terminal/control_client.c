@@ -381,16 +381,6 @@ enum error_code control_verify(struct control_client *client,
     return converse(client, &method, &request->base, &checked, error);
 }
 
-enum error_code control_follow(struct control_client *client, const struct control_taker *taker,
-                               struct error *error)
-{
-    static const struct method method = {"/p2p.control.Control/Follow",
-                                         &p2p__control__follow_reply__descriptor};
-    P2p__Control__FollowRequest request = P2P__CONTROL__FOLLOW_REQUEST__INIT;
-
-    return converse(client, &method, &request.base, taker, error);
-}
-
 enum error_code control_downloads(struct control_client *client, bool follow,
                                   const struct control_taker *taker, struct error *error)
 {

@@ -45,7 +45,7 @@ MUST_CHECK enum error_code control_match(struct control_client *client, const ch
                                          const char *from, const struct control_taker *taker,
                                          struct error *error);
 
-/* take gets P2p__Control__ListReply, GetReply, PutReply, FollowReply, VerifyReply. A failure in a
+/* take gets P2p__Control__ListReply, GetReply, PutReply, VerifyReply. A failure in a
  * reply is not given to take but is the outcome, except of Get's jobs and Put. */
 MUST_CHECK enum error_code control_list(struct control_client *client, const char *address,
                                         const struct control_taker *taker, struct error *error);
@@ -62,8 +62,6 @@ MUST_CHECK enum error_code control_put(struct control_client *client, const char
                                        struct error *error);
 MUST_CHECK enum error_code control_verify(struct control_client *client,
                                           const P2p__Control__VerifyRequest *request,
-                                          const struct control_taker *taker, struct error *error);
-MUST_CHECK enum error_code control_follow(struct control_client *client,
                                           const struct control_taker *taker, struct error *error);
 
 /* All downloads that are remembered; with follow their changes, too, until the taker has enough.

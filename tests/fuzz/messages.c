@@ -32,8 +32,8 @@ static const ProtobufCMessageDescriptor *const messages[] = {
     &p2p__control__list_reply__descriptor,
     &p2p__control__status_request__descriptor,
     &p2p__control__status_reply__descriptor,
-    &p2p__control__follow_request__descriptor,
-    &p2p__control__follow_reply__descriptor,
+    &p2p__control__begin_request__descriptor,
+    &p2p__control__begin_reply__descriptor,
     &grpc__health__v1__health_check_request__descriptor,
     &grpc__health__v1__health_check_response__descriptor,
     &grpc__reflection__v1__server_reflection_request__descriptor,
@@ -50,6 +50,8 @@ static const ProtobufCMessageDescriptor *const messages[] = {
     &peer__located_source__descriptor,
     &peer__locate_response__descriptor,
     &p2p__control__directory__descriptor,
+    &p2p__control__downloads_reply__descriptor,
+    &p2p__control__priority_request__descriptor,
 };
 
 struct packed {

@@ -3,10 +3,10 @@
 #include "common/clock.h"
 #include "common/memory.h"
 #include "peer/downloads/rate.h"
+#include "peer/terminal/commands/job_news.h"
 #include "peer/terminal/commands/want_list.h"
 #include "peer/terminal/ctrl_c.h"
 #include "peer/terminal/job_board.h"
-#include "peer/terminal/job_follow.h"
 #include "peer/terminal/job_list.h"
 #include "peer/terminal/job_text.h"
 #include "peer/terminal/units.h"
@@ -31,7 +31,7 @@ struct fetch {
     struct want_list list;
     size_t next; /* the first that is WANT_NEW */
     size_t open;
-    struct job_follow *follow;
+    struct job_news *news;
     struct job_board *board;
     bool many;               /* more than anybody would read a line each of */
     int64_t heard_ms;        /* since when there is silence */
@@ -228,7 +228,7 @@ static enum error_code take_news(struct fetch *fetch, struct error *error)
     enum error_code code = ERROR_NONE;
 
     for (;;) {
-        P2p__Control__DownloadsReply *reply = job_follow_take(fetch->follow, &code, error);
+        P2p__Control__DownloadsReply *reply = job_news_take(fetch->news, &code, error);
         if (!reply)
             return code;
         fetch->heard_ms = clock_boot_ms();
@@ -290,7 +290,7 @@ static bool is_over(const struct fetch *fetch)
 static enum error_code go_on(struct fetch *fetch, int ctrl_c, struct error *error)
 {
     struct pollfd polled[] = {
-        {.fd = job_follow_descriptor(fetch->follow), .events = POLLIN},
+        {.fd = job_news_descriptor(fetch->news), .events = POLLIN},
         {.fd = ctrl_c, .events = POLLIN},
     };
     enum error_code code = ERROR_NONE;
@@ -344,8 +344,8 @@ static enum exit_status follow_all(struct fetch *fetch)
 {
     struct error error = {0};
 
-    enum error_code code = job_follow_start(fetch->context->socket_path, fetch->context->start_hint,
-                                            &fetch->follow, &error);
+    enum error_code code = job_news_start(fetch->context->socket_path, fetch->context->start_hint,
+                                          &fetch->news, &error);
     if (code != ERROR_NONE)
         return command_fail(fetch->context, &error, "Error al descargar");
     add_words(fetch);
@@ -369,7 +369,7 @@ enum exit_status get_many(struct command_context *context)
     struct fetch fetch = {.context = context, .board = job_board_new()};
 
     enum exit_status status = follow_all(&fetch);
-    job_follow_stop(fetch.follow);
+    job_news_stop(fetch.news);
     job_board_free(fetch.board);
     want_list_done(&fetch.list);
     free(fetch.note);

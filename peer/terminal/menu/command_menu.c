@@ -24,7 +24,7 @@ struct session {
     struct line_plain *plain;      /* ... this */
     struct menu_signals *signals;  /* with the editor only */
     struct control_client *client; /* of the main thread */
-    struct menu_follow *follow;
+    struct job_follow *follow;
 };
 
 /* ---- the terminal ---- */
@@ -153,7 +153,7 @@ static void print_rest(const struct session *session)
 
 static void session_close(struct session *session)
 {
-    menu_follow_stop(session->follow);
+    job_follow_stop(session->follow);
     if (session->follow)
         print_rest(session);
     control_client_close(session->client);

@@ -1,17 +1,15 @@
 /*
- * The menu's ear: a thread that follows the daemon's downloads and posts a notice when one ends.
- * When the daemon goes away it tries again until that is back.
+ * The menu's ear: posts a notice when one of the daemon's downloads ends. When the daemon goes away
+ * it tries again until that is back.
  */
 #pragma once
 
 #include "common/error.h"
+#include "peer/terminal/job_follow.h"
 #include "peer/terminal/menu/menu_events.h"
 
-struct menu_follow;
-
 /* Waits until following has begun, so that nothing that starts afterwards is missed.
- * ERROR_UNREACHABLE: no daemon. Texts are borrowed, as is events. */
+ * ERROR_UNREACHABLE: no daemon. events is borrowed. *follow is the caller's (job_follow_stop). */
 MUST_CHECK enum error_code menu_follow_start(const char *socket_path, const char *start_hint,
-                                             struct menu_events *events,
-                                             struct menu_follow **follow, struct error *error);
-void menu_follow_stop(struct menu_follow *follow); /* joins and frees; NULL is fine */
+                                             struct menu_events *events, struct job_follow **follow,
+                                             struct error *error);

@@ -1,4 +1,4 @@
-/* Get and Follow: calls that tell of downloads as they go. */
+/* Get: a call that tells of one download as it goes. */
 #include "peer/service/control_private.h"
 
 #include "common/clock.h"
@@ -194,59 +194,4 @@ void control_get_close(void *state)
             downloads_release(get->service->options.downloads, get->id);
     }
     free(get);
-}
-
-/* ---- Follow ---- */
-
-struct follow {
-    struct control_service *service;
-    struct downloads_follower follower;
-    bool begun;
-};
-
-void *control_follow_open(void *service, struct rpc_call *call)
-{
-    struct follow *follow = memory_new(1, sizeof *follow);
-
-    follow->service = service;
-    follow->follower = (struct downloads_follower){.wake = wake_call, .context = call};
-    downloads_follow(follow->service->options.downloads, &follow->follower, false);
-    return follow;
-}
-
-enum error_code control_follow_message(void *state, const struct rpc_request *request,
-                                       struct error *error)
-{
-    (void)state;
-    if (!request)
-        return error_set(error, ERROR_INVALID, "Falta la petición");
-    return ERROR_NONE;
-}
-
-enum rpc_step control_follow_next(void *state, struct rpc_reply *reply, struct error *error)
-{
-    struct follow *follow = state;
-    P2p__Control__FollowReply message = P2P__CONTROL__FOLLOW_REPLY__INIT;
-    struct download_status status;
-    struct control_job job = {0};
-
-    if (follow->begun) {
-        if (!downloads_next_change(follow->service->options.downloads, &follow->follower,
-                                   UINT64_MAX, &status))
-            return RPC_WAIT;
-        control_job_fill(&job, follow->service, &status);
-        message.job = &job.message;
-    }
-    follow->begun = true;
-    enum error_code code = rpc_reply_pack(reply, &message.base, error);
-    control_job_done(&job);
-    return code == ERROR_NONE ? RPC_SEND : RPC_END;
-}
-
-void control_follow_close(void *state)
-{
-    struct follow *follow = state;
-
-    downloads_unfollow(follow->service->options.downloads, &follow->follower);
-    free(follow);
 }
