@@ -77,18 +77,6 @@ enum error_code manifest_check(const struct manifest *manifest, struct error *er
     return error_set(error, ERROR_CORRUPT, "Las sumas del archivo no corresponden a su contenido");
 }
 
-enum error_code manifest_copy(const struct manifest *from, struct manifest *to, struct error *error)
-{
-    enum error_code code = manifest_init(to, from->size_bytes, error);
-
-    if (code)
-        return code;
-    if (from->piece_count > 0)
-        memcpy(to->hashes, from->hashes, from->piece_count * sizeof *from->hashes);
-    to->id = from->id;
-    return ERROR_NONE;
-}
-
 struct piece_hasher {
     struct sha256_lanes *lanes;
     /* The tree's lowest level and, while the piece is finished, by turns the next one. */

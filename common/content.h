@@ -64,10 +64,6 @@ void manifest_seal(struct manifest *manifest);
 /* Whether the id is that of the size and the hashes. ERROR_CORRUPT when it is not. */
 MUST_CHECK enum error_code manifest_check(const struct manifest *manifest, struct error *error);
 
-/* A copy of its own; as manifest_init. */
-MUST_CHECK enum error_code manifest_copy(const struct manifest *from, struct manifest *to,
-                                         struct error *error);
-
 /* Hashes one piece after the other, each from parts as they come; fastest with SHA256_LANES blocks
  * or more in a call, and parts that are whole blocks. Half a MiB, used as it is needed. */
 struct piece_hasher;

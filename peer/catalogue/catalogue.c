@@ -453,27 +453,6 @@ enum error_code catalogue_read_hashes(struct catalogue *catalogue,
                              error);
 }
 
-enum error_code catalogue_find(struct catalogue *catalogue, const struct file_name *name,
-                               struct manifest *manifest, struct error *error)
-{
-    struct catalogue_entry entry;
-    enum error_code code = catalogue_look_up(catalogue, name, &entry, error);
-
-    *manifest = (struct manifest){0};
-    if (!code)
-        code = manifest_init(manifest, entry.size_bytes, error);
-    if (code)
-        return code;
-    manifest->id = entry.id;
-    code =
-        catalogue_read_hashes(catalogue, &entry, 0, manifest->piece_count, manifest->hashes, error);
-    if (!code)
-        code = manifest_check(manifest, error);
-    if (code)
-        manifest_done(manifest);
-    return code;
-}
-
 enum error_code catalogue_learn(struct catalogue *catalogue, const struct file_name *name,
                                 const struct manifest *manifest, struct error *error)
 {

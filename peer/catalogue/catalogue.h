@@ -87,11 +87,6 @@ MUST_CHECK enum error_code catalogue_read_hashes(struct catalogue *catalogue,
                                                  size_t count, uint8_t (*hashes)[HASH_BYTES],
                                                  struct error *error);
 
-/* catalogue_look_up with all the hashes; they are checked. *manifest is owned by the caller
- * (manifest_done). */
-MUST_CHECK enum error_code catalogue_find(struct catalogue *catalogue, const struct file_name *name,
-                                          struct manifest *manifest, struct error *error);
-
 /* The file under that name has just been stored by us, with this content: it need not be hashed.
  * ERROR_CHANGED: it has another size; otherwise as catalogue_look_up, or what the database says. */
 MUST_CHECK enum error_code catalogue_learn(struct catalogue *catalogue,

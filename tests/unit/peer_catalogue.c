@@ -168,15 +168,20 @@ static void files_of_all_lengths_become_known(void **state)
     }
     start(world);
     for (size_t i = 0; i < ARRAY_LENGTH(lengths); i++) {
-        struct manifest manifest;
+        struct catalogue_entry entry;
+        auto_manifest manifest;
         char name[32];
         snprintf(name, sizeof name, "file%zu", i);
         struct file_name checked = name_of(name);
         assert_known(world, name, &ids[i]);
-        assert_int_equal(catalogue_find(world->catalogue, &checked, &manifest, NULL), ERROR_NONE);
+        assert_int_equal(catalogue_look_up(world->catalogue, &checked, &entry, NULL), ERROR_NONE);
+        check_row(i, entry.size_bytes == (int64_t)lengths[i]);
+        assert_int_equal(manifest_init(&manifest, entry.size_bytes, NULL), ERROR_NONE);
+        manifest.id = entry.id;
+        assert_int_equal(catalogue_read_hashes(world->catalogue, &entry, 0, manifest.piece_count,
+                                               manifest.hashes, NULL),
+                         ERROR_NONE);
         check_row(i, manifest_check(&manifest, NULL) == ERROR_NONE);
-        check_row(i, manifest.size_bytes == (int64_t)lengths[i]);
-        manifest_done(&manifest);
     }
     wait_told(world, 1);
 }
