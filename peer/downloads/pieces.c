@@ -8,10 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FIRST_RUN       2    /* pieces, from a source of unknown rate; then RUN_GROWTH times more */
 #define RUN_GROWTH      4    /* a run: what came in one burst out of a buffer says little */
-#define RATE_WINDOW_MS  3000 /* what is older weighs little */
-#define RATE_KNOWN_MS   50   /* or a whole piece */
+#define AHEAD_SILENT_MS 1000 /* a run that is asked for begins much sooner */
 #define GAP_MAX         256  /* pieces that are looked at to each side, at a jump */
 #define LOCKSTEP_PIECES 2    /* behind us that tell whether another one goes the same way */
 #define WORTH_PART      8 /* of a run is taken together, rare or not: each request has its cost */
@@ -25,12 +23,6 @@ static uint64_t random_next(uint64_t *state)
     z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
     z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
     return z ^ z >> 31;
-}
-
-static struct piece_source *source_at(struct pieces *pieces, unsigned source)
-{
-    return source < PIECES_SOURCES_MAX && pieces->sources[source].used ? &pieces->sources[source]
-                                                                       : NULL;
 }
 
 /* ---- the state of a piece ---- */
@@ -76,92 +68,6 @@ static void todo_drop(struct pieces *pieces, struct piece_source *source, uint64
     source->todo &= ~bits;
     for (; alone != 0; alone &= alone - 1)
         missing_add(pieces, source->first + (size_t)__builtin_ctzll(alone));
-}
-
-/* ---- rates ---- */
-
-static bool is_stalled(const struct piece_source *source, int64_t now_ms)
-{
-    return source->todo != 0 && now_ms - source->last_ms >= PIECES_STALL_MS;
-}
-
-static bool rate_known(const struct pieces *pieces, const struct piece_source *source)
-{
-    return source->rate_ms >= RATE_KNOWN_MS || source->rate_bytes >= (double)pieces->piece_bytes;
-}
-
-static double silence_ms(const struct piece_source *source, int64_t now_ms)
-{
-    return now_ms > source->last_ms ? (double)(now_ms - source->last_ms) : 0;
-}
-
-static double rate_of(const struct piece_source *source, double extra_ms)
-{
-    double ms = source->rate_ms + extra_ms;
-    return source->rate_bytes / (ms > 1 ? ms : 1);
-}
-
-/* Bytes a millisecond that are expected of each source; of one that is not known yet, the mean of
- * the others, and no more than the piece that it has not brought since it was asked. Returns the
- * sum. */
-static double rates_expected(const struct pieces *pieces, int64_t now_ms,
-                             double rates[PIECES_SOURCES_MAX])
-{
-    double sum = 0;
-    unsigned known = 0;
-
-    for (size_t i = 0; i < PIECES_SOURCES_MAX; i++) {
-        const struct piece_source *source = &pieces->sources[i];
-        rates[i] = 0;
-        if (!source->used || is_stalled(source, now_ms) || !rate_known(pieces, source))
-            continue;
-        rates[i] = rate_of(source, source->todo != 0 ? silence_ms(source, now_ms) : 0);
-        sum += rates[i];
-        known++;
-    }
-    double mean = known > 0 ? sum / known : 1;
-    for (size_t i = 0; i < PIECES_SOURCES_MAX; i++) {
-        const struct piece_source *source = &pieces->sources[i];
-        if (!source->used || is_stalled(source, now_ms) || rate_known(pieces, source))
-            continue;
-        double silence = source->todo != 0 ? silence_ms(source, now_ms) : 0;
-        double most = (double)pieces->piece_bytes / (silence > 1 ? silence : 1);
-        rates[i] = mean < most ? mean : most;
-        sum += rates[i];
-    }
-    return sum;
-}
-
-static void rate_forget(struct piece_source *source)
-{
-    source->rate_bytes = source->rate_ms = 0;
-    source->limit = FIRST_RUN;
-}
-
-void pieces_received(struct pieces *pieces, unsigned number, size_t bytes, int64_t now_ms)
-{
-    struct piece_source *source = source_at(pieces, number);
-
-    if (!source)
-        return;
-    double ms = silence_ms(source, now_ms);
-    double weight = RATE_WINDOW_MS / (RATE_WINDOW_MS + ms);
-    source->rate_bytes = source->rate_bytes * weight + (double)bytes;
-    source->rate_ms = source->rate_ms * weight + ms;
-    source->got_bytes += bytes;
-    source->last_ms = now_ms;
-}
-
-int64_t pieces_rate(const struct pieces *pieces, unsigned number, int64_t now_ms)
-{
-    const struct piece_source *source;
-
-    if (number >= PIECES_SOURCES_MAX || !pieces->sources[number].used)
-        return 0;
-    source = &pieces->sources[number];
-    if (!rate_known(pieces, source) || now_ms - source->last_ms >= PIECES_STALL_MS)
-        return 0;
-    return (int64_t)(rate_of(source, silence_ms(source, now_ms)) * 1000);
 }
 
 /* ---- which pieces ---- */
@@ -279,9 +185,30 @@ static struct pieces_run take_missing(struct pieces *pieces, struct piece_source
     return run;
 }
 
+static void drop_ahead(struct pieces *pieces, struct piece_source *source)
+{
+    for (; source->ahead_todo != 0; source->ahead_todo &= source->ahead_todo - 1)
+        missing_add(pieces, source->ahead_first + (size_t)__builtin_ctzll(source->ahead_todo));
+}
+
+/* What was to follow a run that does not end. */
+static void drop_silent_ahead(struct pieces *pieces, int64_t now_ms)
+{
+    for (size_t i = 0; i < PIECES_SOURCES_MAX; i++)
+        if (now_ms - pieces->sources[i].last_ms >= AHEAD_SILENT_MS)
+            drop_ahead(pieces, &pieces->sources[i]);
+}
+
+static void grow_limit(struct piece_source *source)
+{
+    source->limit *= RUN_GROWTH;
+    if (source->limit > PIECES_RUN_MAX)
+        source->limit = PIECES_RUN_MAX;
+}
+
 struct pieces_run pieces_next(struct pieces *pieces, unsigned number, int64_t now_ms)
 {
-    struct piece_source *source = source_at(pieces, number);
+    struct piece_source *source = pieces_source_at(pieces, number);
     double rates[PIECES_SOURCES_MAX];
 
     if (!source)
@@ -289,7 +216,8 @@ struct pieces_run pieces_next(struct pieces *pieces, unsigned number, int64_t no
     pieces_give_back(pieces, number);
     if (pieces_complete(pieces))
         return (struct pieces_run){0};
-    double sum = rates_expected(pieces, now_ms, rates);
+    drop_silent_ahead(pieces, now_ms);
+    double sum = pieces_rates_expected(pieces, now_ms, rates);
     struct pieces_run run =
         take_missing(pieces, source, run_length(pieces, source, rates[number], sum));
     if (run.count == 0 && rates[number] > 0) {
@@ -301,11 +229,41 @@ struct pieces_run pieces_next(struct pieces *pieces, unsigned number, int64_t no
         source->first = run.first;
         source->todo = UINT64_MAX >> (PIECES_RUN_MAX - run.count);
         source->last_ms = now_ms;
-        source->limit *= RUN_GROWTH;
-        if (source->limit > PIECES_RUN_MAX)
-            source->limit = PIECES_RUN_MAX;
+        grow_limit(source);
     }
     return run;
+}
+
+struct pieces_run pieces_next_ahead(struct pieces *pieces, unsigned number, int64_t now_ms)
+{
+    struct piece_source *source = pieces_source_at(pieces, number);
+    double rates[PIECES_SOURCES_MAX];
+
+    if (!source || source->ahead_todo != 0)
+        return (struct pieces_run){0};
+    double sum = pieces_rates_expected(pieces, now_ms, rates);
+    struct pieces_run run =
+        take_missing(pieces, source, run_length(pieces, source, rates[number], sum));
+    source->ahead_first = run.first;
+    source->ahead_todo = run.count > 0 ? UINT64_MAX >> (PIECES_RUN_MAX - run.count) : 0;
+    if (run.count > 0)
+        grow_limit(source);
+    return run;
+}
+
+bool pieces_begin_ahead(struct pieces *pieces, unsigned number, int64_t now_ms)
+{
+    struct piece_source *source = pieces_source_at(pieces, number);
+
+    if (!source)
+        return false;
+    todo_drop(pieces, source, source->todo);
+    source->first = source->ahead_first;
+    source->todo = source->ahead_todo;
+    source->ahead_todo = 0;
+    source->got_bytes = 0;
+    source->last_ms = now_ms;
+    return source->todo != 0;
 }
 
 bool pieces_any_partial(const struct pieces *pieces)
@@ -313,16 +271,16 @@ bool pieces_any_partial(const struct pieces *pieces)
     return pieces->partial_sources > 0;
 }
 
-size_t pieces_alternatives(const struct pieces *pieces, unsigned number, size_t from, size_t count,
-                           uint8_t *bits)
+size_t pieces_alternatives(const struct pieces *pieces, unsigned number,
+                           const struct pieces_run *run, size_t from, size_t count, uint8_t *bits)
 {
     const struct piece_source *source = &pieces->sources[number];
     size_t found = 0;
 
     memset(bits, 0, count / 8);
-    if (source->todo == 0)
+    if (run->first >= pieces->count)
         return 0;
-    unsigned level = pieces->partial_owners[source->first];
+    unsigned level = pieces->partial_owners[run->first];
     for (size_t i = 0; i < count && from + i < pieces->count; i++) {
         if (!is_candidate(pieces, source, level, from + i))
             continue;
@@ -334,7 +292,7 @@ size_t pieces_alternatives(const struct pieces *pieces, unsigned number, size_t 
 
 void pieces_move_run(struct pieces *pieces, unsigned number, struct pieces_run run)
 {
-    struct piece_source *source = source_at(pieces, number);
+    struct piece_source *source = pieces_source_at(pieces, number);
 
     if (!source || run.count == 0 || run.count > PIECES_RUN_MAX || run.first >= pieces->count ||
         run.count > pieces->count - run.first)
@@ -351,8 +309,11 @@ void pieces_move_run(struct pieces *pieces, unsigned number, struct pieces_run r
 
 bool pieces_wanted(const struct pieces *pieces, unsigned source, size_t index)
 {
+    const struct piece_source *at = &pieces->sources[source < PIECES_SOURCES_MAX ? source : 0];
+
     return source < PIECES_SOURCES_MAX &&
-           (pieces->sources[source].todo & pieces_todo_bit(&pieces->sources[source], index)) != 0;
+           ((at->todo & pieces_todo_bit(at, index)) != 0 ||
+            (at->ahead_todo & pieces_run_bit(at->ahead_first, index)) != 0);
 }
 
 /* ---- what became of them ---- */
@@ -365,7 +326,7 @@ static void piece_reported(struct pieces *pieces, struct piece_source *source)
 
 bool pieces_hold(struct pieces *pieces, unsigned number, size_t index, int64_t now_ms)
 {
-    struct piece_source *source = source_at(pieces, number);
+    struct piece_source *source = pieces_source_at(pieces, number);
 
     if (index >= pieces->count)
         return false;
@@ -377,8 +338,11 @@ bool pieces_hold(struct pieces *pieces, unsigned number, size_t index, int64_t n
         return false;
     if (is_missing(pieces, index))
         missing_remove(pieces, index);
-    for (size_t i = 0; i < PIECES_SOURCES_MAX; i++)
-        pieces->sources[i].todo &= ~pieces_todo_bit(&pieces->sources[i], index);
+    for (size_t i = 0; i < PIECES_SOURCES_MAX; i++) {
+        struct piece_source *other = &pieces->sources[i];
+        other->todo &= ~pieces_todo_bit(other, index);
+        other->ahead_todo &= ~pieces_run_bit(other->ahead_first, index);
+    }
     pieces->held[index / 8] |= (uint8_t)(1U << index % 8);
     pieces->held_count++;
     return true;
@@ -386,12 +350,16 @@ bool pieces_hold(struct pieces *pieces, unsigned number, size_t index, int64_t n
 
 void pieces_miss(struct pieces *pieces, unsigned number, size_t index)
 {
-    struct piece_source *source = source_at(pieces, number);
+    struct piece_source *source = pieces_source_at(pieces, number);
 
     if (!source || index >= pieces->count)
         return;
     piece_reported(pieces, source);
     todo_drop(pieces, source, pieces_todo_bit(source, index));
+    uint64_t bit = pieces_run_bit(source->ahead_first, index);
+    if ((source->ahead_todo & bit) != 0)
+        missing_add(pieces, index);
+    source->ahead_todo &= ~bit;
 }
 
 void pieces_lose(struct pieces *pieces, size_t index)
@@ -405,13 +373,14 @@ void pieces_lose(struct pieces *pieces, size_t index)
 
 void pieces_give_back(struct pieces *pieces, unsigned number)
 {
-    struct piece_source *source = source_at(pieces, number);
+    struct piece_source *source = pieces_source_at(pieces, number);
 
     if (!source)
         return;
     if (source->todo != 0) /* it broke off: what it showed before says little */
-        rate_forget(source);
+        pieces_rate_forget(source);
     todo_drop(pieces, source, source->todo);
+    drop_ahead(pieces, source);
     source->got_bytes = 0;
 }
 
@@ -423,6 +392,11 @@ size_t pieces_held(const struct pieces *pieces)
 bool pieces_is_held(const struct pieces *pieces, size_t index)
 {
     return index < pieces->count && (pieces->held[index / 8] >> index % 8 & 1) != 0;
+}
+
+bool pieces_is_missing(const struct pieces *pieces, size_t index)
+{
+    return index < pieces->count && is_missing(pieces, index);
 }
 
 bool pieces_complete(const struct pieces *pieces)
@@ -475,7 +449,7 @@ static void become_complete(struct pieces *pieces, struct piece_source *source)
 
 void pieces_source_has(struct pieces *pieces, unsigned number, const uint8_t *have)
 {
-    struct piece_source *source = source_at(pieces, number);
+    struct piece_source *source = pieces_source_at(pieces, number);
 
     if (!source)
         return;
@@ -495,14 +469,14 @@ void pieces_add_source(struct pieces *pieces, unsigned number, const uint8_t *ha
 {
     assert(number < PIECES_SOURCES_MAX && !pieces->sources[number].used);
     pieces->sources[number] = (struct piece_source){.used = true, .last_ms = now_ms};
-    rate_forget(&pieces->sources[number]);
+    pieces_rate_forget(&pieces->sources[number]);
     pieces->sources[number].cursor = PIECE_NONE;
     pieces_source_has(pieces, number, have);
 }
 
 void pieces_remove_source(struct pieces *pieces, unsigned number)
 {
-    struct piece_source *source = source_at(pieces, number);
+    struct piece_source *source = pieces_source_at(pieces, number);
 
     if (!source)
         return;

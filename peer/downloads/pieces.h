@@ -63,11 +63,18 @@ struct pieces_run pieces_next(struct pieces *pieces, unsigned source, int64_t no
 /* Whether any source is partial. */
 bool pieces_any_partial(const struct pieces *pieces);
 
-/* Which pieces the source may fetch instead of the run that it was just given: those that are
- * missing and as rare, of the `count` (a multiple of 8) from `from` on, as a bit field. Returns how
+/* A run to follow the one that the source has, asked for before that ends, so that the source never
+ * pauses; of missing pieces only. count 0: there are none, or it has one already. */
+struct pieces_run pieces_next_ahead(struct pieces *pieces, unsigned source, int64_t now_ms);
+/* Its run has ended, and the one ahead is its run now. False: nothing of it is wanted (any more).
+ */
+bool pieces_begin_ahead(struct pieces *pieces, unsigned source, int64_t now_ms);
+
+/* Which pieces the source may fetch instead of a run that it was just given: those that are missing
+ * and as rare, of the `count` (a multiple of 8) from `from` on, as a bit field. Returns how
  * many there are. */
-size_t pieces_alternatives(const struct pieces *pieces, unsigned source, size_t from, size_t count,
-                           uint8_t *bits);
+size_t pieces_alternatives(const struct pieces *pieces, unsigned source,
+                           const struct pieces_run *run, size_t from, size_t count, uint8_t *bits);
 /* The source sends these instead of its run, at most PIECES_RUN_MAX: it is to fetch those of them
  * that were missing, or its own. */
 void pieces_move_run(struct pieces *pieces, unsigned source, struct pieces_run run);
@@ -92,6 +99,7 @@ void pieces_give_back(struct pieces *pieces, unsigned source);
 
 size_t pieces_held(const struct pieces *pieces); /* how many */
 bool pieces_is_held(const struct pieces *pieces, size_t index);
+bool pieces_is_missing(const struct pieces *pieces, size_t index); /* nobody fetches it, either */
 bool pieces_complete(const struct pieces *pieces);
 const uint8_t *pieces_bits(const struct pieces *pieces); /* held, as in options; borrowed */
 int64_t pieces_rate(const struct pieces *pieces, unsigned source,

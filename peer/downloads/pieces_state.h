@@ -1,5 +1,5 @@
 /*
- * What pieces.c and pieces_steal.c share; nobody else looks at it.
+ * What pieces.c, pieces_rates.c and pieces_steal.c share; nobody else looks at it.
  */
 #pragma once
 
@@ -15,6 +15,8 @@ struct piece_source {
     struct piece_set have;
     size_t first;               /* its run, */
     uint64_t todo;              /* what is left of it: bit i is piece first + i */
+    size_t ahead_first;         /* the run that is to follow, as that one; */
+    uint64_t ahead_todo;        /* nobody else has a piece of it */
     size_t cursor;              /* behind its last run */
     size_t limit;               /* of its next run, in pieces */
     size_t got_bytes;           /* of pieces that it has not yet reported as held or missed */
@@ -37,13 +39,31 @@ struct pieces {
     struct piece_source sources[PIECES_SOURCES_MAX];
 };
 
-/* The bit of the piece in todo; 0: outside of the run. */
+/* The bit of the piece in the todo of a run that begins at first; 0: outside of the run. */
+static inline uint64_t pieces_run_bit(size_t first, size_t index)
+{
+    return index >= first && index - first < PIECES_RUN_MAX ? UINT64_C(1) << (index - first) : 0;
+}
+
 static inline uint64_t pieces_todo_bit(const struct piece_source *source, size_t index)
 {
-    return index >= source->first && index - source->first < PIECES_RUN_MAX
-               ? UINT64_C(1) << (index - source->first)
-               : 0;
+    return pieces_run_bit(source->first, index);
 }
+
+static inline struct piece_source *pieces_source_at(struct pieces *pieces, unsigned source)
+{
+    return source < PIECES_SOURCES_MAX && pieces->sources[source].used ? &pieces->sources[source]
+                                                                       : NULL;
+}
+
+bool pieces_is_stalled(const struct piece_source *source, int64_t now_ms);
+/* Bytes a millisecond that are expected of each source; of one that is not known yet, the mean of
+ * the others, and no more than the piece that it has not brought since it was asked. Returns the
+ * sum. */
+double pieces_rates_expected(const struct pieces *pieces, int64_t now_ms,
+                             double rates[PIECES_SOURCES_MAX]);
+/* It is one of unknown rate again. */
+void pieces_rate_forget(struct piece_source *source);
 
 /* Which bits of the source's todo others are to fetch, too. */
 uint64_t pieces_todo_shared(const struct pieces *pieces, const struct piece_source *source);

@@ -38,7 +38,7 @@ static void ask(struct seeker *seeker)
 /* Those who have begun together with us have something to give soon. */
 static int64_t wait_ms(size_t asked)
 {
-    static const int64_t first_ms[] = {1000, 1000, 1000, 1000, 2000};
+    static const int64_t first_ms[] = {500, 500, 500, 500, 1000, 1000, 2000, 4000};
 
     return asked < ARRAY_LENGTH(first_ms) ? first_ms[asked] : SWARM_SEEK_MS;
 }

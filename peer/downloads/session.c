@@ -41,6 +41,8 @@ struct stream {
     size_t window_end; /* from_start: up to there the plan was asked, and wanted nothing */
     bool over;         /* the rest of the stream is not needed */
     bool may_choose;   /* it was told which other pieces it may send */
+    struct rpc_channel *channel;
+    struct stream *next; /* its call is opened when this one is about to end */
 };
 
 static size_t run_end(const struct pieces_run *run)
@@ -61,8 +63,8 @@ static void look_ahead(struct stream *stream, size_t index)
     stream->run = swarm_try_run(stream->source);
 }
 
-/* The run is done: the next one. Pieces in the intake belong to the old one. A source that may
- * choose is asked again. */
+/* The run is done: the next one. Pieces in the intake belong to the old one. Those who exchange
+ * pieces may choose, and are asked again. */
 static void change_run(struct stream *stream, size_t index)
 {
     swarm_drain(stream->source);
@@ -70,9 +72,13 @@ static void change_run(struct stream *stream, size_t index)
         look_ahead(stream, index);
         return;
     }
+    if (stream->next->call) { /* that has the next one */
+        stream->over = true;
+        return;
+    }
     stream->run = swarm_try_run(stream->source);
     stream->over =
-        stream->run.count == 0 || stream->run.first != index || swarm_may_choose(stream->source);
+        stream->run.count == 0 || stream->run.first != index || swarm_exchanges(stream->source);
 }
 
 /* Whether the piece that begins now is wanted; asks for another run at the end of one. */
@@ -210,6 +216,24 @@ static enum error_code pay(const struct stream *stream, size_t bytes, struct err
     return error_set(error, ERROR_CANCELLED, "cancelado");
 }
 
+/* A partial source says what it has by now. */
+static enum error_code note_pieces(struct stream *stream, const struct rpc_response *response,
+                                   const struct chunk_part *part, struct error *error)
+{
+    struct swarm_source *source = stream->source;
+    size_t bytes = (stream->swarm->manifest.piece_count + 7) / 8;
+
+    if (part->bytes == 0 || !source->partial)
+        return ERROR_NONE;
+    if (part->bytes != bytes)
+        return error_set(error, ERROR_CORRUPT, "lo que dice que tiene no se entiende");
+    auto_free uint8_t *have = memory_new(bytes + 1, 1);
+    spans_copy(response->spans, response->span_count, part, have);
+    swarm_source_has(source, have);
+    source->look_ms = clock_boot_ms() + SWARM_LOOK_MS;
+    return ERROR_NONE;
+}
+
 static enum error_code take_message(struct stream *stream, const struct rpc_response *response,
                                     struct error *error)
 {
@@ -226,6 +250,8 @@ static enum error_code take_message(struct stream *stream, const struct rpc_resp
         return ERROR_NONE; /* others may fetch its pieces meanwhile: the plan sees that none come */
     if (code == ERROR_NONE && !stream->begun)
         code = begin(stream, &chunk, error);
+    if (code == ERROR_NONE)
+        code = note_pieces(stream, response, &chunk.pieces, error);
     parcel.data = chunk.data;
     if (code == ERROR_NONE)
         code = take_data(stream, &parcel, error);
@@ -243,23 +269,6 @@ static enum error_code check_end(const struct stream *stream, struct error *erro
 static bool is_done(const struct stream *stream)
 {
     return stream->over || (stream->begun && stream->position >= stream->asked_end);
-}
-
-static enum error_code receive(struct stream *stream, struct error *error)
-{
-    liveness_begin(&stream->liveness, clock_boot_ms());
-    while (!is_done(stream)) {
-        struct rpc_response response;
-        bool end = false;
-        enum error_code code = rpc_client_receive(stream->call, &response, &end, error);
-        if (code == ERROR_NONE && end)
-            return check_end(stream, error);
-        if (code == ERROR_NONE)
-            code = take_message(stream, &response, error);
-        if (code != ERROR_NONE)
-            return code;
-    }
-    return ERROR_NONE;
 }
 
 /* ---- the call ---- */
@@ -294,6 +303,7 @@ static enum error_code ask(struct stream *stream, struct error *error)
                 : 0;
         request.alternatives.data = others;
         request.alternatives_from = (int64_t)from;
+        request.exchanges = swarm_exchanges(stream->source);
         stream->may_choose = request.alternatives.len > 0;
     }
     enum error_code code = rpc_client_send(stream->call, &request.base, NULL, 0, &ended, error);
@@ -302,29 +312,104 @@ static enum error_code ask(struct stream *stream, struct error *error)
     return code;
 }
 
-/* Fetches the run and what follows it in the same stream; *run is the next one, if the plan has
- * given one already. */
+/* Of what the stream was before only its surroundings stay. The call is the one that an interrupt
+ * breaks off. */
+static enum error_code open_stream(struct stream *stream, const struct pieces_run *run,
+                                   struct error *error)
+{
+    struct swarm *swarm = stream->source->swarm;
+
+    *stream = (struct stream){.source = stream->source,
+                              .swarm = swarm,
+                              .channel = stream->channel,
+                              .next = stream->next,
+                              .run = *run};
+    enum error_code code = rpc_client_start(stream->channel, "/peer.PeerService/DownloadFile",
+                                            swarm->stall_ms, &stream->call, error);
+    if (code != ERROR_NONE)
+        return code;
+    interrupt_attach(stream->source->interrupt, stream->call);
+    return ask(stream, error);
+}
+
+static void close_stream(struct stream *stream)
+{
+    rpc_client_free(take_pointer(&stream->call));
+}
+
+/* When the end is near, the next run is asked for: it comes right behind. */
+static void open_ahead(struct stream *stream)
+{
+    if (!stream->begun || stream->from_start || stream->next->call ||
+        run_end(&stream->run) < content_piece_count(stream->asked_end)) /* it goes on by itself */
+        return;
+    struct pieces_run run = swarm_next_ahead(stream->source, stream->asked_end - stream->position);
+    if (run.count == 0)
+        return;
+    enum error_code code = open_stream(stream->next, &run, NULL);
+    interrupt_attach(stream->source->interrupt, stream->call);
+    if (code != ERROR_NONE)
+        close_stream(stream->next); /* the run is given back with the present one */
+}
+
+static enum error_code receive(struct stream *stream, struct error *error)
+{
+    liveness_begin(&stream->liveness, clock_boot_ms());
+    while (!is_done(stream)) {
+        struct rpc_response response;
+        bool end = false;
+        enum error_code code = rpc_client_receive(stream->call, &response, &end, error);
+        if (code == ERROR_NONE && end)
+            return check_end(stream, error);
+        if (code == ERROR_NONE)
+            code = take_message(stream, &response, error);
+        if (code != ERROR_NONE)
+            return code;
+        if (!is_done(stream))
+            open_ahead(stream);
+    }
+    return ERROR_NONE;
+}
+
+/* The stream, to its end. */
+static enum error_code use_stream(struct stream *stream, struct error *error)
+{
+    struct swarm_source *source = stream->source;
+
+    interrupt_attach(source->interrupt, stream->call);
+    enum error_code code = receive(stream, error);
+    interrupt_detach(source->interrupt);
+    close_stream(stream);
+    if (stream->piece)
+        swarm_drop_piece(source, stream->piece);
+    swarm_drain(source);
+    if (stream->from_start)
+        swarm_has_only(source, 0, source->swarm->manifest.piece_count);
+    return code;
+}
+
+/* Fetches the run and what follows it in the same stream, and runs that were asked for ahead; *run
+ * is the next one, if the plan has given one already. */
 static enum error_code fetch(struct swarm_source *source, struct rpc_channel *channel,
                              struct pieces_run *run, struct error *error)
 {
-    struct stream stream = {.source = source, .swarm = source->swarm, .run = *run};
+    struct stream streams[2] = {{.source = source, .channel = channel, .next = &streams[1]},
+                                {.source = source, .channel = channel, .next = &streams[0]}};
+    struct stream *stream = &streams[0];
 
-    enum error_code code = rpc_client_start(channel, "/peer.PeerService/DownloadFile",
-                                            source->swarm->stall_ms, &stream.call, error);
-    if (code != ERROR_NONE)
-        return code;
-    interrupt_attach(source->interrupt, stream.call);
-    code = ask(&stream, error);
-    if (code == ERROR_NONE)
-        code = receive(&stream, error);
+    enum error_code code = open_stream(stream, run, error);
+    bool ahead = false;
+    while (code == ERROR_NONE) {
+        code = use_stream(stream, error);
+        ahead = stream->next->call != NULL;
+        if (code != ERROR_NONE || !ahead || !swarm_begin_ahead(source))
+            break;
+        stream = stream->next;
+    }
     interrupt_detach(source->interrupt);
-    rpc_client_free(stream.call);
-    if (stream.piece)
-        swarm_drop_piece(source, stream.piece);
-    swarm_drain(source);
-    if (stream.from_start)
-        swarm_has_only(source, 0, source->swarm->manifest.piece_count);
-    *run = stream.over && !stream.from_start ? stream.run : (struct pieces_run){0};
+    close_stream(&streams[0]);
+    close_stream(&streams[1]);
+    *run = stream->over && !stream->from_start && !ahead ? stream->run : (struct pieces_run){0};
     return code;
 }
 

@@ -13,6 +13,10 @@
 #define ASK_AGAIN_MS 500
 #define ROOM_WAIT_MS 100
 
+/* So long before the end of a run the next one is asked for: a request waits behind the data that
+ * leave here, and what is asked for behind those that leave there. */
+#define ASK_AHEAD_MS 250
+
 static void wait_locked(struct swarm *swarm, int64_t timeout_ms)
 {
     struct timespec deadline = clock_deadline(timeout_ms);
@@ -116,6 +120,31 @@ struct pieces_run swarm_try_run(struct swarm_source *source)
     return run;
 }
 
+struct pieces_run swarm_next_ahead(struct swarm_source *source, int64_t left_bytes)
+{
+    struct swarm *swarm = source->swarm;
+    struct pieces_run run = {0};
+
+    pthread_mutex_lock(&swarm->lock);
+    int64_t now_ms = clock_boot_ms();
+    int64_t rate = pieces_rate(swarm->pieces, source->number, now_ms);
+    if (!must_end_locked(source) && left_bytes <= rate * ASK_AHEAD_MS / 1000)
+        run = pieces_next_ahead(swarm->pieces, source->number, now_ms);
+    pthread_mutex_unlock(&swarm->lock);
+    return run;
+}
+
+bool swarm_begin_ahead(struct swarm_source *source)
+{
+    struct swarm *swarm = source->swarm;
+
+    pthread_mutex_lock(&swarm->lock);
+    bool begins = !must_end_locked(source) &&
+                  pieces_begin_ahead(swarm->pieces, source->number, clock_boot_ms());
+    pthread_mutex_unlock(&swarm->lock);
+    return begins;
+}
+
 struct pieces_run swarm_next_run(struct swarm_source *source, int64_t until_ms)
 {
     struct swarm *swarm = source->swarm;
@@ -154,7 +183,7 @@ size_t swarm_alternatives(struct swarm_source *source, const struct pieces_run *
     *from = run->first / window * window;
     pthread_mutex_lock(&swarm->lock);
     if (!source->partial && !swarm->in_order) {
-        found = pieces_alternatives(swarm->pieces, source->number, *from, window, bits);
+        found = pieces_alternatives(swarm->pieces, source->number, run, *from, window, bits);
     }
     pthread_mutex_unlock(&swarm->lock);
     if (found == 0)
@@ -165,14 +194,14 @@ size_t swarm_alternatives(struct swarm_source *source, const struct pieces_run *
     return bytes;
 }
 
-bool swarm_may_choose(struct swarm_source *source)
+bool swarm_exchanges(struct swarm_source *source)
 {
     struct swarm *swarm = source->swarm;
 
     pthread_mutex_lock(&swarm->lock);
-    bool may = !source->partial && !swarm->in_order && pieces_any_partial(swarm->pieces);
+    bool exchanges = !swarm->in_order && pieces_any_partial(swarm->pieces);
     pthread_mutex_unlock(&swarm->lock);
-    return may;
+    return exchanges;
 }
 
 void swarm_move_run(struct swarm_source *source, struct pieces_run run)
@@ -229,8 +258,7 @@ size_t swarm_run_limit(struct swarm_source *source, const struct pieces_run *run
     size_t end = run->first + run->count;
 
     pthread_mutex_lock(&swarm->lock);
-    while (swarm->active == 1 && !source->partial && end < swarm->manifest.piece_count &&
-           !pieces_is_held(swarm->pieces, end))
+    while (swarm->active == 1 && !source->partial && pieces_is_missing(swarm->pieces, end))
         end++;
     pthread_mutex_unlock(&swarm->lock);
     return end;

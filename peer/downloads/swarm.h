@@ -168,11 +168,15 @@ bool swarm_is_over(struct swarm_source *source);
  * pieces.h. Returns the length of the bit field; 0: no others. */
 size_t swarm_alternatives(struct swarm_source *source, const struct pieces_run *run, size_t *from,
                           uint8_t bits[SWARM_ALTERNATIVES_BYTES]);
-/* Whether that is to be asked: others have parts, too, and may be given the same. */
-bool swarm_may_choose(struct swarm_source *source);
+/* Whether the content is exchanged: some have a part only. */
+bool swarm_exchanges(struct swarm_source *source);
 /* It sends these instead. */
 void swarm_move_run(struct swarm_source *source, struct pieces_run run);
 struct pieces_run swarm_try_run(struct swarm_source *source);
+/* The run to ask for now, while left_bytes of the present one are still to come; count 0: it is too
+ * early, or there is none. And it follows now; false: nothing of it is wanted any more. */
+struct pieces_run swarm_next_ahead(struct swarm_source *source, int64_t left_bytes);
+bool swarm_begin_ahead(struct swarm_source *source);
 /* Waits until the session has no piece in the intake any more. */
 void swarm_drain(struct swarm_source *source);
 /* Waits for room. NULL: the session is to end. */
@@ -190,6 +194,6 @@ bool swarm_wants(struct swarm_source *source, size_t first, size_t end);
 void swarm_has_only(struct swarm_source *source, size_t first, size_t count);
 /* What the source has now; NULL: all. */
 void swarm_source_has(struct swarm_source *source, const uint8_t *have);
-/* How far the source may be asked for: the end of its run; when no other session runs, up to the
- * next piece that is there already. */
+/* How far the source may be asked for: the end of its run; when no other session runs, as far
+ * as pieces are missing. */
 size_t swarm_run_limit(struct swarm_source *source, const struct pieces_run *run);

@@ -1,14 +1,18 @@
 #include "peer/network/chunk.h"
 
 #include <stdbool.h>
+#include <string.h>
 
 /* Fields and wire types of https://protobuf.dev/programming-guides/encoding/ */
+#define COPY_SPANS 16 /* at a time */
+
 enum {
     CHUNK_DATA = 1,
     CHUNK_TOTAL_BYTES = 2,
     CHUNK_OFFSET = 3,
     CHUNK_QUEUE_POSITION = 4,
-    CHUNK_LENGTH = 5
+    CHUNK_LENGTH = 5,
+    CHUNK_PIECES = 6
 };
 enum { UPLOAD_FILENAME = 1, UPLOAD_DATA = 2 };
 enum { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_BYTES = 2, WIRE_FIXED32 = 5 };
@@ -132,6 +136,8 @@ enum error_code chunk_parse(const struct iovec *spans, size_t span_count, struct
             return error_set(error, ERROR_CORRUPT, "el otro peer envió datos que no se entienden");
         if (field.number == CHUNK_DATA && field.wire == WIRE_BYTES)
             chunk->data = field.part;
+        else if (field.number == CHUNK_PIECES && field.wire == WIRE_BYTES)
+            chunk->pieces = field.part;
         else if (field.number == CHUNK_TOTAL_BYTES && field.wire == WIRE_VARINT)
             chunk->total_bytes = (int64_t)field.value;
         else if (field.number == CHUNK_OFFSET && field.wire == WIRE_VARINT)
@@ -185,4 +191,18 @@ size_t spans_slice(const struct iovec *spans, size_t span_count, size_t offset, 
         offset = 0;
     }
     return count;
+}
+
+void spans_copy(const struct iovec *spans, size_t span_count, const struct chunk_part *part,
+                uint8_t *to)
+{
+    size_t covered;
+
+    for (size_t done = 0; done < part->bytes; done += covered) {
+        struct iovec some[COPY_SPANS];
+        size_t count = spans_slice(spans, span_count, part->offset + done, part->bytes - done, some,
+                                   COPY_SPANS, &covered);
+        for (size_t i = 0, at = done; i < count; at += some[i++].iov_len)
+            memcpy(to + at, some[i].iov_base, some[i].iov_len);
+    }
 }

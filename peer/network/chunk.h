@@ -21,10 +21,11 @@ struct chunk_part {
 
 struct chunk {
     struct chunk_part data;
-    int64_t total_bytes;    /* 0: not told */
-    int64_t offset;         /* 0: not told, or the start */
-    int64_t queue_position; /* 0: it is not about a wait */
-    int64_t length;         /* 0: not told */
+    int64_t total_bytes;      /* 0: not told */
+    int64_t offset;           /* 0: not told, or the start */
+    int64_t queue_position;   /* 0: it is not about a wait */
+    int64_t length;           /* 0: not told */
+    struct chunk_part pieces; /* likewise */
 };
 
 struct upload_chunk {
@@ -44,3 +45,7 @@ MUST_CHECK enum error_code upload_chunk_parse(const struct iovec *spans, size_t 
  * *covered gets their bytes; go on with offset + *covered. */
 size_t spans_slice(const struct iovec *spans, size_t span_count, size_t offset, size_t length,
                    struct iovec *out, size_t capacity, size_t *covered);
+
+/* The whole part, of that message; to: its size. */
+void spans_copy(const struct iovec *spans, size_t span_count, const struct chunk_part *part,
+                uint8_t *to);

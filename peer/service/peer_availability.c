@@ -61,7 +61,7 @@ static enum error_code answer_part(struct arrival *arrival, bool accepts_folders
     size_t bytes = (manifest->piece_count + 7) / 8;
     auto_free uint8_t *bits = memory_new(bytes + 1, 1);
 
-    arrival_pieces(arrival, bits);
+    (void)arrival_pieces(arrival, bits);
     response.size_bytes = manifest->size_bytes;
     response.pieces = (ProtobufCBinaryData){.data = bits, .len = bytes};
     set_name(&response, arrival_name(arrival), accepts_folders);

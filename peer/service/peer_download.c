@@ -16,6 +16,11 @@
 
 #define EVICT_TEXT "El receptor no lee los datos"
 
+/* Who exchanges pieces asks for the next while the end of one is still under way: it must see that
+ * come. What has arrived here is told of files up to 64 GiB, in 8 KiB. */
+#define EXCHANGE_MESSAGE_BYTES ((int64_t)256 << 10)
+#define EXCHANGE_PIECES_MAX    65536
+
 struct download {
     struct peer_service *service;
     struct rpc_call *call;
@@ -32,6 +37,8 @@ struct download {
     struct handout handout;    /* the part, if it is one that we chose, */
     int64_t handout_bytes;     /* of so many bytes, */
     struct content_id content; /* of this content */
+    bool exchanges;            /* the receiver is one of many that exchange the content, */
+    size_t told_count;         /* and has heard that so many pieces have arrived here */
 };
 
 void peer_download_wake(void *context)
@@ -217,6 +224,9 @@ enum error_code peer_download_message(void *state, const struct rpc_request *req
         code = ERROR_NONE;
     download->wants_place = message->accepts_queue_position;
     download->told_ms = clock_boot_ms();
+    download->exchanges = message->exchanges &&
+                          (!download->arrival ||
+                           arrival_manifest(download->arrival)->piece_count <= EXCHANGE_PIECES_MAX);
     if (!code)
         code = limit(download, message, error);
     if (!code)
@@ -242,6 +252,19 @@ static enum error_code read_chunk(struct download *download, size_t capacity, vo
     return ERROR_NONE;
 }
 
+/* Which pieces have arrived, when it has changed. The memory is the caller's. */
+static uint8_t *add_pieces(struct download *download, Peer__Chunk *chunk)
+{
+    if (!download->exchanges || !download->arrival ||
+        arrival_count(download->arrival) == download->told_count)
+        return NULL;
+    size_t bytes = (arrival_manifest(download->arrival)->piece_count + 7) / 8;
+    uint8_t *bits = memory_new(bytes + 1, 1);
+    download->told_count = arrival_pieces(download->arrival, bits);
+    chunk->pieces = (ProtobufCBinaryData){.data = bits, .len = bytes};
+    return bits;
+}
+
 static enum rpc_step send_data(struct download *download, size_t bytes, struct rpc_reply *reply,
                                struct error *error)
 {
@@ -263,6 +286,7 @@ static enum rpc_step send_data(struct download *download, size_t bytes, struct r
         chunk.offset = download->offset;
     }
     download->begun = true;
+    auto_free uint8_t *bits = add_pieces(download, &chunk);
     if (rpc_reply_pack_payload(reply, &chunk.base, data, got, error))
         return RPC_END;
     download->told_ms = clock_boot_ms();
@@ -306,7 +330,10 @@ enum rpc_step peer_download_next(void *state, struct rpc_reply *reply, struct er
     note_sent(download);
     if (download->left_bytes == 0)
         return send_data(download, 0, reply, error);
-    if (!limits_ask(&download->stream, download->left_bytes, &granted))
+    int64_t bytes = download->left_bytes;
+    if (download->exchanges && bytes > EXCHANGE_MESSAGE_BYTES)
+        bytes = EXCHANGE_MESSAGE_BYTES;
+    if (!limits_ask(&download->stream, bytes, &granted))
         return wait_turn(download, reply, error);
     deadline_clear(download->service->places, &download->place);
     download->granted = true;

@@ -20,7 +20,7 @@ struct arrival {
 
     pthread_mutex_t lock; /* guards what follows */
     uint8_t *held;
-    bool any; /* it has a piece */
+    size_t held_count;
     bool told;
 
     struct arrival *next; /* under the owner's lock */
@@ -72,12 +72,13 @@ static void copy_manifest(const struct manifest *from, struct manifest *to)
     memcpy(to->hashes, from->hashes, from->piece_count * sizeof *to->hashes);
 }
 
-static bool holds_any(const uint8_t *held, size_t piece_count)
+static size_t count_held(const uint8_t *held, size_t piece_count)
 {
-    for (size_t i = 0; i < piece_count / 8 + 1; i++)
-        if (held[i] != 0)
-            return true;
-    return false;
+    size_t count = 0;
+
+    for (size_t i = 0; i < piece_count; i++)
+        count += held[i / 8] >> i % 8 & 1;
+    return count;
 }
 
 struct arrival *arrivals_begin(struct arrivals *arrivals, const struct share_incoming *incoming,
@@ -100,7 +101,7 @@ struct arrival *arrivals_begin(struct arrivals *arrivals, const struct share_inc
     if (held)
         memcpy(arrival->held, held, (count + 7) / 8);
     arrival->begin_ms = clock_boot_ms();
-    arrival->any = holds_any(arrival->held, count);
+    arrival->held_count = count_held(arrival->held, count);
     pthread_mutex_lock(&arrivals->lock);
     arrival->next = arrivals->first;
     arrivals->first = arrival;
@@ -111,15 +112,24 @@ struct arrival *arrivals_begin(struct arrivals *arrivals, const struct share_inc
 void arrival_hold(struct arrival *arrival, size_t piece)
 {
     pthread_mutex_lock(&arrival->lock);
+    arrival->held_count += (arrival->held[piece / 8] >> piece % 8 & 1) == 0;
     arrival->held[piece / 8] |= (uint8_t)(1U << piece % 8);
-    arrival->any = true;
     pthread_mutex_unlock(&arrival->lock);
+}
+
+/* Most of it will still be missing after ARRIVAL_TELL_MS. */
+static bool is_slow_locked(const struct arrival *arrival, int64_t age_ms)
+{
+    return age_ms >= ARRIVAL_TELL_SOON_MS &&
+           arrival->held_count < arrival->manifest.piece_count / ARRIVAL_SLOW_PART;
 }
 
 void arrival_tell(struct arrival *arrival, int64_t now_ms)
 {
     pthread_mutex_lock(&arrival->lock);
-    bool tells = !arrival->told && arrival->any && now_ms - arrival->begin_ms >= ARRIVAL_TELL_MS;
+    int64_t age_ms = now_ms - arrival->begin_ms;
+    bool tells = !arrival->told && arrival->held_count > 0 &&
+                 (age_ms >= ARRIVAL_TELL_MS || is_slow_locked(arrival, age_ms));
     arrival->told = arrival->told || tells;
     pthread_mutex_unlock(&arrival->lock);
     if (tells)
@@ -209,11 +219,21 @@ const struct file_name *arrival_name(const struct arrival *arrival)
     return &arrival->name;
 }
 
-void arrival_pieces(struct arrival *arrival, uint8_t *bits)
+size_t arrival_pieces(struct arrival *arrival, uint8_t *bits)
 {
     pthread_mutex_lock(&arrival->lock);
+    size_t count = arrival->held_count;
     memcpy(bits, arrival->held, (arrival->manifest.piece_count + 7) / 8);
     pthread_mutex_unlock(&arrival->lock);
+    return count;
+}
+
+size_t arrival_count(struct arrival *arrival)
+{
+    pthread_mutex_lock(&arrival->lock);
+    size_t count = arrival->held_count;
+    pthread_mutex_unlock(&arrival->lock);
+    return count;
 }
 
 bool arrival_has(struct arrival *arrival, int64_t offset, int64_t length)

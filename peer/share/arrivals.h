@@ -23,6 +23,10 @@
  * directory is sent its list once instead of twice. */
 #define ARRIVAL_TELL_MS 1000
 
+/* Who has less than this part (1 / 8) so soon will take a while: others may be waiting for it. */
+#define ARRIVAL_TELL_SOON_MS 250
+#define ARRIVAL_SLOW_PART    8
+
 /* Who has fetched from a file while it arrived wants to go on: their names are remembered. */
 #define ARRIVALS_STORED_MAX 64
 
@@ -56,7 +60,9 @@ void arrival_release(struct arrival *arrival); /* NULL is fine */
 
 const struct manifest *arrival_manifest(const struct arrival *arrival); /* borrowed, */
 const struct file_name *arrival_name(const struct arrival *arrival);    /* this, too */
-void arrival_pieces(struct arrival *arrival, uint8_t *bits);            /* (pieces + 7) / 8 bytes */
+/* Into (pieces + 7) / 8 bytes. Returns how many are there. */
+size_t arrival_pieces(struct arrival *arrival, uint8_t *bits);
+size_t arrival_count(struct arrival *arrival); /* the latter */
 /* Whether all pieces with bytes of [offset, offset + length) are there; they lie within the size.
  */
 bool arrival_has(struct arrival *arrival, int64_t offset, int64_t length);

@@ -5,6 +5,7 @@ import grpc
 import reference
 from harness import wait_until
 from reference import id_of
+from stubs import content as wire
 from test_content_peer import Client, pieces_of, refusal
 from test_transfers import Keeper, arrived, ended, job, start_get, wait_job
 
@@ -97,6 +98,15 @@ def test_what_arrives_is_told_and_served_piece_by_piece(net):
             part = data[piece * MIB:(piece + 1) * MIB]
             got = client.download("a.bin", offset=piece * MIB, length=MIB, content_id=content)
             assert got == (part, len(data), piece * MIB)
+        # Who exchanges pieces hears what has come meanwhile, with the data, in small messages.
+        piece = min(have)
+        chunks = client.stream("DownloadFile", wire.DownloadRequest(
+            filename="a.bin", offset=piece * MIB, length=MIB, content_id=content, exchanges=True),
+            wire.Chunk)
+        assert b"".join(chunk.data for chunk in chunks) == data[piece * MIB:(piece + 1) * MIB]
+        assert max(len(chunk.data) for chunk in chunks) <= MIB // 4
+        told = {i for i in range(13) if chunks[0].pieces[i // 8] >> i % 8 & 1}
+        assert have <= told <= held(peer, data)
         # All of it, by name alone, or other content: there is no such thing here.
         code = grpc.StatusCode.NOT_FOUND
         assert refusal(lambda: client.download("a.bin", content_id=content)) == code

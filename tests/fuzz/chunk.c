@@ -70,6 +70,7 @@ static enum error_code check_chunk(const struct iovec *spans, size_t size,
         fuzz_check(chunk.offset == expected->offset);
         fuzz_check(chunk.queue_position == expected->queue_position);
         fuzz_check(chunk.length == expected->length);
+        check_part(spans, &chunk.pieces, &expected->pieces);
     }
     return code;
 }
@@ -106,6 +107,7 @@ static void check_canonical(const Peer__Chunk *unpacked, const uint8_t cuts[SPAN
     known.offset = unpacked->offset;
     known.queue_position = unpacked->queue_position;
     known.length = unpacked->length;
+    known.pieces = unpacked->pieces;
     size_t size = peer__chunk__get_packed_size(&known);
     auto_free uint8_t *packed = malloc(size + 1);
     fuzz_check(packed && peer__chunk__pack(&known, packed) == size);

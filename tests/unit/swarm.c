@@ -2,7 +2,8 @@
 
 #include "unit.h"
 
-#define CHUNK_BYTES 262144.0
+#define CHUNK_BYTES  262144.0
+#define ASK_AHEAD_MS 250
 
 static double piece_bytes(const struct swarm *swarm, size_t index)
 {
@@ -93,7 +94,7 @@ static void flow_choose(struct swarm *swarm, unsigned to, unsigned from)
     uint8_t others[512] = {0};
 
     if (swarm->in_order || giver->job || giver->have || giver->gain_every_ms > 0 ||
-        pieces_alternatives(job, from, 0, sizeof others * 8, others) == 0)
+        pieces_alternatives(job, from, &flow->run, 0, sizeof others * 8, others) == 0)
         return;
     const struct handout_wish wish = {.content = &content,
                                       .piece_count = swarm->count,
@@ -103,8 +104,34 @@ static void flow_choose(struct swarm *swarm, unsigned to, unsigned from)
     struct handout given = handouts_choose(giver->handouts, &wish);
     flow->run = (struct pieces_run){given.first, given.count};
     pieces_move_run(job, from, flow->run);
-    for (size_t i = given.first; i < given.first + given.count; i++)
-        assert_true(pieces_wanted(job, from, i));
+}
+
+static void skip_unwanted(struct swarm *swarm, unsigned to, unsigned from)
+{
+    struct swarm_flow *flow = &swarm->flow[to][from];
+
+    while (flow->at < flow->run.count &&
+           !pieces_wanted(swarm->node[to].job, from, flow->run.first + flow->at))
+        flow->at++;
+}
+
+/* The next run is asked for when this one is about to end; of a partial giver every message says
+ * what it has. */
+static void flow_ask_ahead(struct swarm *swarm, unsigned to, unsigned from)
+{
+    struct swarm_flow *flow = &swarm->flow[to][from];
+    struct pieces *job = swarm->node[to].job;
+    double left = flow->left_bytes;
+
+    if (swarm->node[from].job)
+        flow_look(swarm, to, from);
+    for (size_t i = flow->at + 1; i < flow->run.count; i++)
+        left += piece_bytes(swarm, flow->run.first + i);
+    if (left > flow->rate * ASK_AHEAD_MS)
+        return;
+    struct pieces_run run = pieces_next_ahead(job, from, (int64_t)swarm->now_ms);
+    if (run.count > 0)
+        flow->ahead = run;
 }
 
 /* The next piece of the run that is still wanted, or another run. */
@@ -114,16 +141,21 @@ static void flow_go_on(struct swarm *swarm, unsigned to, unsigned from, bool in_
     struct pieces *job = swarm->node[to].job;
     size_t before = flow->at;
 
-    while (flow->at < flow->run.count && !pieces_wanted(job, from, flow->run.first + flow->at))
-        flow->at++;
+    skip_unwanted(swarm, to, from);
     if (flow->at == flow->run.count) {
-        if (swarm->now_ms >= flow->look_ms)
-            flow_look(swarm, to, from);
-        flow->run = pieces_next(job, from, (int64_t)swarm->now_ms);
+        bool ahead = in_stream && pieces_begin_ahead(job, from, (int64_t)swarm->now_ms);
+        if (!ahead) {
+            if (swarm->now_ms >= flow->look_ms)
+                flow_look(swarm, to, from);
+            flow->ahead = pieces_next(job, from, (int64_t)swarm->now_ms);
+        }
+        flow->run = flow->ahead;
         flow->at = 0;
         if (flow->run.count > 0)
             flow_choose(swarm, to, from);
-        in_stream = false;
+        in_stream = ahead; /* it was asked for in time */
+        skip_unwanted(swarm, to, from);
+        before = flow->at;
         for (size_t i = 0; i < flow->run.count; i++)
             assert_true(really_has(swarm, from, flow->run.first + i));
         for (size_t i = 0; swarm->in_order && flow->run.count > 0 && i < flow->run.first; i++) {
@@ -133,7 +165,7 @@ static void flow_go_on(struct swarm *swarm, unsigned to, unsigned from, bool in_
             swarm->out_of_order |= !taken;
         }
     }
-    if (flow->run.count == 0)
+    if (flow->at == flow->run.count)
         return;
     if (!in_stream || flow->at != before)
         flow->starts_ms = swarm->now_ms + swarm->latency_ms;
@@ -177,6 +209,8 @@ static void chunk_came(struct swarm *swarm, unsigned to, unsigned from, double b
 
     swarm->sent_bytes[from] += (uint64_t)bytes;
     pieces_received(swarm->node[to].job, from, (size_t)bytes, (int64_t)swarm->now_ms);
+    if (flow->left_bytes >= 0.5)
+        flow_ask_ahead(swarm, to, from);
     if (flow->left_bytes < 0.5)
         piece_came(swarm, to, from);
     else if (!pieces_wanted(swarm->node[to].job, from, flow->run.first + flow->at))

@@ -32,8 +32,9 @@ struct swarm_node {
 struct swarm_flow {
     bool usable; /* `to` knows `from` as a source */
     struct pieces_run run;
-    size_t at;         /* the piece of the run that is coming; at run.count: idle */
-    double left_bytes; /* of the piece */
+    struct pieces_run ahead; /* asked for already */
+    size_t at;               /* the piece of the run that is coming; at run.count: idle */
+    double left_bytes;       /* of the piece */
     double chunk_bytes;
     double starts_ms; /* the request takes its time */
     double rate;
