@@ -314,6 +314,7 @@ static void one_of_version_2_goes_on(void **state)
     make_text(&text);
     make_older(&text, '3');
     assert_int_equal(journal_parse(text.data, text.length, "", &read, NULL), ERROR_CORRUPT);
+    buffer_done(&text);
     make_text(&text);
     make_older(&text, '2');
     assert_int_equal(journal_parse(text.data, text.length, "", &read, NULL), ERROR_NONE);
