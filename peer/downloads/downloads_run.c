@@ -231,22 +231,25 @@ static void file_stored(struct storer_item *item)
     pthread_mutex_lock(&downloads->lock);
     if (job->yielded && atomic_load(&job->wish) == JOB_GO_ON)
         atomic_store(&job->wish, JOB_GIVE_WAY); /* back to the line at once */
+    job->store = NULL;
     end_run_locked(downloads, job);
     if (job_queue_count(&downloads->line) > 0)
         start_worker_locked(downloads); /* for this one may be in it, and nobody works */
     pthread_mutex_unlock(&downloads->lock);
+    free(item);
 }
 
 /* The job leaves its place to others, but still runs: it is told when its file is stored. */
 static void store_locked(struct downloads *downloads, struct job *job)
 {
     vacate_locked(downloads, job);
-    job->store = (struct storer_item){
+    job->store = memory_new(1, sizeof *job->store);
+    *job->store = (struct storer_item){
         .commit = {.incoming = job->incoming, .name = job->draft.name, .conflict = SHARE_NUMBER},
         .done = file_stored,
         .context = job};
     pthread_mutex_unlock(&downloads->lock);
-    storer_add(downloads->storer, &job->store);
+    storer_add(downloads->storer, job->store);
     pthread_mutex_lock(&downloads->lock);
 }
 

@@ -398,7 +398,7 @@ void job_run(struct job *job, const struct job_environment *environment,
 
 void job_stored(struct job *job, const struct job_environment *environment)
 {
-    const struct share_commit *commit = &job->store.commit;
+    const struct share_commit *commit = &job->store->commit;
     const struct error none = {0};
 
     job->storing = false;

@@ -62,7 +62,7 @@ struct job {
     bool recorded_pause;
     struct address *stream_from; /* who sends the whole file as one stream; NULL: nobody has */
 
-    struct storer_item store; /* of the storer, while storing */
+    struct storer_item *store; /* of the storer, while storing */
 
     /* Of downloads.c, under its lock. */
     struct download_status *shown; /* the draft; while the job runs, as it was last published */

@@ -202,17 +202,20 @@ static enum exit_status give_order(const struct command_context *context, const 
     return tell_order(context, order, id);
 }
 
-/* The first that fails gives the status; the others are tried all the same. */
+/* The first that fails gives the status; the others are tried all the same. Those that wait come
+ * first: else each would have its turn for a moment, when the one before it has gone. */
 static enum exit_status order_all(const struct command_context *context, const struct order *order,
                                   const struct job_list *list)
 {
     enum exit_status status = EXIT_DONE;
     size_t count = 0;
 
-    for (size_t i = 0; i < list->count; i++) {
-        if (job_is_over(list->jobs[i]))
+    for (size_t i = 0; i < 2 * list->count; i++) {
+        const P2p__Control__Job *job = list->jobs[i % list->count];
+        bool waits = job->state == DOWNLOAD_QUEUED;
+        if (job_is_over(job) || waits != (i < list->count))
             continue;
-        enum exit_status one = give_order(context, order, list, list->jobs[i]->id);
+        enum exit_status one = give_order(context, order, list, job->id);
         status = status == EXIT_DONE ? one : status;
         count++;
     }
