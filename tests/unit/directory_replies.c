@@ -36,6 +36,10 @@ static void golden_replies(void **state)
     check(&reply, 200, "{\"status\":\"OK\",\"token\":\"abc\",\"expiry_s\":30,\"heartbeat_s\":10}");
     reply_login(&reply, "abc", 2, false);
     check(&reply, 200, "{\"status\":\"OK\",\"token\":\"abc\",\"expiry_s\":2,\"heartbeat_s\":1}");
+    reply_login(&reply, "abc", 30, true);
+    check(&reply, 200,
+          "{\"status\":\"OK\",\"token\":\"abc\",\"expiry_s\":30,\"heartbeat_s\":10,\"folders\":"
+          "true}");
     reply_search_begin(&reply, &json, "ñ \"x\".txt");
     reply_search_add(&json, "Peer1", "[]", &unknown);
     reply_search_add(&json, "Peer2", "[\"1.2.3.4:8002\"]", &unknown);

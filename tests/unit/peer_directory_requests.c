@@ -56,6 +56,26 @@ static void writes_user_and_index(void **state)
     share_list_done(&list);
 }
 
+static void writes_folders_for_who_knows_them(void **state)
+{
+    struct share_list list = make_list(3);
+    struct directory_login login = {.advertise = "a:1", .files = &list, .names_only = true};
+    auto_buffer out;
+
+    (void)state;
+    snprintf(list.files[1].name.text, sizeof list.files[1].name.text, "sub/a");
+    for (int folders = 0; folders <= 1; folders++) {
+        buffer_init(&out, 10000);
+        login.folders = folders;
+        assert_int_equal(directory_append_index(&out, &login, 0, 10000), 3);
+        assert_true(strstr(out.data, "file%200.txt") && strstr(out.data, "file%202.txt"));
+        assert_int_equal(strstr(out.data, "sub%2Fa") != NULL, folders);
+        buffer_done(&out);
+    }
+    buffer_init(&out, 10000);
+    share_list_done(&list);
+}
+
 static void writes_sizes_and_ids(void **state)
 {
     struct share_list list = make_list(2);
@@ -139,6 +159,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(encodes),
         cmocka_unit_test(writes_user_and_index),
+        cmocka_unit_test(writes_folders_for_who_knows_them),
         cmocka_unit_test(writes_sizes_and_ids),
         cmocka_unit_test(writes_an_empty_index),
         cmocka_unit_test(splits_a_long_index),

@@ -8,6 +8,7 @@
 
 #include <poll.h>
 #include <stdatomic.h>
+#include <sys/stat.h>
 
 struct fixture {
     char folder[UNIT_PATH_BYTES];
@@ -17,6 +18,8 @@ struct fixture {
     atomic_int status;
     atomic_int token;
     atomic_int heartbeat_s;
+    atomic_bool folders; /* the directory knows them */
+    atomic_bool refuses; /* lists with a name in a folder */
 };
 
 static void answer(void *context, const struct http_stub_request *request, int *status, char *body,
@@ -24,13 +27,14 @@ static void answer(void *context, const struct http_stub_request *request, int *
 {
     struct fixture *fixture = context;
 
-    (void)request;
     *status = atomic_load(&fixture->status);
+    if (fixture->refuses && strstr(request->body, "folder%2F"))
+        *status = 400;
     if (*status == 200)
         snprintf(body, body_size,
-                 "{\"status\":\"OK\",\"token\":\"%d\",\"expiry_s\":%d,\"heartbeat_s\":%d}",
+                 "{\"status\":\"OK\",\"token\":\"%d\",\"expiry_s\":%d,\"heartbeat_s\":%d%s}",
                  atomic_load(&fixture->token), 3 * atomic_load(&fixture->heartbeat_s),
-                 atomic_load(&fixture->heartbeat_s));
+                 atomic_load(&fixture->heartbeat_s), fixture->folders ? ",\"folders\":true" : "");
     else
         snprintf(body, body_size, "{\"detail\":\"status %d\"}", *status);
 }
@@ -191,13 +195,70 @@ static void sends_the_index_when_the_token_changes(void **state)
     assert_int_equal(with_index, 2);
 }
 
+/* The number of the next request with an index, from that one on. */
+static size_t next_index(struct fixture *fixture, size_t number)
+{
+    while (number < 20 && http_stub_wait(fixture->stub, number + 1) > number &&
+           !*index_of(fixture, number))
+        number++;
+    return number;
+}
+
+/* It shows with the first reply. A directory that has taken its place may not know them. */
+static void tells_folders_to_who_knows_them(void **state)
+{
+    struct fixture *fixture = *state;
+    char path[UNIT_PATH_BYTES];
+
+    assert_int_equal(mkdir(unit_path(fixture->folder, "folder", path), 0755), 0);
+    put_file(fixture, "folder/second.txt", "2");
+    fixture->folders = true;
+    start(fixture);
+    size_t number = next_index(fixture, 0);
+    assert_non_null(strstr(index_of(fixture, number), "first.txt"));
+    assert_null(strstr(index_of(fixture, number), "second.txt"));
+    number = next_index(fixture, number + 1);
+    assert_non_null(strstr(index_of(fixture, number), "first.txt"));
+    assert_non_null(strstr(index_of(fixture, number), "folder%2Fsecond.txt"));
+    fixture->folders = false;
+    fixture->refuses = true;
+    fixture->token = 1;
+    number = next_index(fixture, number + 1);
+    if (strstr(index_of(fixture, number), "second.txt")) /* it was refused */
+        number = next_index(fixture, number + 1);
+    assert_non_null(strstr(index_of(fixture, number), "first.txt"));
+    assert_null(strstr(index_of(fixture, number), "second.txt"));
+}
+
+static void tells_no_folders_to_others(void **state)
+{
+    struct fixture *fixture = *state;
+    char path[UNIT_PATH_BYTES];
+
+    assert_int_equal(mkdir(unit_path(fixture->folder, "folder", path), 0755), 0);
+    put_file(fixture, "folder/second.txt", "2");
+    start(fixture);
+    assert_true(http_stub_wait(fixture->stub, 3) >= 3);
+    assert_null(strstr(index_of(fixture, 0), "second.txt"));
+    assert_string_equal(index_of(fixture, 1), "");
+    put_file(fixture, "folder/third.txt", "3");
+    heartbeat_share_changed(fixture->heartbeat);
+    assert_true(http_stub_wait(fixture->stub, 5) >= 5);
+    for (size_t i = 1; i < 5; i++)
+        assert_string_equal(index_of(fixture, i), "");
+}
+
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(sends_the_index_only_when_needed),       TEST(tells_names_at_once_and_sizes_never),
-        TEST(empties_the_index_when_the_folder_goes), TEST(comes_back_with_the_index),
+        TEST(sends_the_index_only_when_needed),
+        TEST(tells_names_at_once_and_sizes_never),
+        TEST(empties_the_index_when_the_folder_goes),
+        TEST(comes_back_with_the_index),
         TEST(sends_the_index_when_the_token_changes),
+        TEST(tells_folders_to_who_knows_them),
+        TEST(tells_no_folders_to_others),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
