@@ -15,7 +15,8 @@ static void check_table(const struct answers_table *table)
     for (size_t i = 0; i < table->count; i++) {
         const struct answer *answer = &table->items[i];
         struct file_name name;
-        fuzz_check(file_name_parse(answer->name, strlen(answer->name), &name, NULL) == ERROR_NONE);
+        fuzz_check(file_name_parse_path(answer->name, strlen(answer->name), &name, NULL) ==
+                   ERROR_NONE);
         fuzz_check(answer->seen_ms >= 0 && answer->seen_ms <= NOW_MS);
         fuzz_check(answer->sources.count >= 1 && answer->sources.count <= ANSWER_SOURCES_MAX);
         for (size_t s = 0; s < answer->sources.count; s++) {

@@ -83,11 +83,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0; /* they come out of a JSON document */
     while (size > 0 && list.count < FILES_MAX) {
         part = fuzz_part(&data, &size, &length);
-        if (file_name_parse(part, length, &files[list.count].name, NULL) == ERROR_NONE)
+        if (file_name_parse_path(part, length, &files[list.count].name, NULL) == ERROR_NONE)
             make_content(&files[list.count++]);
     }
-    struct directory_login login = {
-        .username = username, .password = password, .advertise = ADVERTISE, .files = &list};
+    struct directory_login login = {.username = username,
+                                    .password = password,
+                                    .advertise = ADVERTISE,
+                                    .files = &list,
+                                    .folders = true};
     check_request(&login, 0, SIZE_MAX);
     login.names_only = list.count % 2 == 0;
     for (size_t next = 0; next < list.count;)

@@ -241,6 +241,34 @@ static void a_flipped_bit_in_the_header_is_seen(void **state)
     journal_job_done(&read);
 }
 
+/* Whoever wrote it: a name that leads elsewhere is none. */
+static void names_are_checked(void **state)
+{
+    static const struct {
+        const char *name;
+        enum error_code code;
+    } rows[] = {
+        {"sub/a.bin", ERROR_NONE},    {"../a", ERROR_CORRUPT}, {"sub/../../a", ERROR_CORRUPT},
+        {"/a", ERROR_CORRUPT},        {"a//b", ERROR_CORRUPT}, {"a/", ERROR_CORRUPT},
+        {"a/\x1b[2J", ERROR_CORRUPT}, {"", ERROR_CORRUPT},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct journal_job job;
+        struct journal_job read;
+        auto_buffer text;
+        buffer_init(&text, JOURNAL_MAX_BYTES);
+        make_job(&job);
+        snprintf(job.name.text, sizeof job.name.text, "%s", rows[i].name);
+        journal_format(&job, &text);
+        check_row(i, journal_parse(text.data, text.length, "", &read, NULL) == rows[i].code);
+        if (rows[i].code == ERROR_NONE)
+            journal_job_done(&read);
+        journal_job_done(&job);
+    }
+}
+
 static void a_torn_end_is_cut_off(void **state)
 {
     char folder[UNIT_PATH_BYTES], path[UNIT_PATH_BYTES];
@@ -415,6 +443,7 @@ int main(void)
         cmocka_unit_test(a_journal_cut_anywhere),
         cmocka_unit_test(a_journal_with_a_wrong_byte_anywhere),
         cmocka_unit_test(a_flipped_bit_in_the_header_is_seen),
+        cmocka_unit_test(names_are_checked),
         cmocka_unit_test(a_torn_end_is_cut_off),
         cmocka_unit_test(notes_are_of_one_boot),
         cmocka_unit_test(one_of_version_2_goes_on),
