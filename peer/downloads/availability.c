@@ -32,15 +32,12 @@ static enum error_code ask(const struct availability_request *request, struct rp
     struct content_id id = request->manifest->id;
     struct file_name name = *request->name;
     ProtobufCMessage *reply = NULL;
-    bool ended = false;
 
     message.content_id = (ProtobufCBinaryData){.data = id.bytes, .len = sizeof id.bytes};
     message.filename =
         (ProtobufCBinaryData){.data = (uint8_t *)name.text, .len = strlen(name.text)};
     message.accepts_folders = true;
-    enum error_code code = rpc_client_send(call, &message.base, NULL, 0, &ended, error);
-    if (code == ERROR_NONE)
-        code = rpc_client_send_end(call, error);
+    enum error_code code = rpc_client_send_only(call, &message.base, error);
     if (code == ERROR_NONE)
         code =
             rpc_client_receive_only(call, &peer__availability_response__descriptor, &reply, error);

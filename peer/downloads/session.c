@@ -280,7 +280,6 @@ static enum error_code ask(struct stream *stream, struct error *error)
     struct swarm *swarm = stream->swarm;
     Peer__DownloadRequest request = PEER__DOWNLOAD_REQUEST__INIT;
     uint8_t others[SWARM_ALTERNATIVES_BYTES];
-    bool ended = false;
     size_t from = 0;
 
     size_t end = swarm_run_limit(stream->source, &stream->run);
@@ -306,9 +305,7 @@ static enum error_code ask(struct stream *stream, struct error *error)
         request.exchanges = swarm_exchanges(stream->source);
         stream->may_choose = request.alternatives.len > 0;
     }
-    enum error_code code = rpc_client_send(stream->call, &request.base, NULL, 0, &ended, error);
-    if (code == ERROR_NONE)
-        code = rpc_client_send_end(stream->call, error);
+    enum error_code code = rpc_client_send_only(stream->call, &request.base, error);
     return code;
 }
 

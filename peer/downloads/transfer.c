@@ -110,14 +110,11 @@ static enum error_code run_call(const struct transfer *transfer, struct rpc_clie
 {
     Peer__DownloadRequest request = PEER__DOWNLOAD_REQUEST__INIT;
     struct file_name name = *transfer->name;
-    bool ended = false;
 
     request.filename.data = (uint8_t *)name.text;
     request.filename.len = strlen(name.text);
     request.accepts_queue_position = true;
-    enum error_code code = rpc_client_send(call, &request.base, NULL, 0, &ended, error);
-    if (code == ERROR_NONE)
-        code = rpc_client_send_end(call, error);
+    enum error_code code = rpc_client_send_only(call, &request.base, error);
     if (code == ERROR_NONE)
         code = receive_all(transfer, call, local, error);
     return code;

@@ -117,15 +117,12 @@ static enum error_code converse(const struct exchange *exchange, struct interrup
     char target[ADDRESS_TEXT_BYTES];
     struct rpc_channel *channel = rpc_channel_open(address_format(exchange->address, target));
     struct rpc_client_call *call = NULL;
-    bool ended = false;
 
     enum error_code code =
         rpc_client_start(channel, exchange->method, exchange->wait_ms, &call, error);
     if (code == ERROR_NONE) {
         interrupt_attach(interrupt, call);
-        code = rpc_client_send(call, exchange->request, NULL, 0, &ended, error);
-        if (code == ERROR_NONE && !ended)
-            code = rpc_client_send_end(call, error);
+        code = rpc_client_send_only(call, exchange->request, error);
         if (code == ERROR_NONE)
             code = receive(call, exchange, message, error);
         interrupt_detach(interrupt);

@@ -87,16 +87,13 @@ enum error_code peer_list_files(const struct address *address, struct interrupt 
     Peer__Empty request = PEER__EMPTY__INIT;
     ProtobufCMessage *message = NULL;
     struct session session;
-    bool ended = false;
 
     request.accepts_folders = true;
 
     enum error_code code =
         session_open(&session, address, "/peer.PeerService/ListFiles", interrupt, error);
     if (code == ERROR_NONE)
-        code = rpc_client_send(session.call, &request.base, NULL, 0, &ended, error);
-    if (code == ERROR_NONE)
-        code = rpc_client_send_end(session.call, error);
+        code = rpc_client_send_only(session.call, &request.base, error);
     if (code == ERROR_NONE)
         code = rpc_client_receive_only(session.call, &peer__list_files_response__descriptor,
                                        &message, error);
@@ -181,7 +178,6 @@ static enum error_code ask_manifest(const struct peer_manifest_request *request,
     Peer__ManifestRequest message = PEER__MANIFEST_REQUEST__INIT;
     struct file_name name = *request->name;
     struct content_id wanted = {.bytes = {0}};
-    bool ended = false;
 
     message.filename =
         (ProtobufCBinaryData){.data = (uint8_t *)name.text, .len = strlen(name.text)};
@@ -190,9 +186,7 @@ static enum error_code ask_manifest(const struct peer_manifest_request *request,
         message.content_id =
             (ProtobufCBinaryData){.data = wanted.bytes, .len = sizeof wanted.bytes};
     }
-    enum error_code code = rpc_client_send(call, &message.base, NULL, 0, &ended, error);
-    if (code == ERROR_NONE)
-        code = rpc_client_send_end(call, error);
+    enum error_code code = rpc_client_send_only(call, &message.base, error);
     if (code == ERROR_NONE)
         code = receive_manifest(call, manifest, error);
     if (code == ERROR_NONE)

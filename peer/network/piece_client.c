@@ -132,7 +132,6 @@ static enum error_code ask(struct rpc_client_call *call, const struct piece_requ
     Peer__DownloadRequest message = PEER__DOWNLOAD_REQUEST__INIT;
     struct file_name name = *request->name;
     struct content_id content = *request->content;
-    bool ended = false;
 
     message.filename.data = (uint8_t *)name.text;
     message.filename.len = strlen(name.text);
@@ -141,8 +140,7 @@ static enum error_code ask(struct rpc_client_call *call, const struct piece_requ
     message.offset = request->offset;
     message.length = (int64_t)request->length;
     message.accepts_queue_position = true; /* signs of life */
-    enum error_code code = rpc_client_send(call, &message.base, NULL, 0, &ended, error);
-    return code ? code : rpc_client_send_end(call, error);
+    return rpc_client_send_only(call, &message.base, error);
 }
 
 enum error_code piece_client_fetch(struct piece_client *client, const struct piece_request *request,

@@ -27,7 +27,9 @@ struct rpc_client_call {
     char tags[EVENT_COUNT];
     bool pending[EVENT_COUNT]; /* the event will come and was not taken yet */
 
-    bool started;       /* the connection stands, our headers are out */
+    bool begun;                 /* our headers are on their way, */
+    bool started;               /* and out: the connection stands */
+    grpc_byte_buffer *outgoing; /* that goes with them */
     bool asked_headers; /* the server's headers are asked for once, with its first message */
     grpc_metadata_array headers;
 
@@ -211,8 +213,13 @@ static enum error_code wait_status(struct rpc_client_call *call, struct error *e
 /* Waits until the connection stands and our headers are out. */
 static enum error_code wait_started(struct rpc_client_call *call, struct error *error)
 {
+    /* No "wait for ready": a dead address is an error at once. */
+    const grpc_op headers = {.op = GRPC_OP_SEND_INITIAL_METADATA};
     bool success = true;
 
+    if (!call->begun && start(call, EVENT_STARTED, &headers, 1, error))
+        return call->failure.code;
+    call->begun = true;
     if (!call->pending[EVENT_STARTED])
         return ERROR_NONE;
     if (wait_event(call, EVENT_STARTED, &success, error))
@@ -409,6 +416,25 @@ enum error_code rpc_client_send_end(struct rpc_client_call *call, struct error *
     return send_op(call, &op, &ended, error);
 }
 
+enum error_code rpc_client_send_only(struct rpc_client_call *call, const ProtobufCMessage *message,
+                                     struct error *error)
+{
+    grpc_op ops[] = {{.op = GRPC_OP_SEND_INITIAL_METADATA},
+                     {.op = GRPC_OP_SEND_MESSAGE},
+                     {.op = GRPC_OP_SEND_CLOSE_FROM_CLIENT}};
+
+    assert(!call->begun);
+    if (check(call, error))
+        return call->failure.code;
+    enum error_code code =
+        codec_pack(message, NULL, 0, RPC_MAX_MESSAGE_BYTES, &call->outgoing, error);
+    if (code)
+        return code;
+    ops[1].data.send_message.send_message = call->outgoing;
+    call->begun = true;
+    return start(call, EVENT_STARTED, ops, ARRAY_LENGTH(ops), error);
+}
+
 /* ---- calls ---- */
 
 enum error_code rpc_client_start(struct rpc_channel *channel, const char *method,
@@ -420,8 +446,6 @@ enum error_code rpc_client_start(struct rpc_channel *channel, const char *method
                       .data.recv_status_on_client = {.status = &call->status,
                                                      .status_details = &call->details,
                                                      .trailing_metadata = &call->trailers}};
-    /* No "wait for ready": a dead address is an error at once. */
-    grpc_op headers = {.op = GRPC_OP_SEND_INITIAL_METADATA};
 
     call->channel = channel;
     call->step_timeout_ms = step_timeout_ms;
@@ -431,8 +455,7 @@ enum error_code rpc_client_start(struct rpc_channel *channel, const char *method
     codec_spans_done(&call->spans);
     call->queue = grpc_completion_queue_create_for_pluck(NULL);
     call->core = rpc_channel_call(channel, call->queue, method);
-    if (start(call, EVENT_STATUS, &status, 1, error) ||
-        start(call, EVENT_STARTED, &headers, 1, error)) {
+    if (start(call, EVENT_STATUS, &status, 1, error)) {
         enum error_code code = call->failure.code;
 
         rpc_client_free(call);
@@ -469,6 +492,7 @@ void rpc_client_free(struct rpc_client_call *call)
     grpc_completion_queue_destroy(call->queue);
     drop_current(call);
     grpc_byte_buffer_destroy(call->incoming);
+    grpc_byte_buffer_destroy(call->outgoing);
     grpc_metadata_array_destroy(&call->headers);
     grpc_metadata_array_destroy(&call->trailers);
     grpc_slice_unref(call->details);

@@ -47,6 +47,12 @@ MUST_CHECK enum error_code rpc_client_send(struct rpc_client_call *call,
 /* No more messages from us. */
 MUST_CHECK enum error_code rpc_client_send_end(struct rpc_client_call *call, struct error *error);
 
+/* Instead of both, for a call that asks once: goes out together with the call itself, which saves
+ * two waits. Waits for nothing; that it could not be sent shows with the first receive. */
+MUST_CHECK enum error_code rpc_client_send_only(struct rpc_client_call *call,
+                                                const ProtobufCMessage *message,
+                                                struct error *error);
+
 /* One message that came in. The spans are borrowed until the next receive or the free. */
 struct rpc_response {
     const struct iovec *spans;

@@ -104,17 +104,6 @@ static enum error_code take_replies(struct rpc_client_call *call, const struct m
     return ERROR_NONE;
 }
 
-static enum error_code run_call(struct rpc_client_call *call, const ProtobufCMessage *request,
-                                struct error *error)
-{
-    bool ended = false;
-
-    enum error_code code = rpc_client_send(call, request, NULL, 0, &ended, error);
-    if (code == ERROR_NONE)
-        code = rpc_client_send_end(call, error);
-    return code;
-}
-
 static enum error_code converse(struct control_client *client, const struct method *method,
                                 const ProtobufCMessage *request, const struct control_taker *taker,
                                 struct error *error)
@@ -130,7 +119,7 @@ static enum error_code converse(struct control_client *client, const struct meth
         return code;
     if (client->interrupt)
         interrupt_attach(client->interrupt, call);
-    code = run_call(call, request, error);
+    code = rpc_client_send_only(call, request, error);
     if (code == ERROR_NONE)
         code = take_replies(call, method, taker, &answered, &taken, error);
     if (client->interrupt)

@@ -426,7 +426,7 @@ static void limits_the_calls_of_a_host(void **state)
     (void)state;
     start(&world, CALLS);
     for (int i = 0; i < CALLS; i++)
-        calls[i] = begin(&world, i % 2 ? "/t/Wait" : "/t/Files", i % 2);
+        calls[i] = begin(&world, i % 2 ? "/t/Wait" : "/t/Files", 1);
     while (atomic_load(&world.opened) < CALLS)
         usleep(1000);
     for (int i = 0; i < 3; i++) {
