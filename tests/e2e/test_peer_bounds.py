@@ -1,5 +1,6 @@
 """What clients can take of a peer: time for each step of a call, calls, uploads, and idle connections."""
 
+import concurrent.futures
 import contextlib
 import threading
 import time
@@ -223,6 +224,22 @@ def test_one_host_has_a_number_of_uploads(net):
 
 
 # ---- connections ----
+
+def test_two_hundred_new_clients_at_once(net):
+    """All get in, and an answer, time and again."""
+    peer = net.peer(files={"a": "x"})
+    together = threading.Barrier(200)
+
+    def ask(_):
+        together.wait(60 * PATIENCE)
+        with Calls(peer, "/grpc.health.v1.Health/Check", 1, b"") as calls:
+            calls.wait_all(30)
+            return calls.told
+
+    with concurrent.futures.ThreadPoolExecutor(200) as pool:
+        for _ in range(5):
+            assert list(pool.map(ask, range(200))) == [True] * 200
+
 
 def test_a_few_hosts_leave_room(net):
     """Four that take all they get, all of them with a call, which is never idle."""
