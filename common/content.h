@@ -74,13 +74,3 @@ void piece_hasher_update(struct piece_hasher *hasher, const struct iovec *parts,
 /* The hash of what came since the last finish, the reset or the start, which was not nothing. */
 void piece_hasher_finish(struct piece_hasher *hasher, int64_t file_bytes, uint8_t hash[HASH_BYTES]);
 void piece_hasher_reset(struct piece_hasher *hasher); /* forgets a piece half-way */
-
-/* Hashes a whole stream whose length need not be known before, in parts of any size. */
-struct content_hasher;
-struct content_hasher *content_hasher_new(void); /* owned by the caller; never NULL */
-void content_hasher_free(struct content_hasher *hasher);
-/* ERROR_TOO_LARGE past CONTENT_MAX_BYTES. */
-MUST_CHECK enum error_code content_hasher_update(struct content_hasher *hasher, const void *data,
-                                                 size_t length, struct error *error);
-/* The manifest of all that came; owned by the caller. The hasher is as new. */
-void content_hasher_finish(struct content_hasher *hasher, struct manifest *manifest);

@@ -1,5 +1,5 @@
 /* The catalogue on a folder of the test's own: what is hashed, when, and what is kept. */
-#include "unit.h"
+#include "manifest_of.h"
 
 #include "common/clock.h"
 #include "peer/catalogue/catalogue.h"
@@ -100,16 +100,11 @@ static uint8_t *make_bytes(size_t length, unsigned seed)
 static struct content_id put_file(const struct world *world, const char *name, size_t length,
                                   unsigned seed)
 {
-    struct content_hasher *hasher = content_hasher_new();
     uint8_t *bytes = make_bytes(length, seed);
-    struct manifest manifest;
+    auto_manifest manifest = manifest_of(bytes, length);
 
     unit_file_write(path_of(world, name), bytes, length);
-    assert_int_equal(content_hasher_update(hasher, bytes, length, NULL), ERROR_NONE);
-    content_hasher_finish(hasher, &manifest);
     struct content_id id = manifest.id;
-    manifest_done(&manifest);
-    content_hasher_free(hasher);
     free(bytes);
     return id;
 }
@@ -302,16 +297,13 @@ static void a_hard_link_is_the_same_file(void **state)
 static void what_we_have_stored_is_learned(void **state)
 {
     struct world *world = *state;
-    struct content_hasher *hasher = content_hasher_new();
     uint8_t *bytes = make_bytes(2 * PIECE_BYTES, 9);
+    auto_manifest manifest = manifest_of(bytes, 2 * PIECE_BYTES);
     struct file_name name = name_of("a");
     struct catalogue_entry entry;
-    struct manifest manifest;
     enum error_code code;
 
     start(world);
-    assert_int_equal(content_hasher_update(hasher, bytes, 2 * PIECE_BYTES, NULL), ERROR_NONE);
-    content_hasher_finish(hasher, &manifest);
     (void)put_file(world, "a", 10, 1);
     assert_int_equal(catalogue_learn(world->catalogue, &name, &manifest, NULL), ERROR_CHANGED);
     (void)put_file(world, "a", 2 * PIECE_BYTES, 9);
@@ -323,8 +315,6 @@ static void what_we_have_stored_is_learned(void **state)
     int64_t number = entry.number;
     restart(world);
     assert_int_equal(number_of(world, "a"), number);
-    manifest_done(&manifest);
-    content_hasher_free(hasher);
     free(bytes);
 }
 

@@ -2,7 +2,7 @@
  *
  * A write would change the file's times. So the file is left as it is, and its row gets the hashes
  * of another content while the catalogue is closed: that looks the same. */
-#include "unit.h"
+#include "manifest_of.h"
 
 #include "common/clock.h"
 #include "common/database.h"
@@ -69,17 +69,6 @@ static struct catalogue_entry wait_known(struct world *world)
         usleep(10000);
     }
     return entry;
-}
-
-static struct manifest manifest_of(const uint8_t *data, size_t length)
-{
-    struct content_hasher *hasher = content_hasher_new();
-    struct manifest manifest;
-
-    assert_int_equal(content_hasher_update(hasher, data, length, NULL), ERROR_NONE);
-    content_hasher_finish(hasher, &manifest);
-    content_hasher_free(hasher);
-    return manifest;
 }
 
 static struct share_identity identity_of(const struct world *world)
