@@ -362,15 +362,6 @@ void pieces_miss(struct pieces *pieces, unsigned number, size_t index)
     source->ahead_todo &= ~bit;
 }
 
-void pieces_lose(struct pieces *pieces, size_t index)
-{
-    if (index >= pieces->count || !pieces_is_held(pieces, index))
-        return;
-    pieces->held[index / 8] &= (uint8_t) ~(1U << index % 8);
-    pieces->held_count--;
-    missing_add(pieces, index);
-}
-
 void pieces_give_back(struct pieces *pieces, unsigned number)
 {
     struct piece_source *source = pieces_source_at(pieces, number);

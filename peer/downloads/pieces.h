@@ -91,8 +91,6 @@ bool pieces_hold(struct pieces *pieces, unsigned source, size_t index, int64_t n
 /* A piece of its run has to be fetched again: broken off, wrong, or not written. One that is held
  * (from somebody else) stays held. */
 void pieces_miss(struct pieces *pieces, unsigned source, size_t index);
-/* A piece that was held is not there any more (the disk did not keep it). */
-void pieces_lose(struct pieces *pieces, size_t index);
 /* What is left of the source's run is missing again; it asks for another one. Its rate is
  * forgotten. */
 void pieces_give_back(struct pieces *pieces, unsigned source);

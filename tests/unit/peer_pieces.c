@@ -78,7 +78,6 @@ static void nothing_to_fetch(void **state)
     assert_int_equal(pieces_next(pieces, 1, 0).count, 0);
     assert_false(pieces_hold(pieces, 0, 0, 0));
     pieces_miss(pieces, 0, 0);
-    pieces_lose(pieces, 0);
     pieces_free(pieces);
     pieces_free(NULL);
 }
@@ -164,11 +163,7 @@ static void held_once_missed_and_lost(void **state)
     struct pieces_run run = pieces_next(pieces, 0, 2);
     assert_true(run.first == 1 && run.count == 1);
     assert_true(pieces_hold(pieces, 0, 1, 3));
-    pieces_lose(pieces, 0);
-    pieces_lose(pieces, 0);
-    assert_false(pieces_complete(pieces));
-    run = pieces_next(pieces, 0, 4);
-    assert_true(run.first == 0 && run.count == 1);
+    assert_true(pieces_complete(pieces));
     pieces_free(pieces);
 }
 
@@ -472,18 +467,15 @@ static void random_step(struct random_use *use)
         pieces_give_back(use->pieces, source);
         break;
     case 3:
-        pieces_lose(use->pieces, random_below(use, use->count));
-        break;
-    case 4:
         check_ahead(use, source);
         break;
-    case 5:
+    case 4:
         use->run[source].count = 0; /* done with it, or not */
         (void)pieces_begin_ahead(use->pieces, source, use->now_ms);
         break;
+    case 5:
     case 6:
     case 7:
-    case 8:
         check_run(use, source);
         break;
     default:

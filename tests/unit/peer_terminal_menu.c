@@ -137,22 +137,26 @@ static enum error_code list(void *context, const char *address, const struct con
     return taker->take(taker->context, &kept, &stop, error);
 }
 
+#define DOWNLOADS_MAX 120
+
 static enum error_code downloads(void *context, struct job_list *job_list, struct error *error)
 {
     static char name[] = "a\033[2J.iso";
     static char other[] = "b.iso";
     static char reason[] = "no hay fuentes";
-    static P2p__Control__Job jobs[2];
+    static P2p__Control__Job jobs[DOWNLOADS_MAX];
     const struct scene *scene = context;
 
     if (scene->downloads_code)
         return error_set(error, scene->downloads_code, "sin conexión");
-    *job_list = (struct job_list){.jobs = memory_new(2, sizeof *job_list->jobs)};
+    *job_list = (struct job_list){.jobs = memory_new(DOWNLOADS_MAX, sizeof *job_list->jobs)};
     for (size_t i = 0; i < scene->downloads; i++) {
         p2p__control__job__init(&jobs[i]);
         jobs[i].id = i + 1;
         jobs[i].name = i == 0 ? name : other;
         jobs[i].state = i == 0 ? DOWNLOAD_RUNNING : DOWNLOAD_WAITING;
+        if (i > 1)
+            jobs[i].state = i % 2 == 0 ? DOWNLOAD_CANCELLED : DOWNLOAD_QUEUED;
         jobs[i].total_bytes = 4 << 20;
         jobs[i].bytes = 1 << 20;
         jobs[i].bytes_per_second = i == 0 ? 1 << 20 : 0;
@@ -161,7 +165,7 @@ static enum error_code downloads(void *context, struct job_list *job_list, struc
         job_list->jobs[i] = &jobs[i];
     }
     /* Nothing of the messages is the list's: job_list_done frees `count` replies. */
-    job_list->replies = memory_new(2, sizeof *job_list->replies);
+    job_list->replies = memory_new(DOWNLOADS_MAX, sizeof *job_list->replies);
     for (size_t i = 0; i < scene->downloads; i++) {
         P2p__Control__DownloadsReply message = P2P__CONTROL__DOWNLOADS_REPLY__INIT;
         job_list->replies[i] = copy_message(&message.base);
@@ -329,9 +333,29 @@ static void flows(void **state)
     }
 }
 
+/* The first two go on, then every second one waits: these are shown, up to 50. */
+static void too_many_downloads(void **state)
+{
+    static const char *const typed[] = {"5", "0", NULL};
+    struct scene scene = {.typed = typed, .downloads = DOWNLOADS_MAX};
+
+    (void)state;
+    play(&scene);
+    assert_non_null(strstr(scene.screen.data, "Descargas:\n- 1. a?[2J.iso: descargando, "));
+    assert_non_null(strstr(scene.screen.data, "\n- 2. b.iso: espera, 25 % de 4.0 MiB: no hay"));
+    assert_non_null(strstr(scene.screen.data, "\n- 4. b.iso: en cola, "));
+    assert_non_null(strstr(scene.screen.data, "\n- 98. b.iso: en cola, "));
+    assert_null(strstr(scene.screen.data, "\n- 100. "));
+    assert_null(strstr(scene.screen.data, "cancelada"));
+    assert_non_null(strstr(scene.screen.data, "\n… y 70 más (p2p-peer downloads)\n"));
+    buffer_done(&scene.screen);
+    buffer_done(&scene.asked);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(flows)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(flows),
+                                       cmocka_unit_test(too_many_downloads)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

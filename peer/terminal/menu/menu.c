@@ -3,6 +3,7 @@
 #include "common/buffer.h"
 #include "common/memory.h"
 #include "common/text.h"
+#include "peer/downloads/downloads.h"
 #include "peer/terminal/job_text.h"
 
 #include <inttypes.h>
@@ -231,16 +232,41 @@ static enum line_result list_files(const struct menu *menu)
 /* ---- 5: downloads, which the reference does not show ---- */
 
 #define DESCRIPTION_BYTES 4096
+#define SHOWN_MAX         50 /* more would only scroll by */
 
+enum { GOES_ON, QUEUED, OVER, RANK_COUNT };
+
+static int rank(const P2p__Control__Job *job)
+{
+    if (job_is_over(job))
+        return OVER;
+    return job->state == DOWNLOAD_QUEUED ? QUEUED : GOES_ON;
+}
+
+static void show_download(const struct menu *menu, const P2p__Control__Job *job)
+{
+    auto_buffer text;
+
+    buffer_init(&text, DESCRIPTION_BYTES);
+    job_describe(job, &text);
+    say(menu, "- %" PRIu64 ". %s: %s", job->id, job->name, text.data);
+}
+
+/* Of too many, those that had their turn, then those that wait for it. */
 static void show_downloads(const struct menu *menu, const struct job_list *list)
 {
+    bool all = list->count <= SHOWN_MAX;
+    size_t shown = 0;
+
     say(menu, list->count > 0 ? "Descargas:" : "Sin descargas.");
-    for (size_t i = 0; i < list->count; i++) {
-        auto_buffer text;
-        buffer_init(&text, DESCRIPTION_BYTES);
-        job_describe(list->jobs[i], &text);
-        say(menu, "- %" PRIu64 ". %s: %s", list->jobs[i]->id, list->jobs[i]->name, text.data);
-    }
+    for (int wanted = 0; wanted < (all ? 1 : RANK_COUNT); wanted++)
+        for (size_t i = 0; i < list->count && shown < SHOWN_MAX; i++)
+            if (all || rank(list->jobs[i]) == wanted) {
+                show_download(menu, list->jobs[i]);
+                shown++;
+            }
+    if (shown < list->count)
+        say(menu, "… y %zu más (p2p-peer downloads)", list->count - shown);
 }
 
 static enum line_result list_downloads(const struct menu *menu)
