@@ -471,6 +471,7 @@ def test_following(slow, terminal):
 
 def test_a_wait_is_told(slow, terminal):
     peer, other = slow
+    other.command("limit", "--upload", "400k")
     getting = terminal(peer, "get", "*.iso", columns=120)
     wait_until(lambda: [row["held_bytes"] > 0 for row in jobs(peer)] == [True, True], 60,
                "pieces of both")

@@ -63,17 +63,21 @@ def test_two_receivers_give_each_other_what_they_have(net):
 def test_the_seeder_dies_when_its_copy_is_spread(net):
     directory = net.directory()
     source, data = seed(net, directory, 48 * MIB, 4 * MIB)
-    peers = [net.peer(name, directory, upload_limit=MIB) for name in ("Peer1", "Peer2")]
+    peers = [net.peer(name, directory, upload_limit=MIB // 4) for name in ("Peer1", "Peer2")]
     getting = [start_get(peer, "a.bin") for peer in peers]
     everything = set(range(48))
 
     def is_spread():
         parts = [held(peer, data) for peer in peers]
         assert everything not in parts, "one was complete before its part was of use"
+        if len(parts[0] | parts[1]) >= 40:
+            source.rate = MIB  # time to see it
         return parts[0] | parts[1] == everything
 
     wait_until(is_spread, 30, "a whole copy")
     source.stop()
+    for peer in peers:
+        peer.command("limit", "--upload", "none")
     for process in getting:
         assert ended(process)[0] == 0
     for peer in peers:
