@@ -30,7 +30,7 @@
 
 /* A scan looks at every file: when files come by the thousand, the next one begins after so many
  * times the time that the last one took. */
-#define SCAN_REST 4
+#define SCAN_REST 10
 
 void catalogue_wake(struct catalogue *catalogue)
 {

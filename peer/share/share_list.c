@@ -29,13 +29,21 @@ struct level {
     size_t count, capacity;
 };
 
+/* As a rule the owner's bits say it; the rest, such as lists of access, the kernel knows better. */
+static bool is_readable(int folder, const char *name, const struct stat *status)
+{
+    if (status->st_uid == geteuid() && status->st_mode & S_IRUSR)
+        return true;
+    return faccessat(folder, name, R_OK, AT_EACCESS) == 0;
+}
+
 /* Fills the file when the entry is a shared one, but for its name. */
 static bool look_at(int folder, const struct dirent *entry, struct share_file *file)
 {
     struct stat status;
 
     if (fstatat(folder, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) < 0 ||
-        !S_ISREG(status.st_mode) || faccessat(folder, entry->d_name, R_OK, 0) < 0)
+        !S_ISREG(status.st_mode) || !is_readable(folder, entry->d_name, &status))
         return false;
     file->size_bytes = status.st_size;
     file->identity = share_identity_of(&status);
