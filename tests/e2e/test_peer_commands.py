@@ -252,7 +252,7 @@ def test_a_bar_on_a_terminal(net):
     assert re.search(rb"[KMG]i?B/s", seen), seen
 
 
-@pytest.mark.parametrize("method", ["Search", "Match", "List", "Put", "Get", "Follow", "Status",
+@pytest.mark.parametrize("method", ["Search", "Match", "List", "Put", "Get", "Begin", "Status",
                                     "Downloads", "Pause", "Resume", "Cancel", "Sources"])
 def test_a_control_call_without_a_request_is_refused(peer, method):
     with grpc.insecure_channel("unix:" + peer.settings["control_socket"]) as channel:

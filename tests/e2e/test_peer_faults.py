@@ -41,7 +41,7 @@ def still_serves(peer):
 
 BAD_NAMES = {
     "parent": b"../outside", "deep": b"a/../../outside", "absolute": b"/etc/passwd", "dot": b".",
-    "dots": b"..", "slash": b"folder/file", "300 bytes": b"x" * 300, "newline": b"a\nb",
+    "dots": b"..", "slash": b"folder/", "slashes": b"folder//file", "300 bytes": b"x" * 300, "newline": b"a\nb",
     "escape": b"\x1b[2J", "latin-1": b"caf\xe9", "overlong slash": b"..\xc0\xafx",
     "nul": b"outside\x00.txt", "surrogate": b"\xed\xa0\x80", "16 KB": b"x" * 16000}
 

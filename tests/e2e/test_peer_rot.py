@@ -12,6 +12,7 @@ import re
 import signal
 import sqlite3
 import subprocess
+import threading
 import time
 
 import grpc
@@ -118,10 +119,23 @@ def test_what_verify_prints(rotting):
 
 
 def test_a_file_that_is_not_hashed_yet_is_neither(peer):
-    # It changes all the time, so its turn never comes.
-    for _ in range(3):
-        (peer.share / "growing").write_bytes(os.urandom(1000))
-        file = verify(peer, "growing")["growing"]
+    enough = threading.Event()
+    growing = (peer.share / "growing").open("ab", buffering=0)
+
+    def grow():
+        while not enough.wait(0.02):
+            growing.write(b"x")
+
+    with growing:
+        growing.write(b"x")
+        writer = threading.Thread(target=grow)
+        writer.start()
+        try:  # it changes all the time, so its turn never comes
+            files = [verify(peer, "growing")["growing"] for _ in range(3)]
+        finally:
+            enough.set()
+            writer.join()
+    for file in files:
         assert file["state"] == "unknown" and file["error"]["code"] in ("busy", "changed")
 
 

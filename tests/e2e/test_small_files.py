@@ -101,7 +101,7 @@ def test_killed_among_many(net):
     files = {f"f{number:03}": reference.random_bytes(4096) for number in range(400)}
     source = net.reference_peer(reference.ContentPeer, files=files)
     tell_all(directory, source, files)
-    peer = net.peer("Peer1", directory, download_limit=80 * 1024)  # 20 files a second
+    peer = net.peer("Peer1", directory, download_limit=20 * 1024)  # 5 files a second
     getting = start_get(peer, *files)
     wait_until(lambda: sum(status(peer)["downloads"].get(state, 0) for state in
                            ("queued", "running", "done")) == len(files), 30, "all to be in line")
