@@ -4,6 +4,7 @@ Nothing of it is left behind, however the program ends: `inside` runs the progra
 of its own for network, processes and mounts. With its first process all others there are killed, and
 with the last one the namespaces, and all that is in them, are gone."""
 
+import json
 import os
 import pathlib
 import signal
@@ -19,9 +20,15 @@ INSIDE = "P2P_BENCH_INSIDE"
 
 
 class Host:
-    def __init__(self, name, address):
+    def __init__(self, name, address, port):
         self.name, self.address = name, address
+        self.port = port  # of the bridge
         self.prefix = ("nsenter", f"--net=/run/netns/{name}", "--")
+
+    def sent_bytes(self):
+        """With all headers, since there is the host."""
+        device = json.loads(run("ip", "-j", "-s", "link", "show", "dev", self.port))[0]
+        return device["stats64"]["rx"]["bytes"]
 
 
 def is_inside():
@@ -78,8 +85,8 @@ class Network:
     def host(self, name, mbit):
         """A host whose link takes so many Mbit/s in each direction."""
         number = len(self.hosts) + 10
-        host = Host(name, f"10.77.0.{number}")
         port = f"port{number}"
+        host = Host(name, f"10.77.0.{number}", port)
         run("ip", "netns", "add", name)
         self.hosts.append(host)
         run("ip", "link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", name)
