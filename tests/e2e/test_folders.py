@@ -19,6 +19,7 @@ from stubs import content as content_wire
 from test_content_peer import SERVICE, Client, refusal
 from test_peer_commands import DONE, FAILED, NOT_FOUND, USAGE
 from test_peer_faults import still_serves
+from test_peer_menu import menu_of  # noqa: F401, a fixture
 from test_peer_rot import catalogue_of, damaged, rotten, verify
 from test_transfers import ended, journals, start_get, wait_job
 
@@ -271,6 +272,24 @@ def test_get_to_another_place(pair):
     result = peer.command("get", "sub/deep er/ñ.txt", "--output", "-")
     assert result.stdout == "nnn"
     assert tree_of(peer.share) == {}
+
+
+def test_the_menu_takes_paths(pair, menu_of):
+    _, peer, other = pair
+    menu = menu_of(peer)
+    menu.choose("1")
+    menu.expect("Nombre del archivo a buscar: ")
+    menu.say("sub/a.txt")
+    menu.expect("Archivo encontrado: sub/a.txt")
+    menu.expect("Seleccione peer para descargar (número): ")
+    menu.say("1")
+    menu.expect(f"✅ Archivo descargado exitosamente: {peer.share}/sub/a.txt")
+    menu.choose("3")
+    menu.expect("Dirección del peer (ip:puerto) a listar: ")
+    menu.say(other.address)
+    menu.expect("- sub/a.txt (3 bytes)")
+    menu.leave()
+    assert tree_of(peer.share) == {"sub/a.txt": b"aaa"}
 
 
 def test_a_folder_of_many_files(net):
