@@ -287,6 +287,7 @@ static enum rpc_step send_data(struct download *download, size_t bytes, struct r
     }
     download->begun = true;
     auto_free uint8_t *bits = add_pieces(download, &chunk);
+    (void)bits; /* the message points to it until it is packed; clang takes it for unused */
     if (rpc_reply_pack_payload(reply, &chunk.base, data, got, error))
         return RPC_END;
     download->told_ms = clock_boot_ms();
