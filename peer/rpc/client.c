@@ -21,8 +21,6 @@ struct rpc_client_call {
     grpc_call *core;
     grpc_completion_queue *queue;
     int64_t step_timeout_ms;
-    bool limited; /* a deadline for the whole call */
-    gpr_timespec deadline;
 
     char tags[EVENT_COUNT];
     bool pending[EVENT_COUNT]; /* the event will come and was not taken yet */
@@ -132,11 +130,8 @@ static enum error_code fail_with_status(struct rpc_client_call *call, struct err
 
 static gpr_timespec step_deadline(const struct rpc_client_call *call)
 {
-    gpr_timespec now = gpr_now(GPR_CLOCK_MONOTONIC);
-    gpr_timespec step =
-        gpr_time_add(now, gpr_time_from_millis(call->step_timeout_ms, GPR_TIMESPAN));
-
-    return call->limited ? gpr_time_min(step, call->deadline) : step;
+    return gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
+                        gpr_time_from_millis(call->step_timeout_ms, GPR_TIMESPAN));
 }
 
 /* Takes the event if it comes in time. */
@@ -522,28 +517,5 @@ enum error_code rpc_client_receive_only(struct rpc_client_call *call,
         protobuf_c_message_free_unpacked(*response, NULL);
         *response = NULL;
     }
-    return code;
-}
-
-enum error_code rpc_client_unary(struct rpc_channel *channel, const char *method,
-                                 const ProtobufCMessage *request,
-                                 const ProtobufCMessageDescriptor *response_descriptor,
-                                 int64_t timeout_ms, ProtobufCMessage **response,
-                                 struct error *error)
-{
-    struct rpc_client_call *call;
-    bool ended = false;
-    enum error_code code = rpc_client_start(channel, method, timeout_ms, &call, error);
-
-    if (code)
-        return code;
-    call->deadline = step_deadline(call);
-    call->limited = true;
-    code = rpc_client_send(call, request, NULL, 0, &ended, error);
-    if (!code && !ended)
-        code = rpc_client_send_end(call, error);
-    if (!code)
-        code = rpc_client_receive_only(call, response_descriptor, response, error);
-    rpc_client_free(call);
     return code;
 }

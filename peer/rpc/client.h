@@ -92,10 +92,3 @@ void rpc_client_cancel(struct rpc_client_call *call);
 
 /* Ends the call if it is still going, frees it. NULL is fine. */
 void rpc_client_free(struct rpc_client_call *call);
-
-/* A whole unary call. *response is owned by the caller (protobuf_c_message_free_unpacked). */
-MUST_CHECK enum error_code rpc_client_unary(struct rpc_channel *channel, const char *method,
-                                            const ProtobufCMessage *request,
-                                            const ProtobufCMessageDescriptor *response_descriptor,
-                                            int64_t timeout_ms, ProtobufCMessage **response,
-                                            struct error *error);

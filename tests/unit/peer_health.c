@@ -3,6 +3,7 @@
 #include "peer/rpc/server.h"
 #include "peer/service/health_service.h"
 #include "proto/health.pb-c.h"
+#include "unary.h"
 #include "unit.h"
 
 #define STEP_MS 20000
@@ -68,9 +69,9 @@ static void checks(void **state)
         Grpc__Health__V1__HealthCheckRequest request = ask(rows[row].service);
         ProtobufCMessage *message = NULL;
 
-        check_row(row, rpc_client_unary(world->channel, CHECK, &request.base,
-                                        &grpc__health__v1__health_check_response__descriptor,
-                                        STEP_MS, &message, NULL) == rows[row].code);
+        check_row(row, unary_call(world->channel, CHECK, &request.base,
+                                  &grpc__health__v1__health_check_response__descriptor, STEP_MS,
+                                  &message, NULL) == rows[row].code);
         check_row(row, !message || status_of(message) == SERVING);
         if (message)
             protobuf_c_message_free_unpacked(message, NULL);

@@ -5,6 +5,7 @@
 #include "peer/rpc/client.h"
 #include "peer/rpc/server.h"
 #include "proto/peer.pb-c.h"
+#include "unary.h"
 #include "unit.h"
 
 #include <arpa/inet.h>
@@ -394,8 +395,8 @@ static enum error_code unary(struct world *world, const char *method, const char
     enum error_code code;
 
     set_bytes(&request.filename, text, strlen(text) + 1);
-    code = rpc_client_unary(world->channel, method, &request.base,
-                            &peer__upload_response__descriptor, STEP_MS, &message, error);
+    code = unary_call(world->channel, method, &request.base, &peer__upload_response__descriptor,
+                      STEP_MS, &message, error);
     if (!code) {
         snprintf(out, 1000, "%s", ((Peer__UploadResponse *)message)->message);
         protobuf_c_message_free_unpacked(message, NULL);

@@ -8,6 +8,7 @@
 #include "peer/rpc/server.h"
 #include "peer/rpc/timeouts.h"
 #include "proto/peer.pb-c.h"
+#include "unary.h"
 #include "unit.h"
 
 #include <stdatomic.h>
@@ -408,9 +409,8 @@ static enum error_code ask(struct world *world, struct error *error)
 {
     Peer__Empty request = PEER__EMPTY__INIT;
     ProtobufCMessage *message = NULL;
-    enum error_code code =
-        rpc_client_unary(world->channel, "/t/Echo", &request.base,
-                         &peer__upload_response__descriptor, STEP_MS, &message, error);
+    enum error_code code = unary_call(world->channel, "/t/Echo", &request.base,
+                                      &peer__upload_response__descriptor, STEP_MS, &message, error);
 
     protobuf_c_message_free_unpacked(message, NULL);
     return code;

@@ -6,6 +6,7 @@
 #include "peer/rpc/client.h"
 #include "peer/rpc/server.h"
 #include "proto/peer.pb-c.h"
+#include "unary.h"
 #include "unit.h"
 
 #include <dirent.h>
@@ -687,9 +688,8 @@ static void lists_files(void **state)
     put_file(world, "b.txt", "22", 2);
     put_file(world, "a.txt", "1", 1);
     put_file(world, ".hidden", "1", 1);
-    assert_int_equal(rpc_client_unary(world->channel, LIST, &request.base,
-                                      &peer__list_files_response__descriptor, STEP_MS, &message,
-                                      NULL),
+    assert_int_equal(unary_call(world->channel, LIST, &request.base,
+                                &peer__list_files_response__descriptor, STEP_MS, &message, NULL),
                      ERROR_NONE);
     list = (Peer__ListFilesResponse *)message;
     assert_int_equal(list->n_files, 2);
