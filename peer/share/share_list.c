@@ -129,7 +129,13 @@ static int read_entries(struct walk *walk, struct level *level)
 
 static int walk_level(struct walk *walk, struct level *level);
 
-/* Goes into a folder. One that has gone meanwhile, or that we may not read, holds nothing. */
+/* Without descriptors or memory nothing can be told. Else it is that one folder that has gone, that
+ * we may not read, or whose disk or mount is broken: it holds nothing, and the others do. */
+static int reason_of_all(int reason)
+{
+    return reason == EMFILE || reason == ENFILE || reason == ENOMEM ? reason : 0;
+}
+
 static int walk_into(struct walk *walk, const struct level *above, const char *name)
 {
     size_t length = strlen(name);
@@ -139,12 +145,12 @@ static int walk_into(struct walk *walk, const struct level *above, const char *n
         .folder = folder, .length = above->length + length + 1, .parts = above->parts + 1};
 
     if (folder < 0)
-        return errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == EACCES ? 0 : errno;
+        return reason_of_all(errno);
     memcpy(path + above->length, name, length + 1);
     if (walk->visitor)
         walk->visitor->visit(walk->visitor->context, path);
     path[level.length - 1] = '/';
-    return walk_level(walk, &level);
+    return reason_of_all(walk_level(walk, &level));
 }
 
 static int walk_level(struct walk *walk, struct level *level)

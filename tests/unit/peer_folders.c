@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 struct fixture {
@@ -184,6 +185,33 @@ static void leaves_out_what_is_too_long(void **state)
     assert_int_equal(strlen(list.files[0].name.text), FILE_PATH_MAX_BYTES);
     assert_int_equal(list.left_out, 1);
     share_list_done(&list);
+}
+
+/* Without descriptors it is an error: files would seem to be gone. */
+static void does_not_shorten_a_list_for_want_of_descriptors(void **state)
+{
+    struct fixture *fixture = *state;
+    struct share_list list;
+    struct rlimit limit;
+
+    make_folder(fixture, "a");
+    make_folder(fixture, "a/b");
+    make_folder(fixture, "a/b/c");
+    put_file(fixture, "a/b/c/file", "f");
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    int next = dup(0);
+    close(next);
+    struct rlimit little = limit;
+    bool listed = false;
+    for (int more = 0; more <= 8; more++) {
+        little.rlim_cur = (rlim_t)(next + more);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &little), 0);
+        listed = share_list_files(fixture->share, &list, NULL) == ERROR_NONE;
+        check_row(more, list.count == listed);
+        share_list_done(&list);
+    }
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    assert_true(listed);
 }
 
 static void opens_beneath_the_folder_only(void **state)
@@ -374,10 +402,15 @@ int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(lists_what_is_in_folders),          TEST(leaves_out_what_lies_too_deep),
-        TEST(leaves_out_what_is_too_long),       TEST(opens_beneath_the_folder_only),
-        TEST(notices_a_folder_that_is_replaced), TEST(stores_in_folders),
-        TEST(stores_through_nothing_else),       TEST(checks_a_place),
+        TEST(lists_what_is_in_folders),
+        TEST(leaves_out_what_lies_too_deep),
+        TEST(leaves_out_what_is_too_long),
+        TEST(opens_beneath_the_folder_only),
+        TEST(does_not_shorten_a_list_for_want_of_descriptors),
+        TEST(notices_a_folder_that_is_replaced),
+        TEST(stores_in_folders),
+        TEST(stores_through_nothing_else),
+        TEST(checks_a_place),
         TEST(keeps_out_of_an_excluded_folder),
     };
 
