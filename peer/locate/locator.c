@@ -292,7 +292,10 @@ enum error_code locator_find(struct locator *locator, const struct locator_searc
         if (sources->count > 0)
             code = ERROR_NONE;
     }
-    set_note(locator, search->name, sources);
+    /* A search that found nobody, or was broken off, takes nothing back of what an earlier one
+     * said. */
+    if (answered || sources->count > 0)
+        set_note(locator, search->name, sources);
     if (code != ERROR_NONE && error)
         *error = reason;
     return code;
