@@ -305,8 +305,7 @@ static enum error_code ask(struct stream *stream, struct error *error)
         request.exchanges = swarm_exchanges(stream->source);
         stream->may_choose = request.alternatives.len > 0;
     }
-    enum error_code code = rpc_client_send_only(stream->call, &request.base, error);
-    return code;
+    return rpc_client_send_only(stream->call, &request.base, error);
 }
 
 /* Of what the stream was before only its surroundings stay. The call is the one that an interrupt
