@@ -1,10 +1,10 @@
 /*
- * What of a download outlives the daemon: a file ID.journal a job in a folder of the state
- * directory. It says what is wanted and, once it is known, which content, and then of each piece
- * that it is verified and written:
+ * What of a download outlives the daemon, once its content is known (before that: wanted.h): a file
+ * ID.journal a job in a folder of the state directory. It says what is wanted and which content,
+ * and then of each piece that it is verified and written:
  *
- *     {"version":3,"name":…,"temporary":…,"peer":…,"addresses":[…],"content":…,"size":…} SUM\n
- *     the hashes of all pieces, 32 bytes each         (unless "content" is "": not known yet)
+ *     {"version":3,"name":…,"peer":…,"addresses":[…],"temporary":…,"content":…,"size":…} SUM\n
+ *     the hashes of all pieces, 32 bytes each       (none if "content" is "", as older ones may)
  *     records of 16 bytes, appended
  *
  * A record is the number of a piece, 4 bytes big-endian, and the first 12 bytes of a SHA-256 over
