@@ -55,18 +55,22 @@ void job_list_done(struct job_list *list)
     *list = (struct job_list){0};
 }
 
+static int compare_id(const void *id, const void *item)
+{
+    uint64_t left = *(const uint64_t *)id;
+    uint64_t right = (*(P2p__Control__Job *const *)item)->id;
+
+    return (left > right) - (left < right);
+}
+
 const P2p__Control__DownloadsReply *job_list_find_reply(const struct job_list *list, uint64_t id)
 {
-    size_t low = 0;
+    P2p__Control__Job *const *found =
+        list->count == 0
+            ? NULL
+            : bsearch(&id, list->jobs, list->count, sizeof(P2p__Control__Job *), compare_id);
 
-    for (size_t high = list->count; low < high;) {
-        size_t middle = low + (high - low) / 2;
-        if (list->jobs[middle]->id < id)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < list->count && list->jobs[low]->id == id ? list->replies[low] : NULL;
+    return found ? list->replies[found - list->jobs] : NULL;
 }
 
 const P2p__Control__Job *job_list_find(const struct job_list *list, uint64_t id)

@@ -37,20 +37,22 @@ void want_list_begin(struct want_list *list, struct want *want, uint64_t id)
     list->begun[list->begun_count++] = want;
 }
 
+static int compare_id(const void *id, const void *item)
+{
+    uint64_t left = *(const uint64_t *)id;
+    uint64_t right = (*(struct want *const *)item)->id;
+
+    return (left > right) - (left < right);
+}
+
 struct want *want_list_find(const struct want_list *list, uint64_t id)
 {
-    size_t low = 0;
+    struct want *const *found =
+        list->begun_count == 0
+            ? NULL
+            : bsearch(&id, list->begun, list->begun_count, sizeof(struct want *), compare_id);
 
-    for (size_t high = list->begun_count; low < high;) {
-        size_t middle = low + (high - low) / 2;
-        if (list->begun[middle]->id < id)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    if (low == list->begun_count || list->begun[low]->id != id)
-        return NULL;
-    return list->begun[low]->state == WANT_OPEN ? list->begun[low] : NULL;
+    return found && (*found)->state == WANT_OPEN ? *found : NULL;
 }
 
 static void leave(void *want)
