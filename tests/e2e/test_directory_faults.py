@@ -436,7 +436,7 @@ def test_stops_quickly_under_load(directory):
 def test_sigint_stops_too(directory):
     directory.expected_end = True
     directory.signal(signal.SIGINT)
-    assert directory.process.wait(2 * PATIENCE + harness.HOLD_UP) == 0
+    assert directory.process.wait(2 * PATIENCE + 1) == 0
 
 
 # ---- users ----
@@ -491,7 +491,7 @@ def test_a_wrong_password_takes_as_long_as_an_unknown_user(directory):
     # The fastest of each: what the machine does besides only makes some of them slower.
     times = [(seconds("Peer1"), seconds("Nobody")) for _ in range(10)]
     known, unknown = map(min, zip(*times))
-    assert 1 / 4 < known / unknown < 4  # without the hash it would be a hundredth
+    assert 0.6 < known / unknown < 1.7  # without the hash it would be a hundredth
 
 
 def test_user_commands(tmp_path):

@@ -114,8 +114,7 @@ def seconds_until(check, timeout=10):
 
 
 def test_changes_are_known_within_two_seconds(net):
-    """Most of them, for the machine may have other work; and all of them long before the next
-    heartbeat, which comes after ten."""
+    """Each of them; the next heartbeat would come after ten."""
     times = []
     directory = net.directory()
     peer = net.peer("Peer1", directory, files={"old": "x"})
@@ -133,8 +132,7 @@ def test_changes_are_known_within_two_seconds(net):
     with peer.client() as client:
         assert client.upload("uploaded", b"x").ok
     times.append(seconds_until(lambda: directory.files_of("Peer1") == ["slowly", "uploaded"]))
-    assert sorted(times)[len(times) // 2] < 2 * harness.PATIENCE, times
-    assert max(times) < 8 * harness.PATIENCE, times
+    assert max(times) < 2 * harness.PATIENCE, times
 
 
 def test_a_burst_of_files(net):
