@@ -4,9 +4,9 @@
 #pragma once
 
 #include "peer/downloads/downloads.h"
-#include "peer/downloads/intake.h"
 #include "peer/downloads/job.h"
 #include "peer/downloads/job_book.h"
+#include "peer/downloads/swarm/intake.h"
 
 #include <pthread.h>
 

@@ -2,7 +2,7 @@
 
 #include "common/log.h"
 #include "common/memory.h"
-#include "peer/downloads/manifest_finder.h"
+#include "peer/downloads/swarm/manifest_finder.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -10,7 +10,7 @@
 #include "peer/downloads/journal.h"
 #include "peer/downloads/rate.h"
 #include "peer/downloads/storer.h"
-#include "peer/downloads/swarm.h"
+#include "peer/downloads/swarm/swarm.h"
 #include "peer/downloads/wanted.h"
 #include "peer/network/interrupt.h"
 #include "peer/rpc/channel_pool.h"

@@ -5,7 +5,7 @@
 #include "common/text.h"
 #include "peer/downloads/failures.h"
 #include "peer/downloads/job.h"
-#include "peer/downloads/seeker.h"
+#include "peer/downloads/swarm/seeker.h"
 
 #include <stdio.h>
 #include <stdlib.h>

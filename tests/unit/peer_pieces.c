@@ -1,8 +1,8 @@
 /* Which source fetches which pieces: single rules, random use, and a simulated network. */
 #include "unit.h"
 
-#include "peer/downloads/piece_set.h"
-#include "peer/downloads/pieces.h"
+#include "peer/downloads/swarm/piece_set.h"
+#include "peer/downloads/swarm/pieces.h"
 #include "swarm.h"
 
 #include <time.h>

@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "peer/downloads/pieces.h"
+#include "peer/downloads/swarm/pieces.h"
 #include "peer/service/handouts.h"
 
 #include <stdbool.h>

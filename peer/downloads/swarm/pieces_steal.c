@@ -1,4 +1,4 @@
-#include "peer/downloads/pieces_state.h"
+#include "peer/downloads/swarm/pieces_state.h"
 
 #include <math.h>
 

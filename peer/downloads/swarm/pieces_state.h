@@ -4,8 +4,8 @@
 #pragma once
 
 #include "common/compiler.h"
-#include "peer/downloads/piece_set.h"
-#include "peer/downloads/pieces.h"
+#include "peer/downloads/swarm/piece_set.h"
+#include "peer/downloads/swarm/pieces.h"
 
 #define PIECES_LEVELS (PIECES_SOURCES_MAX + 1)
 

@@ -1,7 +1,7 @@
-#include "peer/downloads/pieces.h"
+#include "peer/downloads/swarm/pieces.h"
 
 #include "common/memory.h"
-#include "peer/downloads/pieces_state.h"
+#include "peer/downloads/swarm/pieces_state.h"
 
 #include <assert.h>
 #include <math.h>

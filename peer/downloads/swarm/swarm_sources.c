@@ -3,8 +3,8 @@
 #include "common/memory.h"
 #include "common/text.h"
 #include "peer/downloads/failures.h"
-#include "peer/downloads/session.h"
-#include "peer/downloads/swarm.h"
+#include "peer/downloads/swarm/session.h"
+#include "peer/downloads/swarm/swarm.h"
 
 #include <stdio.h>
 #include <stdlib.h>

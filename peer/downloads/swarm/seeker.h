@@ -5,7 +5,7 @@
 #pragma once
 
 #include "common/error.h"
-#include "peer/downloads/swarm.h"
+#include "peer/downloads/swarm/swarm.h"
 
 struct seeker;
 

@@ -1,4 +1,4 @@
-#include "peer/downloads/manifest_finder.h"
+#include "peer/downloads/swarm/manifest_finder.h"
 
 #include "common/clock.h"
 #include "common/memory.h"

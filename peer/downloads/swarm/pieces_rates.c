@@ -1,5 +1,5 @@
 /* How fast sources are, as the plan of pieces sees it. */
-#include "peer/downloads/pieces_state.h"
+#include "peer/downloads/swarm/pieces_state.h"
 
 #define FIRST_RUN      2    /* pieces, from a source of unknown rate; then RUN_GROWTH times more */
 #define RATE_WINDOW_MS 3000 /* what is older weighs little */

@@ -1,9 +1,9 @@
-#include "peer/downloads/session.h"
+#include "peer/downloads/swarm/session.h"
 
 #include "common/clock.h"
 #include "common/memory.h"
-#include "peer/downloads/availability.h"
 #include "peer/downloads/liveness.h"
+#include "peer/downloads/swarm/availability.h"
 #include "peer/limits/limits.h"
 #include "peer/network/chunk.h"
 #include "proto/peer.pb-c.h"

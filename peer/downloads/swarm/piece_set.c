@@ -1,4 +1,4 @@
-#include "peer/downloads/piece_set.h"
+#include "peer/downloads/swarm/piece_set.h"
 
 #include "common/memory.h"
 

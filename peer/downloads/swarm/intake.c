@@ -1,4 +1,4 @@
-#include "peer/downloads/intake.h"
+#include "peer/downloads/swarm/intake.h"
 
 #include "common/clock.h"
 #include "common/memory.h"

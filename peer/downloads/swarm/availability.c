@@ -1,4 +1,4 @@
-#include "peer/downloads/availability.h"
+#include "peer/downloads/swarm/availability.h"
 
 #include "common/memory.h"
 #include "proto/peer.pb-c.h"

@@ -1,4 +1,4 @@
-#include "peer/downloads/seeker.h"
+#include "peer/downloads/swarm/seeker.h"
 
 #include "common/memory.h"
 

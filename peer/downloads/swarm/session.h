@@ -8,7 +8,7 @@
 #pragma once
 
 #include "common/error.h"
-#include "peer/downloads/swarm.h"
+#include "peer/downloads/swarm/swarm.h"
 
 /* Blocks until the job is over (ERROR_NONE), the session is interrupted (ERROR_CANCELLED), or the
  * source fails: ERROR_CHANGED it has other content, ERROR_BUSY it does not know its hashes, ... */

@@ -1,4 +1,4 @@
-#include "peer/downloads/swarm.h"
+#include "peer/downloads/swarm/swarm.h"
 
 #include "common/clock.h"
 #include "common/memory.h"

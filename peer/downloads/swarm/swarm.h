@@ -15,11 +15,11 @@
 
 #include "common/content.h"
 #include "peer/downloads/downloads.h"
-#include "peer/downloads/intake.h"
 #include "peer/downloads/journal.h"
-#include "peer/downloads/pieces.h"
 #include "peer/downloads/rate.h"
 #include "peer/downloads/sources.h"
+#include "peer/downloads/swarm/intake.h"
+#include "peer/downloads/swarm/pieces.h"
 #include "peer/network/interrupt.h"
 #include "peer/share/arrivals.h"
 
