@@ -46,6 +46,7 @@ static void count_share(const struct control_service *service, P2p__Control__Sta
 
     if (share_list_files(service->options.share, &list, error) != ERROR_NONE)
         return;
+    catalogue_leave_out_withdrawn(service->options.catalogue, &list);
     message->shared_files = (int64_t)list.count;
     for (size_t i = 0; i < list.count; i++)
         message->shared_bytes += list.files[i].size_bytes;

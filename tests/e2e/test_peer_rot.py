@@ -64,8 +64,12 @@ def verify(peer, *arguments, status=0):
     return {file["name"]: file for file in json.loads(result.stdout)["files"]}
 
 
+def share_status(peer):
+    return json.loads(peer.command("status", "--json").stdout)["share"]
+
+
 def damaged(peer):
-    return json.loads(peer.command("status", "--json").stdout)["share"]["damaged"]
+    return share_status(peer)["damaged"]
 
 
 @pytest.fixture
@@ -172,7 +176,7 @@ def test_without_another_holder_it_is_withdrawn(net, data):
     with Client(peer) as client:
         assert list(client.list()) == ["good"]
     assert "cannot be repaired yet, so it is not shared" in peer.log
-    assert damaged(peer) == 1
+    assert share_status(peer) == {"folder": str(peer.share), "files": 1, "bytes": 1, "damaged": 1}
     # Also after a restart, without another check.
     peer.terminate()
     peer.start()
