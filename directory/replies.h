@@ -32,6 +32,7 @@
 #define TEXT_BAD_CURSOR        "cursor inválido"
 #define TEXT_BAD_PARTIAL       "partial debe ser 0 o 1"
 #define TEXT_BAD_FOLDERS       "folders debe ser 0 o 1"
+#define TEXT_BAD_CONTENT       "content debe ser 64 dígitos hexadecimales en minúscula"
 
 /* Starts an empty reply. */
 void reply_begin(struct http_reply *reply, unsigned status);

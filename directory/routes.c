@@ -220,9 +220,13 @@ static bool answer_search(const struct call *call, struct http_reply *reply)
 static enum error_code take_page(const struct call *call, bool of_files, struct listing_page *page,
                                  struct error *error)
 {
-    struct query_field fields[] = {
-        {.name = "limit"}, {.name = "cursor"}, {.name = "partial"}, {.name = "folders"}};
-    enum error_code code = query_parse(call->query, call->query_length, fields, 4, error);
+    struct query_field fields[] = {{.name = "limit"},
+                                   {.name = "cursor"},
+                                   {.name = "partial"},
+                                   {.name = "folders"},
+                                   {.name = "content"}};
+    enum error_code code =
+        query_parse(call->query, call->query_length, fields, ARRAY_LENGTH(fields), error);
     long long limit;
 
     *page = (struct listing_page){0};
@@ -237,6 +241,10 @@ static enum error_code take_page(const struct call *call, bool of_files, struct 
     page->cursor = fields[1].value;
     if (!of_files)
         return ERROR_NONE;
+    page->has_content = fields[4].value != NULL;
+    if (page->has_content && (strlen(fields[4].value) != fields[4].length ||
+                              !content_id_parse(fields[4].value, &page->content)))
+        return error_set(error, ERROR_INVALID, TEXT_BAD_CONTENT);
     code = take_flag(&fields[2], TEXT_BAD_PARTIAL, &page->partial, error);
     return code ? code : take_flag(&fields[3], TEXT_BAD_FOLDERS, &page->folders, error);
 }

@@ -301,6 +301,38 @@ enum error_code locator_find(struct locator *locator, const struct locator_searc
     return code;
 }
 
+static bool take_holder(void *context, const struct file_name *name,
+                        struct directory_source *source)
+{
+    struct locator_holders *holders = context;
+
+    holders->items = memory_resize(holders->items, holders->count + 1, sizeof *holders->items);
+    holders->items[holders->count++] = (struct locator_holder){.name = *name, .source = *source};
+    *source = (struct directory_source){0};
+    return holders->count < LOCATOR_HOLDERS_MAX;
+}
+
+enum error_code locator_find_content(struct locator *locator, const struct content_id *content,
+                                     struct interrupt *interrupt, struct locator_holders *holders,
+                                     struct error *error)
+{
+    const struct directory_files_taker taker = {
+        .folders = true, .content = content, .take_holder = take_holder, .context = holders};
+
+    *holders = (struct locator_holders){0};
+    return directories_files(locator->directories, &taker, interrupt_event(interrupt), error);
+}
+
+void locator_holders_done(struct locator_holders *holders)
+{
+    for (size_t i = 0; i < holders->count; i++) {
+        free(holders->items[i].source.peer);
+        free(holders->items[i].source.addresses);
+    }
+    free(holders->items);
+    *holders = (struct locator_holders){0};
+}
+
 void locator_met(struct locator *locator, const struct address *address)
 {
     answers_met(locator->answers, address);

@@ -65,6 +65,29 @@ MUST_CHECK enum error_code locator_find(struct locator *locator,
                                         const struct locator_search *search,
                                         struct directory_sources *sources, struct error *error);
 
+/* More are not looked at. */
+#define LOCATOR_HOLDERS_MAX 64
+
+/* Who has a content, and under which name. */
+struct locator_holders {
+    struct locator_holder {
+        struct file_name name;
+        struct directory_source source;
+    } * items;
+    size_t count;
+};
+
+/* Everybody who has all of that content now under whatever name, as far as one directory knows; of
+ * other peers nobody is asked, who know names only. For what is rare: the directory looks through
+ * all its files. Blocks; ends soon after the interrupt is raised. *holders is owned by the caller,
+ * also after an error. Errors are the directory's. */
+MUST_CHECK enum error_code locator_find_content(struct locator *locator,
+                                                const struct content_id *content,
+                                                struct interrupt *interrupt,
+                                                struct locator_holders *holders,
+                                                struct error *error);
+void locator_holders_done(struct locator_holders *holders);
+
 /* What the user is to be told of a locator_find of that name since then (boot clock): located_note
  * of its sources. "" when there is nothing to tell. Returns out. */
 const char *locator_note(struct locator *locator, const struct file_name *name, int64_t since_ms,

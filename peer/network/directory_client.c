@@ -360,6 +360,10 @@ static enum error_code take_page(struct directory_client *client, const char *cu
     buffer_init(&url, (size_t)64 * 1024);
     beside_search(client, "ver_archivos", &url);
     buffer_printf(&url, "?limit=%d%s", PAGE_FILES, page->taker->folders ? "&folders=1" : "");
+    if (page->taker->content) {
+        char id[CONTENT_ID_DIGITS + 1];
+        buffer_printf(&url, "&content=%s", content_id_format(page->taker->content, id));
+    }
     if (cursor) {
         buffer_append_string(&url, "&cursor=");
         directory_encode(&url, cursor);

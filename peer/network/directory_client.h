@@ -111,10 +111,15 @@ MUST_CHECK enum error_code directory_search(struct directory_client *client,
 void directory_sources_done(struct directory_sources *sources);
 
 /* Files are taken one by one; a take that returns false has had enough. With folders also those
- * whose name has a '/', where the directory knows any. */
+ * whose name has a '/', where the directory knows any. With a content only the whole files of that
+ * one, wherever the directory tells contents, and take_holder gets them: what it takes of the
+ * source it sets to zero. */
 struct directory_files_taker {
     bool folders;
+    const struct content_id *content; /* NULL: all files, for take */
     bool (*take)(void *context, const char *peer, const struct file_name *name);
+    bool (*take_holder)(void *context, const struct file_name *name,
+                        struct directory_source *source);
     void *context;
 };
 

@@ -145,6 +145,23 @@ void directory_peers_done(struct directory_peers *peers)
     *peers = (struct directory_peers){0};
 }
 
+/* An entry of a peer that is there. False: the taker has had enough. */
+static bool take_file(const struct directory_files_taker *taker, const struct json *item,
+                      const struct file_name *name)
+{
+    struct directory_source source;
+
+    if (!taker->content)
+        return taker->take(taker->context, json_string(json_find(item, "peer")), name);
+    bool goes_on = true;
+    if (directory_parse_source(item, &source) && source.has_content && !source.partial &&
+        content_id_equal(&source.content, taker->content))
+        goes_on = taker->take_holder(taker->context, name, &source);
+    free(source.peer);
+    free(source.addresses);
+    return goes_on;
+}
+
 enum error_code directory_parse_files(const char *text, size_t length,
                                       struct directory_files_page *page, struct error *error)
 {
@@ -165,7 +182,7 @@ enum error_code directory_parse_files(const char *text, size_t length,
         if (peer && name && directory_peers_has(page->peers, peer) &&
             !file_name_parse_path(name, strlen(name), &checked, NULL) &&
             (page->taker->folders || !file_name_in_folder(&checked)))
-            page->enough = !page->taker->take(page->taker->context, peer, &checked);
+            page->enough = !take_file(page->taker, item, &checked);
     }
     const char *cursor = json_string(json_find(root, "cursor"));
     if (cursor && json_first(list)) /* an empty page is the last, whatever it says */

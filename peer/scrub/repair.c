@@ -140,13 +140,21 @@ static enum error_code write_piece(struct patient *patient, size_t piece, size_t
     return code ? code : noted;
 }
 
+/* A source of the pieces: what it is called, where it is, and the name that it has them under. */
+struct donor {
+    const char *peer;
+    const struct address *address;
+    const struct file_name *name;
+};
+
 static enum error_code fetch_piece(struct patient *patient, struct piece_client *client,
-                                   size_t piece, size_t length, struct error *error)
+                                   const struct donor *donor, size_t piece, struct error *error)
 {
     const struct damage *damage = patient->damage;
     struct catalogue_entry entry = {
         .id = damage->content, .size_bytes = damage->identity.size_bytes, .number = damage->number};
-    struct piece_request request = {.name = &damage->name,
+    size_t length = content_piece_bytes(damage->identity.size_bytes, piece);
+    struct piece_request request = {.name = donor->name,
                                     .content = &damage->content,
                                     .offset = (int64_t)(piece * PIECE_BYTES),
                                     .length = length};
@@ -164,9 +172,9 @@ static enum error_code fetch_piece(struct patient *patient, struct piece_client 
 }
 
 /* All that this source has, until it fails once. */
-static void ask_source(struct patient *patient, const char *peer, const struct address *address)
+static void ask_donor(struct patient *patient, const struct donor *donor)
 {
-    const struct piece_client_options options = {.address = address,
+    const struct piece_client_options options = {.address = donor->address,
                                                  .limits = patient->repair->limits,
                                                  .interrupt = patient->repair->interrupt};
     struct piece_client *client = piece_client_open(&options);
@@ -179,17 +187,17 @@ static void ask_source(struct patient *patient, const char *peer, const struct a
     while (!code && damage->bad.count > 0 && !patient->hurt.code) {
         size_t piece = damage->bad.items[0];
         size_t length = content_piece_bytes(damage->identity.size_bytes, piece);
-        code = fetch_piece(patient, client, piece, length, &error);
+        code = fetch_piece(patient, client, donor, piece, &error);
         if (!code)
             code = write_piece(patient, piece, length);
     }
     piece_client_close(client);
     if (before > damage->bad.count)
         log_line(LOG_INFO, MODULE, "'%s': %zu pieces repaired from %s (%s), %zu to go",
-                 damage->name.text, before - damage->bad.count, peer, address_format(address, text),
-                 damage->bad.count);
+                 damage->name.text, before - damage->bad.count, donor->peer,
+                 address_format(donor->address, text), damage->bad.count);
     if (error.code)
-        failures_add(&patient->why, peer, &error);
+        failures_add(&patient->why, donor->peer, &error);
 }
 
 static bool is_useful(const struct patient *patient, const struct directory_source *source)
@@ -206,23 +214,52 @@ static bool is_over(const struct patient *patient)
            interrupt_raised(patient->repair->interrupt);
 }
 
-static void ask_sources(struct patient *patient)
+/* At each of its addresses. */
+static void ask_addresses(struct patient *patient, const struct directory_source *source,
+                          const struct file_name *name)
+{
+    for (size_t i = 0; i < source->address_count && !is_over(patient); i++)
+        ask_donor(patient, &(struct donor){source->peer, &source->addresses[i], name});
+}
+
+static void ask_namesakes(struct patient *patient)
 {
     const struct repair *repair = patient->repair;
+    const struct file_name *name = &patient->damage->name;
     struct directory_sources sources = {0};
     struct error error = {0};
 
-    struct locator_search search = {.name = &patient->damage->name, .interrupt = repair->interrupt};
+    struct locator_search search = {.name = name, .interrupt = repair->interrupt};
     if (sources_find(repair->finder, &search, &sources, &error))
         failures_add(&patient->why, "búsqueda", &error);
     for (size_t i = 0; i < sources.count; i++)
-        for (size_t a = 0; a < sources.items[i].address_count && !is_over(patient); a++)
-            if (is_useful(patient, &sources.items[i]))
-                ask_source(patient, sources.items[i].peer, &sources.items[i].addresses[a]);
+        if (is_useful(patient, &sources.items[i]))
+            ask_addresses(patient, &sources.items[i], name);
     /* Where nobody could be asked who has it, the neighbours that we know of may. */
     for (size_t i = 0; error.code && i < repair->finder->fallback_count && !is_over(patient); i++)
-        ask_source(patient, "grpc_urls", &repair->finder->fallbacks[i]);
+        ask_donor(patient, &(struct donor){"grpc_urls", &repair->finder->fallbacks[i], name});
     directory_sources_done(&sources);
+}
+
+/* Those who have the content under another name. */
+static void ask_holders(struct patient *patient)
+{
+    const struct repair *repair = patient->repair;
+    struct locator_holders holders = {0};
+    struct error error = {0};
+
+    if (is_over(patient) || !repair->finder->locator)
+        return;
+    if (locator_find_content(repair->finder->locator, &patient->damage->content, repair->interrupt,
+                             &holders, &error))
+        failures_add(&patient->why, "búsqueda", &error);
+    for (size_t i = 0; i < holders.count; i++) {
+        const struct locator_holder *holder = &holders.items[i];
+        if (is_useful(patient, &holder->source) &&
+            strcmp(holder->name.text, patient->damage->name.text) != 0)
+            ask_addresses(patient, &holder->source, &holder->name);
+    }
+    locator_holders_done(&holders);
 }
 
 static enum error_code verdict_of(const struct patient *patient, struct error *error)
@@ -251,7 +288,8 @@ enum error_code repair_file(const struct repair *repair, struct damage *damage, 
     if (code || damage->bad.count == 0)
         return code;
     patient.data = memory_new(1, PIECE_BYTES);
-    ask_sources(&patient);
+    ask_namesakes(&patient);
+    ask_holders(&patient);
     code = verdict_of(&patient, error);
     *is_gone = code == ERROR_CHANGED && patient.hurt.code == ERROR_CHANGED;
     free(patient.data);

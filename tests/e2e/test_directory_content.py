@@ -145,6 +145,41 @@ def test_what_is_partial_is_told_only_to_who_asks(directory):
     assert directory.files_of("Peer1") == ["a", "b"]
 
 
+def test_files_of_one_content(directory):
+    other = ID[::-1]
+    login(directory, entry("a", size=7, content=ID), entry("b", size=7, content=other), entry("c"),
+          entry("d", size=7, content=ID, partial=True), entry("e", size=7, content=ID))
+    login(directory, entry("z", size=7, content=ID), peer="Peer2")
+
+    def of(**query):
+        reply = directory.get("/ver_archivos", **query).json
+        return [(file["peer"], file["filename"]) for file in reply["archivos"]], reply.get("cursor")
+
+    assert of(content=ID) == ([("Peer1", "a"), ("Peer1", "e"), ("Peer2", "z")], None)
+    assert of(content=other) == ([("Peer1", "b")], None)
+    assert of(content="0" * 64) == ([], None)
+    assert of(content=ID, partial="1")[0][1] == ("Peer1", "d")
+    first, cursor = of(content=ID, limit="2")
+    assert (first, of(content=ID, limit="2", cursor=cursor)) == (
+        [("Peer1", "a"), ("Peer1", "e")], ([("Peer2", "z")], None))
+    for wrong in (ID.upper(), ID[1:], "x" * 64):
+        assert directory.get("/ver_archivos", content=wrong).json == {
+            "detail": "content debe ser 64 dígitos hexadecimales en minúscula"}
+
+
+def test_a_needle_in_a_large_directory(directory):
+    straw = [entry(f"a{number:05}", size=7, content=ID[::-1]) for number in range(20000)]
+    form = urllib.parse.urlencode({
+        "username": "Peer1", "password": "sd1234",
+        "files_index": json.dumps([*straw, entry("b", size=7, content=ID)])})
+    told = directory.request("POST", "/login", body=form.encode(),
+                             headers={"Content-Type": "application/x-www-form-urlencoded"})
+    assert told.status == 200
+    found = directory.get("/ver_archivos", content=ID)
+    assert [file["filename"] for file in found.json["archivos"]] == ["b"]
+    assert found.text.startswith('{"archivos":[  {')  # others had two turns meanwhile
+
+
 def test_a_list_goes_on_past_what_is_hidden(directory):
     hidden = {letter: [entry(f"{letter}{number:04}", size=7, content=ID, partial=True)
                        for number in range(400)] for letter in "ac"}

@@ -230,6 +230,16 @@ def test_it_is_repaired_from_a_peer_of_the_reference(net, data):
     repaired(net, data, directory, other)
 
 
+def test_it_is_repaired_from_the_same_content_of_another_name(net, data):
+    directory = net.directory()
+    other = net.peer("Peer2", directory, files={"whole.bin": data})
+    wait_hashed(other, "whole.bin", data)
+    directory.wait_for_files("Peer2", ["whole.bin"])
+    net.peer("Peer3", directory, files={"f": data[::-1]})
+    directory.wait_for_files("Peer3", ["f"])
+    repaired(net, data, directory, other)
+
+
 def test_other_and_rotten_contents_are_no_help(net, data):
     directory = net.directory()
     net.peer("Peer3", directory, files={"f": data[::-1]})

@@ -85,6 +85,8 @@ static struct http_reply get(struct fixture *fixture, const char *method, const 
                             .method = method, .target = text, .target_length = strlen(text)});
 }
 
+#define ID "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
 static void methods_and_paths(void **state)
 {
     static const struct {
@@ -109,6 +111,10 @@ static void methods_and_paths(void **state)
         {"GET", "/ver_archivos", 200, NULL, NULL},
         {"DELETE", "/ver_archivos", 405, "GET, HEAD", "{\"detail\":\"Method Not Allowed\"}"},
         {"GET", "/ver_archivos?limit=1%00", 400, NULL, TEXT_BAD_LIMIT},
+        {"GET", "/ver_archivos?content=" ID, 200, NULL, NULL},
+        {"GET", "/ver_archivos?content=" ID "%00", 400, NULL, TEXT_BAD_CONTENT},
+        {"GET", "/ver_archivos?content=" ID "0", 400, NULL, TEXT_BAD_CONTENT},
+        {"GET", "/ver_archivos?content=", 400, NULL, TEXT_BAD_CONTENT},
         {"GET", "/buscar_archivos", 422, NULL, "\"loc\":[\"query\",\"filename\"]"},
         {"PUT", "/buscar_archivos", 405, "GET, HEAD", "{\"detail\":\"Method Not Allowed\"}"},
         {"GET", "/buscar%5farchivos?filename=a+b", 404, NULL, "Archivo 'a b' no encontrado"},

@@ -1,5 +1,6 @@
 #include "unit.h"
 
+#include "common/buffer.h"
 #include "peer/network/directory_replies.h"
 
 #define BIG "0123456789012345678901234567890123456789012345678901234567890123456789"
@@ -172,6 +173,51 @@ static void caps_the_addresses_of_a_peer(void **state)
     directory_sources_done(&sources);
 }
 
+static bool take_holder(void *context, const struct file_name *name,
+                        struct directory_source *source)
+{
+    struct buffer *out = context;
+
+    buffer_printf(out, "%s:%s:%zu ", source->peer, name->text, source->address_count);
+    return strcmp(name->text, "enough") != 0;
+}
+
+static void finds_holders_of_a_content(void **state)
+{
+#define ID    "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define OTHER "1123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+    static const char *const peers_text = "{\"peers\":[\"P\",\"Q\"]}";
+    static const char *const text =
+        "{\"archivos\":["
+        "{\"peer\":\"P\",\"filename\":\"a\",\"url\":[\"h:1\",\"h:2\"],\"content\":\"" ID "\"},"
+        "{\"peer\":\"P\",\"filename\":\"b\",\"url\":[\"h:1\"],\"content\":\"" OTHER "\"},"
+        "{\"peer\":\"P\",\"filename\":\"c\",\"url\":[\"h:1\"]},"
+        "{\"peer\":\"P\",\"filename\":\"d\",\"content\":\"" ID "\",\"partial\":true},"
+        "{\"peer\":\"R\",\"filename\":\"away\",\"content\":\"" ID "\"},"
+        "{\"peer\":\"Q\",\"filename\":\"..\",\"content\":\"" ID "\"},"
+        "{\"peer\":\"Q\",\"filename\":\"x/y\",\"url\":[],\"content\":\"" ID "\"},"
+        "{\"peer\":\"Q\",\"filename\":\"enough\",\"content\":\"" ID "\"},"
+        "{\"peer\":\"Q\",\"filename\":\"more\",\"content\":\"" ID "\"}]}";
+    auto_buffer found;
+    struct content_id content;
+    struct directory_peers peers;
+
+    (void)state;
+    buffer_init(&found, 1000);
+    assert_true(content_id_parse(ID, &content));
+    assert_int_equal(directory_parse_peers(peers_text, strlen(peers_text), &peers, NULL),
+                     ERROR_NONE);
+    const struct directory_files_taker taker = {
+        .folders = true, .content = &content, .take_holder = take_holder, .context = &found};
+    struct directory_files_page page = {.taker = &taker, .peers = &peers};
+    assert_int_equal(directory_parse_files(text, strlen(text), &page, NULL), ERROR_NONE);
+    assert_string_equal(found.data, "P:a:2 Q:x/y:0 Q:enough:0 ");
+    assert_true(page.enough);
+    directory_peers_done(&peers);
+#undef ID
+#undef OTHER
+}
+
 static void reads_details(void **state)
 {
     static const struct {
@@ -200,6 +246,7 @@ int main(void)
         cmocka_unit_test(reads_login_replies),          cmocka_unit_test(reads_active_peers),
         cmocka_unit_test(reads_search_replies),         cmocka_unit_test(reads_sizes_and_ids),
         cmocka_unit_test(caps_the_addresses_of_a_peer), cmocka_unit_test(reads_details),
+        cmocka_unit_test(finds_holders_of_a_content),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
