@@ -8,16 +8,11 @@
 #pragma once
 
 #include "common/error.h"
+#include "peer/network/wire_reader.h"
 
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/uio.h>
-
-/* A part of a message; spans_slice gives its bytes. */
-struct chunk_part {
-    size_t offset;
-    size_t bytes;
-};
 
 struct chunk {
     struct chunk_part data;
