@@ -329,6 +329,15 @@ enum error_code rpc_response_unpack(const struct rpc_response *response,
     return ERROR_NONE;
 }
 
+enum error_code rpc_client_code_of(uint64_t status)
+{
+    enum error_code code = status <= GRPC_STATUS_UNAUTHENTICATED
+                               ? rpc_status_to_code((grpc_status_code)status)
+                               : ERROR_IO;
+
+    return code == ERROR_UNREACHABLE ? ERROR_BUSY : code;
+}
+
 /* ---- sending ---- */
 
 /* Looks, without waiting, whether the server has ended the call while we were sending. An answer

@@ -87,6 +87,10 @@ MUST_CHECK enum error_code rpc_client_receive_only(struct rpc_client_call *call,
                                                    ProtobufCMessage **response,
                                                    struct error *error);
 
+/* The code of a status that a message carries as a number (rpc_status_number of the other side): as
+ * that of a call, but UNAVAILABLE is ERROR_BUSY, for the connection stands. */
+enum error_code rpc_client_code_of(uint64_t status);
+
 /* Any thread: what waits returns ERROR_CANCELLED soon, as does all that follows. */
 void rpc_client_cancel(struct rpc_client_call *call);
 

@@ -2,6 +2,7 @@
 
 #include "common/memory.h"
 #include "peer/rpc/codec.h"
+#include "peer/rpc/status.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -23,6 +24,11 @@ enum error_code rpc_reply_pack_payload(struct rpc_reply *reply, const ProtobufCM
 {
     assert(!reply->buffer);
     return codec_pack(message, payload, payload_bytes, reply->limit_bytes, &reply->buffer, error);
+}
+
+uint32_t rpc_status_number(enum error_code code)
+{
+    return (uint32_t)rpc_status_of(code);
 }
 
 /* ---- messages that many replies are ---- */

@@ -156,6 +156,9 @@ MUST_CHECK enum error_code rpc_reply_pack_payload(struct rpc_reply *reply,
                                                   const ProtobufCMessage *message, void *payload,
                                                   size_t payload_bytes, struct error *error);
 
+/* The number of the gRPC status for that code, for messages that carry one. */
+uint32_t rpc_status_number(enum error_code code);
+
 /* A message that many replies are, in memory once. ERROR_TOO_LARGE over limit_bytes. Any thread. */
 struct rpc_packed;
 MUST_CHECK enum error_code rpc_packed_new(const ProtobufCMessage *message, size_t limit_bytes,

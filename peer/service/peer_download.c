@@ -1,20 +1,11 @@
-/*
- * DownloadFile: the bytes of a file or of a part of it, in order, one message at a time, each when
- * the limits grant it:
- *
- *   ask ──▶ granted ──▶ read, send ──▶ done ─┐
- *    ▲ └──▶ wait (now and then: the place)   │
- *    └───────────────────────────────────────┘
- */
-#include "common/clock.h"
+/* DownloadFile: the bytes of a file or of a part of it, in order, one message at a time, each when
+ * the limits grant it (peer_turn.h). */
 #include "common/memory.h"
-#include "peer/catalogue/catalogue_check.h"
 #include "peer/service/peer_service_private.h"
+#include "peer/service/peer_turn.h"
 #include "proto/peer.pb-c.h"
 
 #include <stdlib.h>
-
-#define EVICT_TEXT "El receptor no lee los datos"
 
 /* Who exchanges pieces asks for the next while the end of one is still under way: it must see that
  * come. What has arrived here is told of files up to 64 GiB, in 8 KiB. */
@@ -23,12 +14,7 @@
 
 struct download {
     struct peer_service *service;
-    struct rpc_call *call;
-    struct limits_stream stream;
-    struct deadline place; /* set while a receiver waits that understands it */
-    bool granted;          /* the message that is on its way is one that the limits know of */
-    bool wants_place;
-    int64_t told_ms; /* the last message, or the request */
+    struct peer_turn turn;
     struct share_reader *reader;
     struct arrival *arrival; /* what is read is arriving; else NULL */
     int64_t offset;          /* where the part begins */
@@ -41,69 +27,22 @@ struct download {
     size_t told_count;         /* and has heard that so many pieces have arrived here */
 };
 
-void peer_download_wake(void *context)
-{
-    struct download *download = context;
-
-    rpc_call_wake(download->call);
-}
-
-/* Its memory is wanted by others. */
-static void evict(void *context)
-{
-    struct download *download = context;
-
-    rpc_call_abort(download->call, ERROR_TIMEOUT, EVICT_TEXT);
-}
-
 void *peer_download_open(void *context, struct rpc_call *call)
 {
-    struct peer_service *service = context;
     struct download *download = memory_new(1, sizeof *download);
 
-    download->service = service;
-    download->call = call;
-    download->place.context = download;
-    download->stream = (struct limits_stream){.limits = service->limits,
-                                              .direction = LIMITS_UPLOAD,
-                                              .serving = true,
-                                              .wake = peer_download_wake,
-                                              .evict = evict,
-                                              .context = download};
-    limits_join(&download->stream, rpc_call_peer(call));
-    atomic_fetch_add(&download->service->streams, 1);
+    download->service = context;
+    peer_turn_join(&download->turn, download->service, call);
     return download;
 }
 
-/* Whether the file that is open is the content that was asked for. The one under that name may be
- * another one by now. */
-static enum error_code check_content(struct download *download, const struct content_id *wanted,
-                                     struct error *error)
-{
-    struct catalogue *catalogue = download->service->catalogue;
-    struct share_identity identity;
-    struct content_id id;
-
-    if (!catalogue)
-        return error_set(error, ERROR_UNSUPPORTED, "Este peer no calcula contenidos");
-    share_reader_identity(download->reader, &identity);
-    if (!catalogue_find_id(catalogue, &identity, &id)) {
-        catalogue_share_changed(catalogue);
-        return error_set(error, ERROR_BUSY, "El contenido del archivo todavía se está calculando");
-    }
-    return content_id_equal(&id, wanted) ? ERROR_NONE : peer_other_content(error);
-}
-
-/* What has rotted is not sent: others would share it on. */
+/* What is arriving is checked before it counts as here. */
 static enum error_code check_damage(const struct download *download, struct error *error)
 {
-    struct share_identity identity;
-
-    if (!download->service->catalogue || download->arrival)
+    if (download->arrival)
         return ERROR_NONE;
-    share_reader_identity(download->reader, &identity);
-    return catalogue_check_part(download->service->catalogue, &identity, download->offset,
-                                download->left_bytes, error);
+    return peer_check_damage(download->service, download->reader, download->offset,
+                             download->left_bytes, error);
 }
 
 static enum error_code open_file(struct download *download, const struct file_name *name,
@@ -112,7 +51,9 @@ static enum error_code open_file(struct download *download, const struct file_na
     enum error_code code =
         share_reader_open(download->service->share, name, &download->reader, error);
 
-    return code || !wanted ? code : check_content(download, wanted, error);
+    if (code || !wanted)
+        return code;
+    return peer_check_content(download->service, download->reader, wanted, error);
 }
 
 /* The file is not here, or is another one: the content may be arriving. False: nothing has changed.
@@ -222,8 +163,7 @@ enum error_code peer_download_message(void *state, const struct rpc_request *req
         code = open_file(download, &name, given ? &wanted : NULL, error);
     if (code && code != ERROR_INVALID && given && open_arrival(download, &wanted))
         code = ERROR_NONE;
-    download->wants_place = message->accepts_queue_position;
-    download->told_ms = clock_boot_ms();
+    peer_turn_begin(&download->turn, message->accepts_queue_position);
     download->exchanges = message->exchanges &&
                           (!download->arrival ||
                            arrival_manifest(download->arrival)->piece_count <= EXCHANGE_PIECES_MAX);
@@ -290,36 +230,19 @@ static enum rpc_step send_data(struct download *download, size_t bytes, struct r
     (void)bits; /* the message points to it until it is packed; clang takes it for unused */
     if (rpc_reply_pack_payload(reply, &chunk.base, data, got, error))
         return RPC_END;
-    download->told_ms = clock_boot_ms();
+    peer_turn_told(&download->turn);
     return RPC_SEND;
 }
 
-/* The transport has taken the last message, if there was one. */
-static void note_sent(struct download *download)
-{
-    if (download->granted)
-        limits_done(&download->stream);
-    download->granted = false;
-}
-
-/* Until the wake, unless the receiver is to be told its place. */
-static enum rpc_step wait_turn(struct download *download, struct rpc_reply *reply,
-                               struct error *error)
+static enum rpc_step send_place(struct download *download, int64_t place, struct rpc_reply *reply,
+                                struct error *error)
 {
     Peer__Chunk chunk = PEER__CHUNK__INIT;
 
-    if (!download->wants_place)
-        return RPC_WAIT;
-    if (clock_boot_ms() - download->told_ms < PEER_PLACE_MS) {
-        deadline_set(download->service->places, &download->place);
-        return RPC_WAIT;
-    }
-    chunk.queue_position = (int64_t)limits_place(&download->stream);
-    if (chunk.queue_position == 0) /* granted meanwhile: the wake is on its way */
-        return RPC_WAIT;
+    chunk.queue_position = place;
     if (rpc_reply_pack(reply, &chunk.base, error))
         return RPC_END;
-    download->told_ms = clock_boot_ms();
+    peer_turn_told(&download->turn);
     return RPC_SEND;
 }
 
@@ -327,17 +250,16 @@ enum rpc_step peer_download_next(void *state, struct rpc_reply *reply, struct er
 {
     struct download *download = state;
     int64_t granted = 0;
+    int64_t place;
 
-    note_sent(download);
+    peer_turn_sent(&download->turn);
     if (download->left_bytes == 0)
         return send_data(download, 0, reply, error);
     int64_t bytes = download->left_bytes;
     if (download->exchanges && bytes > EXCHANGE_MESSAGE_BYTES)
         bytes = EXCHANGE_MESSAGE_BYTES;
-    if (!limits_ask(&download->stream, bytes, &granted))
-        return wait_turn(download, reply, error);
-    deadline_clear(download->service->places, &download->place);
-    download->granted = true;
+    if (!peer_turn_ask(&download->turn, bytes, &granted, &place))
+        return place > 0 ? send_place(download, place, reply, error) : RPC_WAIT;
     return send_data(download, (size_t)granted, reply, error);
 }
 
@@ -345,10 +267,8 @@ void peer_download_close(void *state)
 {
     struct download *download = state;
 
-    deadline_clear(download->service->places, &download->place);
-    limits_leave(&download->stream);
+    peer_turn_leave(&download->turn);
     return_rest(download);
-    atomic_fetch_sub(&download->service->streams, 1);
     share_reader_close(download->reader);
     arrival_release(download->arrival);
     free(download);

@@ -2,6 +2,7 @@
 
 #include "common/memory.h"
 #include "peer/service/peer_service_private.h"
+#include "peer/service/peer_turn.h"
 #include "proto/peer.pb-c.h"
 
 #include <stdlib.h>
@@ -20,6 +21,12 @@ static const struct rpc_method methods[] = {
      .message = peer_download_message,
      .next = peer_download_next,
      .close = peer_download_close},
+    {.path = "/peer.PeerService/DownloadFiles",
+     .request = &peer__files_request__descriptor,
+     .open = peer_files_open,
+     .message = peer_files_message,
+     .next = peer_files_next,
+     .close = peer_files_close},
     {.path = "/peer.PeerService/GetManifest",
      .request = &peer__manifest_request__descriptor,
      .open = peer_manifest_open,
@@ -56,8 +63,9 @@ enum error_code peer_service_new(const struct peer_service_options *options,
     service->rpc = (struct rpc_service){
         .methods = methods, .method_count = ARRAY_LENGTH(methods), .service = service};
     service->handouts = handouts_new();
-    service->places = deadlines_new(options->timer, PEER_PLACE_MS, peer_download_wake);
+    service->places = deadlines_new(options->timer, PEER_PLACE_MS, peer_turn_wake);
     service->uploads_by_host = host_counts_new(PEER_MAX_UPLOADS, PEER_MAX_HOST_UPLOADS, true);
+    service->files_by_host = host_counts_new(PEER_MAX_FILES_CALLS, PEER_MAX_HOST_FILES_CALLS, true);
     code = committer_start(&service->committer, error);
     if (!code)
         code = lister_start(service->share, service->catalogue, &service->lister, error);
@@ -77,6 +85,7 @@ void peer_service_free(struct peer_service *service)
     committer_stop(service->committer);
     handouts_free(service->handouts);
     host_counts_free(service->uploads_by_host);
+    host_counts_free(service->files_by_host);
     deadlines_free(service->places);
     free(service);
 }

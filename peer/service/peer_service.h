@@ -25,6 +25,18 @@
 #define PEER_MAX_UPLOADS      64
 #define PEER_MAX_HOST_UPLOADS 16
 
+/* Calls of DownloadFiles at once, likewise: each keeps what it was asked for, 140 KiB at most. Who
+ * is refused asks file by file. */
+#define PEER_MAX_FILES_CALLS      256
+#define PEER_MAX_HOST_FILES_CALLS 32
+
+/* File bytes in a message of DownloadFiles: it should not be asked for a grant, nor wake a
+ * receiver, for every few files. A larger file has as large a message as the limits grant. */
+#define PEER_FILES_MESSAGE_BYTES ((int64_t)256 << 10)
+
+/* A message goes out with what it has when it has taken so long to fill: other connections wait. */
+#define PEER_FILES_MESSAGE_MS 20
+
 /* grpcio takes 4 MiB by default. The one reply that may come near it is the list of files, about
  * 100,000 of them with names of 30 bytes. */
 #define PEER_LIST_MAX_BYTES ((size_t)4 * 1024 * 1024 - 64 * 1024)

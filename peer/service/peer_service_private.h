@@ -25,12 +25,10 @@ struct peer_service {
     struct handouts *handouts;
     struct deadlines *places; /* of waiting downloads: the next word on their place */
     struct host_counts *uploads_by_host;
+    struct host_counts *files_by_host; /* calls of DownloadFiles */
     atomic_int_least64_t streams;
     struct rpc_service rpc;
 };
-
-/* What deadlines call, with the stream. */
-void peer_download_wake(void *download);
 
 /* The functions of the rows for the streams (see struct rpc_method). */
 void *peer_download_open(void *service, struct rpc_call *call);
@@ -38,6 +36,24 @@ enum error_code peer_download_message(void *state, const struct rpc_request *req
                                       struct error *error);
 enum rpc_step peer_download_next(void *state, struct rpc_reply *reply, struct error *error);
 void peer_download_close(void *state);
+
+void *peer_files_open(void *service, struct rpc_call *call);
+enum error_code peer_files_message(void *state, const struct rpc_request *request,
+                                   struct error *error);
+enum rpc_step peer_files_next(void *state, struct rpc_reply *reply, struct error *error);
+void peer_files_close(void *state);
+
+/* Whether the file that is open is the content that was asked for: the one under that name may be
+ * another one by now. ERROR_CHANGED; ERROR_BUSY: that is not known yet; ERROR_UNSUPPORTED: nor
+ * ever.
+ */
+MUST_CHECK enum error_code peer_check_content(struct peer_service *service,
+                                              const struct share_reader *reader,
+                                              const struct content_id *wanted, struct error *error);
+/* What has rotted is not sent: others would share it on. ERROR_CORRUPT: a byte of that part has. */
+MUST_CHECK enum error_code peer_check_damage(struct peer_service *service,
+                                             const struct share_reader *reader, int64_t offset,
+                                             int64_t length, struct error *error);
 
 void *peer_manifest_open(void *service, struct rpc_call *call);
 enum error_code peer_manifest_message(void *state, const struct rpc_request *request,

@@ -1,13 +1,10 @@
 /* PeerService over a real server and client, on a folder of the test's own. */
-#include "peer/service/peer_service.h"
 #include "peer/network/chunk.h"
 #include "peer/network/interrupt.h"
 #include "peer/network/peer_client.h"
-#include "peer/rpc/client.h"
-#include "peer/rpc/server.h"
 #include "proto/peer.pb-c.h"
+#include "service_world.h"
 #include "unary.h"
-#include "unit.h"
 
 #include <dirent.h>
 #include <sys/stat.h>
@@ -18,86 +15,18 @@
 #define DOWNLOAD "/peer.PeerService/DownloadFile"
 #define UPLOAD   "/peer.PeerService/UploadFile"
 
-struct world {
-    char folder[UNIT_PATH_BYTES];
-    struct share *share;
-    struct catalogue *catalogue; /* NULL but for tests of content */
-    struct address address;
-    struct timer *timer;
-    struct limits *limits;
-    struct peer_service *service;
-    struct rpc_server *server;
-    struct rpc_channel *channel;
-    const struct rpc_times *times; /* NULL: as usual */
-};
-
-static int start_world(void **state, struct world *world, bool with_catalogue)
-{
-    char database[UNIT_PATH_BYTES];
-    struct rpc_server_options options = {.address = "127.0.0.1:0", .service_count = 1};
-    struct error error = {.text = ""};
-    char target[64];
-
-    unit_folder_make(world->folder);
-    assert_int_equal(share_open(world->folder, &world->share, NULL), ERROR_NONE);
-    struct catalogue_options catalogue = {
-        .share = world->share, .path = unit_path(world->folder, ".catalogue.db", database)};
-    if (with_catalogue)
-        assert_int_equal(catalogue_start(&catalogue, &world->catalogue, NULL), ERROR_NONE);
-    assert_int_equal(timer_start(&world->timer, NULL), ERROR_NONE);
-    world->limits =
-        limits_new(&(struct limits_rates){.total = {0}}, LIMITS_UPLOAD_SLOTS, world->timer);
-    struct peer_service_options service = {.share = world->share,
-                                           .catalogue = world->catalogue,
-                                           .limits = world->limits,
-                                           .timer = world->timer};
-    assert_int_equal(peer_service_new(&service, &world->service, NULL), ERROR_NONE);
-    options.services = peer_service_rpc(world->service);
-    options.times = world->times;
-    if (rpc_server_start(&options, &world->server, &error))
-        fail_msg("%s", error.text);
-    snprintf(target, sizeof target, "127.0.0.1:%u", rpc_server_port(world->server));
-    world->channel = rpc_channel_open(target);
-    assert_int_equal(address_parse(target, false, &world->address, NULL), ERROR_NONE);
-    *state = world;
-    return 0;
-}
-
 static int start(void **state)
 {
-    return start_world(state, calloc(1, sizeof(struct world)), false);
+    return service_world_start(state, calloc(1, sizeof(struct service_world)), false);
 }
 
 static int start_with_catalogue(void **state)
 {
-    return start_world(state, calloc(1, sizeof(struct world)), true);
-}
-
-static int stop(void **state)
-{
-    struct world *world = *state;
-
-    rpc_channel_close(world->channel);
-    rpc_server_free(world->server);
-    peer_service_free(world->service);
-    limits_free(world->limits);
-    timer_stop(world->timer);
-    catalogue_free(world->catalogue);
-    share_close(world->share);
-    unit_folder_remove(world->folder);
-    free(world);
-    return 0;
-}
-
-static void put_file(const struct world *world, const char *name, const void *data, size_t length)
-{
-    char path[UNIT_PATH_BYTES];
-
-    unit_file_write(unit_path(world->folder, name, path), data, length);
+    return service_world_start(state, calloc(1, sizeof(struct service_world)), true);
 }
 
 /* What is in the folder, hidden files too. */
-static size_t count_files(const struct world *world)
+static size_t count_files(const struct service_world *world)
 {
     DIR *folder = opendir(world->folder);
     size_t count = 0;
@@ -109,7 +38,8 @@ static size_t count_files(const struct world *world)
     return count - 2; /* . and .. */
 }
 
-static size_t read_file(const struct world *world, const char *name, char *out, size_t capacity)
+static size_t read_file(const struct service_world *world, const char *name, char *out,
+                        size_t capacity)
 {
     char path[UNIT_PATH_BYTES];
     FILE *file = fopen(unit_path(world->folder, name, path), "rb");
@@ -162,7 +92,7 @@ static void note_chunk(struct downloaded *down, const struct rpc_response *respo
     append_data(down, response, &chunk.data);
 }
 
-static enum error_code begin_download(struct world *world, const char *name, size_t length,
+static enum error_code begin_download(struct service_world *world, const char *name, size_t length,
                                       struct rpc_client_call **call, struct error *error)
 {
     Peer__DownloadRequest request = PEER__DOWNLOAD_REQUEST__INIT;
@@ -175,7 +105,7 @@ static enum error_code begin_download(struct world *world, const char *name, siz
     return code || ended ? code : rpc_client_send_end(*call, error);
 }
 
-static enum error_code download_name(struct world *world, const char *name, size_t length,
+static enum error_code download_name(struct service_world *world, const char *name, size_t length,
                                      struct downloaded *down, struct error *error)
 {
     struct rpc_client_call *call;
@@ -193,8 +123,8 @@ static enum error_code download_name(struct world *world, const char *name, size
     return code;
 }
 
-static enum error_code download(struct world *world, const char *name, struct downloaded *down,
-                                struct error *error)
+static enum error_code download(struct service_world *world, const char *name,
+                                struct downloaded *down, struct error *error)
 {
     return download_name(world, name, strlen(name), down, error);
 }
@@ -207,7 +137,7 @@ static void downloads_files_of_every_size(void **state)
                                    LIMITS_MESSAGE_MAX_BYTES,
                                    LIMITS_MESSAGE_MAX_BYTES + 1,
                                    5 * LIMITS_MESSAGE_MAX_BYTES + 77};
-    struct world *world = *state;
+    struct service_world *world = *state;
 
     for (size_t row = 0; row < ARRAY_LENGTH(sizes); row++) {
         char *bytes = malloc(sizes[row] + 1);
@@ -216,7 +146,7 @@ static void downloads_files_of_every_size(void **state)
 
         for (size_t i = 0; i < sizes[row]; i++)
             bytes[i] = (char)(i * 31 + i / 251);
-        put_file(world, "f.bin", bytes, sizes[row]);
+        service_world_put(world, "f.bin", bytes, sizes[row]);
         check_row(row, !download(world, "f.bin", &down, &error));
         check_row(row, down.length == sizes[row]);
         check_row(row, sizes[row] == 0 || memcmp(down.bytes, bytes, sizes[row]) == 0);
@@ -253,16 +183,16 @@ static void refuses_bad_names(void **state)
         {"fifo", 4, ERROR_NOT_FOUND},
         {"link", 4, ERROR_NOT_FOUND},
     };
-    struct world *world = *state;
+    struct service_world *world = *state;
     char path[UNIT_PATH_BYTES];
     char long_name[300];
     struct downloaded down;
     struct error error;
 
-    put_file(world, ".hidden", "x", 1);
+    service_world_put(world, ".hidden", "x", 1);
     assert_int_equal(mkdir(unit_path(world->folder, "sub", path), 0700), 0);
-    put_file(world, "sub/inner", "x", 1);
-    put_file(world, "sub/.hidden", "x", 1);
+    service_world_put(world, "sub/inner", "x", 1);
+    service_world_put(world, "sub/.hidden", "x", 1);
     assert_int_equal(mkfifo(unit_path(world->folder, "fifo", path), 0600), 0);
     assert_int_equal(symlink("/etc/passwd", unit_path(world->folder, "link", path)), 0);
     for (size_t row = 0; row < ARRAY_LENGTH(rows); row++) {
@@ -286,7 +216,7 @@ static void refuses_bad_names(void **state)
 static void notices_a_change(void **state)
 {
     const size_t size = 32 * LIMITS_MESSAGE_MAX_BYTES; /* more than the buffers on the way hold */
-    struct world *world = *state;
+    struct service_world *world = *state;
     char path[UNIT_PATH_BYTES];
     struct rpc_client_call *call;
     struct rpc_response response;
@@ -295,7 +225,7 @@ static void notices_a_change(void **state)
     bool end = false;
     char *bytes = calloc(1, size);
 
-    put_file(world, "f.bin", bytes, size);
+    service_world_put(world, "f.bin", bytes, size);
     free(bytes);
     assert_int_equal(begin_download(world, "f.bin", 5, &call, &error), ERROR_NONE);
     assert_int_equal(rpc_client_receive(call, &response, &end, &error), ERROR_NONE);
@@ -309,7 +239,7 @@ static void notices_a_change(void **state)
 
 /* ---- content ---- */
 
-static enum error_code get_manifest(struct world *world, const char *name,
+static enum error_code get_manifest(struct service_world *world, const char *name,
                                     const struct content_id *wanted, struct manifest *manifest)
 {
     struct interrupt *interrupt = interrupt_new();
@@ -322,7 +252,7 @@ static enum error_code get_manifest(struct world *world, const char *name,
     return code;
 }
 
-static void wait_manifest(struct world *world, const char *name, struct manifest *manifest)
+static void wait_manifest(struct service_world *world, const char *name, struct manifest *manifest)
 {
     enum error_code code;
 
@@ -333,8 +263,9 @@ static void wait_manifest(struct world *world, const char *name, struct manifest
 }
 
 /* The bytes that a request gets; the messages' offset, too. */
-static enum error_code download_part(struct world *world, const Peer__DownloadRequest *request,
-                                     struct downloaded *down, int64_t *offset)
+static enum error_code download_part(struct service_world *world,
+                                     const Peer__DownloadRequest *request, struct downloaded *down,
+                                     int64_t *offset)
 {
     struct rpc_client_call *call;
     struct rpc_response response;
@@ -364,7 +295,7 @@ static enum error_code download_part(struct world *world, const Peer__DownloadRe
 static void manifests_of_every_size(void **state)
 {
     static const size_t sizes[] = {0, 1, PIECE_BYTES, 7 * PIECE_BYTES / 2};
-    struct world *world = *state;
+    struct service_world *world = *state;
     struct manifest manifest;
 
     for (size_t row = 0; row < ARRAY_LENGTH(sizes); row++) {
@@ -372,7 +303,7 @@ static void manifests_of_every_size(void **state)
         char name[16];
         char *bytes = calloc(1, sizes[row] + 1);
         snprintf(name, sizeof name, "f%zu", row);
-        put_file(world, name, bytes, sizes[row]);
+        service_world_put(world, name, bytes, sizes[row]);
         wait_manifest(world, name, &manifest);
         check_row(row, manifest.size_bytes == (int64_t)sizes[row]);
         check_row(row, manifest.piece_count == content_piece_count((int64_t)sizes[row]));
@@ -401,13 +332,13 @@ static void sends_parts_of_what_was_asked_for(void **state)
         {-1, 0, -1},          {0, -1, -1},
         {INT64_MAX, 1, -1},   {5, INT64_MAX, 699995},
     };
-    struct world *world = *state;
+    struct service_world *world = *state;
     char *bytes = malloc(700000);
     struct manifest manifest;
 
     for (size_t i = 0; i < 700000; i++)
         bytes[i] = (char)(i * 7 + i / 251);
-    put_file(world, "f", bytes, 700000);
+    service_world_put(world, "f", bytes, 700000);
     wait_manifest(world, "f", &manifest);
     for (size_t row = 0; row < ARRAY_LENGTH(rows); row++) {
         Peer__DownloadRequest request = PEER__DOWNLOAD_REQUEST__INIT;
@@ -435,7 +366,7 @@ static void sends_parts_of_what_was_asked_for(void **state)
 
 static void refuses_other_content(void **state)
 {
-    struct world *world = *state;
+    struct service_world *world = *state;
     Peer__DownloadRequest request = PEER__DOWNLOAD_REQUEST__INIT;
     struct manifest manifest, other;
     struct downloaded down;
@@ -443,7 +374,7 @@ static void refuses_other_content(void **state)
     char name[] = "f";
     enum error_code code;
 
-    put_file(world, "f", "first", 5);
+    service_world_put(world, "f", "first", 5);
     wait_manifest(world, "f", &manifest);
     request.filename = (ProtobufCBinaryData){.data = (uint8_t *)name, .len = 1};
     request.content_id = (ProtobufCBinaryData){.data = manifest.id.bytes, .len = HASH_BYTES - 1};
@@ -451,7 +382,7 @@ static void refuses_other_content(void **state)
     request.content_id.len = HASH_BYTES;
     assert_int_equal(download_part(world, &request, &down, &offset), ERROR_NONE);
     free(down.bytes);
-    put_file(world, "f", "other", 5);
+    service_world_put(world, "f", "other", 5);
     /* At first it is not known what it is now; then it is known to be something else. */
     while ((code = download_part(world, &request, &down, &offset)) == ERROR_BUSY)
         usleep(20000);
@@ -463,10 +394,10 @@ static void refuses_other_content(void **state)
 
 static void without_a_catalogue_there_are_no_manifests(void **state)
 {
-    struct world *world = *state;
+    struct service_world *world = *state;
     struct manifest manifest;
 
-    put_file(world, "f", "x", 1);
+    service_world_put(world, "f", "x", 1);
     assert_int_equal(get_manifest(world, "f", NULL, &manifest), ERROR_UNSUPPORTED);
 }
 
@@ -476,23 +407,23 @@ static int start_impatient(void **state)
 {
     static const struct rpc_times times = {
         .request_ms = 60000, .read_ms = 1500, .write_ms = 700, .write_bytes_s = INT64_MAX / 1000};
-    struct world *world = calloc(1, sizeof *world);
+    struct service_world *world = calloc(1, sizeof *world);
 
     world->times = &times;
-    return start_world(state, world, false);
+    return service_world_start(state, world, false);
 }
 
 static void ends_a_receiver_that_does_not_read(void **state)
 {
     const size_t size = 32 * LIMITS_MESSAGE_MAX_BYTES; /* more than the buffers on the way hold */
-    struct world *world = *state;
+    struct service_world *world = *state;
     struct rpc_client_call *call;
     struct rpc_response response;
     struct error error = {.code = ERROR_NONE};
     char *bytes = calloc(1, size);
     bool end = false;
 
-    put_file(world, "f.bin", bytes, size);
+    service_world_put(world, "f.bin", bytes, size);
     free(bytes);
     assert_int_equal(begin_download(world, "f.bin", 5, &call, &error), ERROR_NONE);
     assert_int_equal(rpc_client_receive(call, &response, &end, &error), ERROR_NONE);
@@ -546,7 +477,7 @@ static void receive_answer(struct rpc_client_call *call, char out[256])
     assert_true(end);
 }
 
-static void upload(struct world *world, const struct upload_step *steps, size_t count,
+static void upload(struct service_world *world, const struct upload_step *steps, size_t count,
                    char out[256])
 {
     struct rpc_client_call *call;
@@ -587,7 +518,7 @@ static void takes_in_uploads(void **state)
          NULL},
         {{{"../x", "x"}}, 1, "0 Nombre de archivo inválido: contiene '/'", NULL, NULL},
     };
-    struct world *world = *state;
+    struct service_world *world = *state;
 
     for (size_t row = 0; row < ARRAY_LENGTH(rows); row++) {
         char answer[256];
@@ -606,7 +537,7 @@ static void takes_in_uploads(void **state)
 }
 
 /* Waits until the server has noticed that its calls are over. */
-static void wait_for_no_streams(const struct world *world)
+static void wait_for_no_streams(const struct service_world *world)
 {
     for (int i = 0; i < 1000 && peer_service_streams(world->service) > 0; i++)
         usleep(10000);
@@ -615,7 +546,7 @@ static void wait_for_no_streams(const struct world *world)
 
 static void keeps_nothing_of_a_broken_upload(void **state)
 {
-    struct world *world = *state;
+    struct service_world *world = *state;
     struct rpc_client_call *call;
     bool ended;
 
@@ -631,7 +562,7 @@ static void keeps_nothing_of_a_broken_upload(void **state)
 
 static void ends_a_sender_that_stands_still(void **state)
 {
-    struct world *world = *state;
+    struct service_world *world = *state;
     struct rpc_client_call *call;
     struct rpc_response response;
     struct error error = {.code = ERROR_NONE};
@@ -653,7 +584,7 @@ static void ends_a_sender_that_stands_still(void **state)
 
 static void answers_a_broken_message_with_a_status(void **state)
 {
-    struct world *world = *state;
+    struct service_world *world = *state;
     struct rpc_client_call *call;
     struct rpc_response response;
     struct error error;
@@ -680,14 +611,14 @@ static void answers_a_broken_message_with_a_status(void **state)
 
 static void lists_files(void **state)
 {
-    struct world *world = *state;
+    struct service_world *world = *state;
     Peer__Empty request = PEER__EMPTY__INIT;
     ProtobufCMessage *message;
     Peer__ListFilesResponse *list;
 
-    put_file(world, "b.txt", "22", 2);
-    put_file(world, "a.txt", "1", 1);
-    put_file(world, ".hidden", "1", 1);
+    service_world_put(world, "b.txt", "22", 2);
+    service_world_put(world, "a.txt", "1", 1);
+    service_world_put(world, ".hidden", "1", 1);
     assert_int_equal(unary_call(world->channel, LIST, &request.base,
                                 &peer__list_files_response__descriptor, STEP_MS, &message, NULL),
                      ERROR_NONE);
@@ -702,20 +633,27 @@ static void lists_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(downloads_files_of_every_size, start, stop),
-        cmocka_unit_test_setup_teardown(refuses_bad_names, start, stop),
-        cmocka_unit_test_setup_teardown(notices_a_change, start, stop),
-        cmocka_unit_test_setup_teardown(manifests_of_every_size, start_with_catalogue, stop),
+        cmocka_unit_test_setup_teardown(downloads_files_of_every_size, start, service_world_stop),
+        cmocka_unit_test_setup_teardown(refuses_bad_names, start, service_world_stop),
+        cmocka_unit_test_setup_teardown(notices_a_change, start, service_world_stop),
+        cmocka_unit_test_setup_teardown(manifests_of_every_size, start_with_catalogue,
+                                        service_world_stop),
         cmocka_unit_test_setup_teardown(sends_parts_of_what_was_asked_for, start_with_catalogue,
-                                        stop),
-        cmocka_unit_test_setup_teardown(refuses_other_content, start_with_catalogue, stop),
-        cmocka_unit_test_setup_teardown(without_a_catalogue_there_are_no_manifests, start, stop),
-        cmocka_unit_test_setup_teardown(takes_in_uploads, start, stop),
-        cmocka_unit_test_setup_teardown(keeps_nothing_of_a_broken_upload, start, stop),
-        cmocka_unit_test_setup_teardown(ends_a_sender_that_stands_still, start_impatient, stop),
-        cmocka_unit_test_setup_teardown(ends_a_receiver_that_does_not_read, start_impatient, stop),
-        cmocka_unit_test_setup_teardown(answers_a_broken_message_with_a_status, start, stop),
-        cmocka_unit_test_setup_teardown(lists_files, start, stop),
+                                        service_world_stop),
+        cmocka_unit_test_setup_teardown(refuses_other_content, start_with_catalogue,
+                                        service_world_stop),
+        cmocka_unit_test_setup_teardown(without_a_catalogue_there_are_no_manifests, start,
+                                        service_world_stop),
+        cmocka_unit_test_setup_teardown(takes_in_uploads, start, service_world_stop),
+        cmocka_unit_test_setup_teardown(keeps_nothing_of_a_broken_upload, start,
+                                        service_world_stop),
+        cmocka_unit_test_setup_teardown(ends_a_sender_that_stands_still, start_impatient,
+                                        service_world_stop),
+        cmocka_unit_test_setup_teardown(ends_a_receiver_that_does_not_read, start_impatient,
+                                        service_world_stop),
+        cmocka_unit_test_setup_teardown(answers_a_broken_message_with_a_status, start,
+                                        service_world_stop),
+        cmocka_unit_test_setup_teardown(lists_files, start, service_world_stop),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
