@@ -13,6 +13,8 @@ struct index_reader {
     struct database *database;
     struct database_statement *search;
     struct database_statement *list;
+    struct database_statement *begin;
+    struct database_statement *end;
 };
 
 enum error_code index_reader_open(const char *path, struct index_reader **reader,
@@ -32,6 +34,10 @@ enum error_code index_reader_open(const char *path, struct index_reader **reader
                              "SELECT peer_id, name, urls, size, content, partial FROM files WHERE"
                              " (peer_id, name) > (?1, ?2) ORDER BY peer_id, name LIMIT ?3",
                              &made->list, error);
+    if (!code)
+        code = database_prepare(made->database, "BEGIN", &made->begin, error);
+    if (!code)
+        code = database_prepare(made->database, "ROLLBACK", &made->end, error);
     if (code) {
         index_reader_close(made);
         error_context(error, "%s", path);
@@ -47,8 +53,20 @@ void index_reader_close(struct index_reader *reader)
         return;
     database_statement_free(reader->search);
     database_statement_free(reader->list);
+    database_statement_free(reader->begin);
+    database_statement_free(reader->end);
     database_close(reader->database);
     free(reader);
+}
+
+enum error_code index_reader_begin(struct index_reader *reader, struct error *error)
+{
+    return database_run(reader->begin, error);
+}
+
+void index_reader_end(struct index_reader *reader)
+{
+    database_roll_back(reader->end);
 }
 
 enum error_code index_search(struct index_reader *reader, const struct file_name *name,

@@ -2,8 +2,8 @@
  * Searching and listing the database's files (directory/index.h has the schema).
  *
  * Each struct index_reader is a connection of its own, belongs to one thread and never waits for
- * the writer. No read transaction outlives a call, so the write-ahead log can always be folded
- * back.
+ * the writer. No read transaction outlives a call (or what stands between index_reader_begin and
+ * index_reader_end, which waits for nobody), so the write-ahead log can always be folded back.
  */
 #pragma once
 
@@ -32,6 +32,11 @@ struct index_file {
 };
 /* False stops. */
 typedef bool index_file_fn(void *context, const struct index_file *file);
+
+/* Searches between these two see one state of the database, and cost less. End also where one of
+ * them, or the beginning, has failed. */
+MUST_CHECK enum error_code index_reader_begin(struct index_reader *reader, struct error *error);
+void index_reader_end(struct index_reader *reader);
 
 /* Everybody who shares the name, by rising id. */
 MUST_CHECK enum error_code index_search(struct index_reader *reader, const struct file_name *name,

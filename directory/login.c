@@ -113,7 +113,7 @@ static bool answer_missing(const struct login *login, struct http_reply *reply)
         if (!login->fields[i].value)
             missing[count++] = login->fields[i].name;
     if (count > 0)
-        reply_missing(reply, missing, count);
+        reply_missing(reply, "query", missing, count);
     return count > 0;
 }
 

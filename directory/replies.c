@@ -67,7 +67,8 @@ void reply_failure(struct http_reply *reply, enum error_code code, const struct 
     reply_detail(reply, 503, "No se pudo leer o guardar en la base de datos del directorio");
 }
 
-void reply_missing(struct http_reply *reply, const char *const *names, size_t count)
+void reply_missing(struct http_reply *reply, const char *where, const char *const *names,
+                   size_t count)
 {
     struct json_writer json;
 
@@ -79,7 +80,7 @@ void reply_missing(struct http_reply *reply, const char *const *names, size_t co
         json_begin_object(&json, NULL);
         json_write_string(&json, "type", "missing");
         json_begin_array(&json, "loc");
-        json_write_string(&json, NULL, "query");
+        json_write_string(&json, NULL, where);
         json_write_string(&json, NULL, names[i]);
         json_end_array(&json);
         json_write_string(&json, "msg", "Field required");
@@ -107,10 +108,8 @@ void reply_login(struct http_reply *reply, const char *token, int64_t expiry_s, 
     json_end_object(&json);
 }
 
-void reply_search_begin(struct http_reply *reply, struct json_writer *json, const char *name)
+void reply_search_name(struct json_writer *json, const char *name)
 {
-    reply_begin(reply, 200);
-    json_writer_init(json, &reply->body);
     json_begin_object(json, NULL);
     json_write_string(json, "archivo", name);
     json_begin_array(json, "disponible_en");
@@ -143,10 +142,24 @@ void reply_search_add(struct json_writer *json, const char *peer, const char *ur
     json_end_object(json);
 }
 
-void reply_search_end(struct json_writer *json)
+void reply_search_end(struct json_writer *json, bool truncated)
 {
     json_end_array(json);
+    if (truncated)
+        json_write_boolean(json, "truncated", true);
     json_end_object(json);
+}
+
+void reply_searches_begin(struct http_reply *reply, struct json_writer *json)
+{
+    reply_begin(reply, 200);
+    json_writer_init(json, &reply->body);
+    reply_files_begin(json);
+}
+
+void reply_searches_end(struct json_writer *json)
+{
+    reply_files_end(json, NULL);
 }
 
 void reply_search_nothing(struct http_reply *reply, const char *name, bool shared_once)

@@ -33,6 +33,7 @@
 #define TEXT_BAD_PARTIAL       "partial debe ser 0 o 1"
 #define TEXT_BAD_FOLDERS       "folders debe ser 0 o 1"
 #define TEXT_BAD_CONTENT       "content debe ser 64 dígitos hexadecimales en minúscula"
+#define TEXT_BAD_FILENAMES     "filenames debe ser una lista de 500 nombres de archivo como máximo"
 
 /* Starts an empty reply. */
 void reply_begin(struct http_reply *reply, unsigned status);
@@ -46,17 +47,22 @@ void reply_method_not_allowed(struct http_reply *reply, const char *allow);
 /* A failure inside, by its code: the one place where codes become statuses. */
 void reply_failure(struct http_reply *reply, enum error_code code, const struct error *error);
 
-/* 422 for required query arguments that are not there. */
-void reply_missing(struct http_reply *reply, const char *const *names, size_t count);
+/* 422 for required arguments that are not there, in the "query" or the "body". */
+void reply_missing(struct http_reply *reply, const char *where, const char *const *names,
+                   size_t count);
 
 /* With folders: to who has said that he knows names with a '/', that we do, too. */
 void reply_login(struct http_reply *reply, const char *token, int64_t expiry_s, bool folders);
 
-/* {"archivo":F,"disponible_en":[...]}: begin, one add for each peer, end. */
-void reply_search_begin(struct http_reply *reply, struct json_writer *json, const char *name);
+/* {"archivo":F,"disponible_en":[...]}: name, one add for each peer, end. Where more peers have it
+ * than are told, "truncated" is true at the end. */
+void reply_search_name(struct json_writer *json, const char *name);
 void reply_search_add(struct json_writer *json, const char *peer, const char *urls,
                       const struct file_content *content);
-void reply_search_end(struct json_writer *json);
+void reply_search_end(struct json_writer *json, bool truncated);
+/* {"archivos":[...]} of such objects. */
+void reply_searches_begin(struct http_reply *reply, struct json_writer *json);
+void reply_searches_end(struct json_writer *json);
 /* 404, for a name that nobody shares, or only peers that are away. */
 void reply_search_nothing(struct http_reply *reply, const char *name, bool shared_once);
 

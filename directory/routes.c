@@ -1,12 +1,12 @@
 #include "directory/routes.h"
 
-#include "common/clock.h"
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/text.h"
 #include "directory/listing.h"
 #include "directory/query.h"
 #include "directory/replies.h"
+#include "directory/search.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -26,32 +26,39 @@ typedef bool route_fn(const struct call *call, struct http_reply *reply);
 static bool answer_root(const struct call *call, struct http_reply *reply);
 static bool answer_login(const struct call *call, struct http_reply *reply);
 static bool answer_search(const struct call *call, struct http_reply *reply);
+static bool answer_searches(const struct call *call, struct http_reply *reply);
 static bool answer_peers(const struct call *call, struct http_reply *reply);
 static bool answer_files(const struct call *call, struct http_reply *reply);
 
+enum { READS = 1, POSTS = 2 }; /* GET and HEAD; POST */
+
 static const struct route {
     const char *path;
-    bool reads; /* GET and HEAD; else POST */
+    unsigned methods;
     route_fn *answer;
 } table[] = {
-    {"/buscar_archivos", true, answer_search},
-    {"/login", false, answer_login},
-    {"/peers_activos", true, answer_peers},
-    {"/ver_archivos", true, answer_files},
-    {"/", true, answer_root},
+    {"/buscar_archivos", READS, answer_search},
+    {"/buscar_archivos", POSTS, answer_searches}, /* Differs: ours */
+    {"/login", POSTS, answer_login},
+    {"/peers_activos", READS, answer_peers},
+    {"/ver_archivos", READS, answer_files},
+    {"/", READS, answer_root},
 };
 
-static const char *const allowed[] = {[false] = "POST", [true] = "GET, HEAD"};
+static const char *const allowed[] = {
+    [READS] = "GET, HEAD", [POSTS] = "POST", [READS | POSTS] = "GET, HEAD, POST"};
 
 static bool method_fits(const struct route *route, const char *method)
 {
-    if (route->reads)
+    if (route->methods == READS)
         return strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
     return strcmp(method, "POST") == 0;
 }
 
 static bool dispatch(struct call *call, char *path, size_t path_length, struct http_reply *reply)
 {
+    unsigned methods = 0; /* of that path */
+
     if (!query_decode_path(path, &path_length)) {
         reply_detail(reply, 400, TEXT_BAD_ENCODING);
         return true;
@@ -62,10 +69,12 @@ static bool dispatch(struct call *call, char *path, size_t path_length, struct h
             continue;
         if (method_fits(route, http_request(call->exchange)->method))
             return route->answer(call, reply);
-        reply_method_not_allowed(reply, allowed[route->reads]);
-        return true;
+        methods |= route->methods;
     }
-    reply_detail(reply, 404, TEXT_NOT_FOUND);
+    if (methods)
+        reply_method_not_allowed(reply, allowed[methods]);
+    else
+        reply_detail(reply, 404, TEXT_NOT_FOUND);
     return true;
 }
 
@@ -129,16 +138,39 @@ static bool answer_failure(struct http_reply *reply, enum error_code code,
     return true;
 }
 
-/* ---- /buscar_archivos ---- */
+static struct search_request begin_search(const struct call *call)
+{
+    const struct http_request *request = http_request(call->exchange);
 
-struct search {
-    struct registry *registry;
-    int64_t now_ms;
-    struct json_writer json;
-    const struct index_file *file; /* the row that is being joined */
-    size_t rows, found;
-    bool partial; /* those that hold only a part are wanted, too */
-};
+    return (struct search_request){
+        .registry = call->routes->login.registry,
+        .reader = call->reader,
+        .query = call->query,
+        .query_length = call->query_length,
+        .body = request->body,
+        .body_length = request->body_length,
+    };
+}
+
+static bool answer_search(const struct call *call, struct http_reply *reply)
+{
+    const struct search_request request = begin_search(call);
+    struct error error;
+    enum error_code code = search_one(&request, reply, &error);
+
+    return code ? answer_failure(reply, code, &error) : true;
+}
+
+static bool answer_searches(const struct call *call, struct http_reply *reply)
+{
+    const struct search_request request = begin_search(call);
+    struct error error;
+    enum error_code code = search_many(&request, reply, &error);
+
+    return code ? answer_failure(reply, code, &error) : true;
+}
+
+/* ---- the lists ---- */
 
 /* An argument that is 1, or 0 as without it; otherwise the text says so. */
 static enum error_code take_flag(const struct query_field *field, const char *text, bool *value,
@@ -146,75 +178,6 @@ static enum error_code take_flag(const struct query_field *field, const char *te
 {
     return query_flag(field, value) ? ERROR_NONE : error_set(error, ERROR_INVALID, "%s", text);
 }
-
-static void join_peer(void *context, const struct registry_peer *peer)
-{
-    struct search *search = context;
-
-    if (!peer->active)
-        return;
-    search->found++;
-    reply_search_add(&search->json, peer->name,
-                     search->file->urls ? search->file->urls : peer->urls, &search->file->content);
-}
-
-static bool add_row(void *context, const struct index_file *file)
-{
-    struct search *search = context;
-
-    /* Who does not know of parts would take it for a whole file. */
-    if (file->content.partial && !search->partial)
-        return true;
-    search->rows++;
-    search->file = file;
-    registry_visit(search->registry, file->peer_id, search->now_ms, join_peer, search);
-    return !search->json.out->failed;
-}
-
-static bool answer_search(const struct call *call, struct http_reply *reply)
-{
-    struct query_field fields[] = {{.name = "filename"}, {.name = "partial"}, {.name = "folders"}};
-    const struct query_field *field = &fields[0];
-    struct search search = {.registry = call->routes->login.registry, .now_ms = clock_boot_ms()};
-    struct file_name name;
-    struct error error;
-    bool folders = false; /* the name may be a path */
-    enum error_code code = query_parse(call->query, call->query_length, fields, 3, &error);
-
-    if (!code)
-        code = take_flag(&fields[1], TEXT_BAD_PARTIAL, &search.partial, &error);
-    if (!code)
-        code = take_flag(&fields[2], TEXT_BAD_FOLDERS, &folders, &error);
-    if (code)
-        return answer_failure(reply, code, &error);
-    if (!field->value) {
-        reply_missing(reply, &field->name, 1);
-        return true;
-    }
-    if (field->length == 0) {
-        reply_search_nothing(reply, "", false);
-        return true;
-    }
-    /* Differs: a name that nobody can have is 400 with the reason, not 404. */
-    code = folders ? file_name_parse_path(field->value, field->length, &name, &error)
-                   : file_name_parse(field->value, field->length, &name, &error);
-    if (code)
-        return answer_failure(reply, code, &error);
-    reply_search_begin(reply, &search.json, name.text);
-    code = index_search(call->reader, &name, add_row, &search, &error);
-    reply_search_end(&search.json);
-    if (!code && reply->body.failed)
-        code = error_set(&error, ERROR_IO, "a search's reply is too long");
-    if (!code && search.found > 0)
-        return true;
-    buffer_done(&reply->body);
-    if (code)
-        return answer_failure(reply, code, &error);
-    reply_search_nothing(reply, name.text, search.rows > 0);
-    return true;
-}
-
-/* ---- the lists ---- */
 
 /* The arguments that the lists take. */
 static enum error_code take_page(const struct call *call, bool of_files, struct listing_page *page,

@@ -136,6 +136,21 @@ enum error_code sources_find(const struct source_finder *finder,
     return code;
 }
 
+enum error_code sources_find_many(const struct source_finder *finder,
+                                  const struct locator_names *names,
+                                  struct directory_sources *sources, struct error *error)
+{
+    memset(sources, 0, names->count * sizeof *sources);
+    if (!finder->locator)
+        return error_set(error, ERROR_UNREACHABLE, "No hay directorio");
+    enum error_code code = locator_find_many(finder->locator, names, sources, error);
+    for (size_t i = 0; i < names->count && code == ERROR_NONE; i++) {
+        sources_complete(finder, &sources[i]);
+        sources_order(finder, &sources[i]);
+    }
+    return code;
+}
+
 void sources_worked(const struct source_finder *finder, const struct address *address)
 {
     if (finder->locator)

@@ -29,6 +29,13 @@ MUST_CHECK enum error_code sources_find(const struct source_finder *finder,
                                         const struct locator_search *search,
                                         struct directory_sources *sources, struct error *error);
 
+/* Asks the directory for many names at once (locator_find_many), and applies sources_complete and
+ * sources_order to what it tells of each. Any thread. Errors as locator_find_many. */
+MUST_CHECK enum error_code sources_find_many(const struct source_finder *finder,
+                                             const struct locator_names *names,
+                                             struct directory_sources *sources,
+                                             struct error *error);
+
 /* A whole file came from there, well: a peer to ask when no directory answers. Any thread. */
 void sources_worked(const struct source_finder *finder, const struct address *address);
 

@@ -333,6 +333,22 @@ void locator_holders_done(struct locator_holders *holders)
     *holders = (struct locator_holders){0};
 }
 
+enum error_code locator_find_many(struct locator *locator, const struct locator_names *names,
+                                  struct directory_sources *sources, struct error *error)
+{
+    struct directories_names query = {
+        .items = names->items, .count = names->count, .stop = interrupt_event(names->interrupt)};
+    enum error_code code = directories_search_many(locator->directories, &query, sources, error);
+
+    for (size_t i = 0; i < names->count && code == ERROR_NONE; i++) {
+        if (sources[i].count == 0)
+            continue;
+        answers_remember(locator->answers, names->items[i], &sources[i]);
+        set_note(locator, names->items[i], &sources[i]);
+    }
+    return code;
+}
+
 void locator_met(struct locator *locator, const struct address *address)
 {
     answers_met(locator->answers, address);

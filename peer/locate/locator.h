@@ -88,6 +88,23 @@ MUST_CHECK enum error_code locator_find_content(struct locator *locator,
                                                 struct error *error);
 void locator_holders_done(struct locator_holders *holders);
 
+struct locator_names {
+    const struct file_name *const
+        *items; /* at most DIRECTORY_NAMES_MAX, of which some may be equal */
+    size_t count;
+    struct interrupt *interrupt;
+};
+
+/* Who has these files, whole, as far as a directory tells: one question to it, and to nobody else.
+ * sources[i] is of names->items[i], empty where nobody is told of (which locator_find may still
+ * find), and the caller's (each directory_sources_done); all are empty after an error. Blocks; ends
+ * soon after the interrupt is raised. ERROR_UNSUPPORTED: a directory is there, but answers single
+ * names only; this is then remembered for a while and costs nothing. Else as of locator_find. */
+MUST_CHECK enum error_code locator_find_many(struct locator *locator,
+                                             const struct locator_names *names,
+                                             struct directory_sources *sources,
+                                             struct error *error);
+
 /* What the user is to be told of a locator_find of that name since then (boot clock): located_note
  * of its sources. "" when there is nothing to tell. Returns out. */
 const char *locator_note(struct locator *locator, const struct file_name *name, int64_t since_ms,

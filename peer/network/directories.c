@@ -1,5 +1,6 @@
 #include "peer/network/directories.h"
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/memory.h"
 
@@ -13,8 +14,9 @@
 struct one {
     char *login_url; /* these do not change */
     char *search_url;
-    bool failed;       /* guarded by the lock, as what follows */
-    uint64_t answered; /* grows over all: who answered a search last has the greatest */
+    bool failed;             /* guarded by the lock, as what follows */
+    uint64_t answered;       /* grows over all: who answered a search last has the greatest */
+    int64_t single_until_ms; /* boot clock: it is not asked for many names at once */
     struct directory_client *idle[IDLE_CLIENTS_MAX];
     size_t idle_count;
 };
@@ -88,8 +90,12 @@ static bool is_answer(enum error_code code)
 
 void directories_note(struct directories *directories, size_t number, enum error_code code)
 {
+    struct one *one = &directories->items[number];
+
     pthread_mutex_lock(&directories->lock);
-    directories->items[number].failed = !is_answer(code);
+    if (one->failed && is_answer(code))
+        one->single_until_ms = 0; /* it may have been brought up to date */
+    one->failed = !is_answer(code);
     pthread_mutex_unlock(&directories->lock);
 }
 
@@ -153,20 +159,25 @@ static void give_client(struct directories *directories, size_t number,
     directory_client_free(client);
 }
 
+static struct directory_client_options options_for(const struct directories *directories,
+                                                   size_t number, bool failed,
+                                                   struct stop_event *stop)
+{
+    return (struct directory_client_options){
+        .login_url = directories->items[number].login_url,
+        .search_url = directories->items[number].search_url,
+        .stop = stop,
+        .connect_ms = failed ? DIRECTORIES_FAILED_CONNECT_MS : 0,
+        .timeout_ms = failed ? DIRECTORIES_FAILED_TIMEOUT_MS : 0,
+    };
+}
+
 static enum error_code ask(struct directories *directories, size_t number,
                            const struct directories_query *query, bool failed,
                            struct directory_sources *sources, struct error *error)
 {
-    struct directory_client_options options = {
-        .login_url = directories->items[number].login_url,
-        .search_url = directories->items[number].search_url,
-        .stop = query->stop,
-    };
+    struct directory_client_options options = options_for(directories, number, failed, query->stop);
 
-    if (failed) {
-        options.connect_ms = DIRECTORIES_FAILED_CONNECT_MS;
-        options.timeout_ms = DIRECTORIES_FAILED_TIMEOUT_MS;
-    }
     if (query->quick_ms > 0)
         options.connect_ms = options.timeout_ms = query->quick_ms;
     struct directory_client *client = take_client(directories, number, &options);
@@ -214,6 +225,89 @@ enum error_code directories_search(struct directories *directories,
     return first.code;
 }
 
+/* ---- many names ---- */
+
+static bool is_single(struct directories *directories, size_t number)
+{
+    pthread_mutex_lock(&directories->lock);
+    bool single = clock_boot_ms() < directories->items[number].single_until_ms;
+    pthread_mutex_unlock(&directories->lock);
+    return single;
+}
+
+static void note_single(struct directories *directories, size_t number)
+{
+    pthread_mutex_lock(&directories->lock);
+    directories->items[number].single_until_ms = clock_boot_ms() + DIRECTORIES_SINGLE_MS;
+    pthread_mutex_unlock(&directories->lock);
+}
+
+static bool any_found(const struct directory_sources *sources, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (sources[i].count > 0)
+            return true;
+    return false;
+}
+
+/* ERROR_NOT_FOUND, without a text: it knows none of them. */
+static enum error_code ask_many(struct directories *directories, size_t number, bool failed,
+                                const struct directories_names *names,
+                                struct directory_sources *sources, struct error *error)
+{
+    struct directory_client_options options = options_for(directories, number, failed, names->stop);
+
+    if (is_single(directories, number))
+        return error_set(error, ERROR_UNSUPPORTED, "El directorio no admite varios nombres");
+    struct directory_client *client = take_client(directories, number, &options);
+    enum error_code code =
+        directory_search_many(client, names->items, names->count, sources, error);
+    give_client(directories, number, client);
+    if (code == ERROR_NONE && !any_found(sources, names->count))
+        code = ERROR_NOT_FOUND;
+    if (code == ERROR_UNSUPPORTED)
+        note_single(directories, number);
+    else if (code != ERROR_CANCELLED)
+        note_search(directories, number, code);
+    return code;
+}
+
+enum error_code directories_search_many(struct directories *directories,
+                                        const struct directories_names *names,
+                                        struct directory_sources *sources, struct error *error)
+{
+    auto_free bool *asked = memory_new(directories->count + 1, sizeof *asked);
+    struct error first = {0};
+    enum error_code code = ERROR_NONE;
+    bool answered = false;
+    bool single = false;
+    size_t number;
+    bool failed;
+
+    memset(sources, 0, names->count * sizeof *sources);
+    while (choose(directories, asked, &number, &failed)) {
+        struct error reason = {0};
+        /* One that is asked name by name is better than one that is away. */
+        if (failed && (answered || single))
+            break;
+        asked[number] = true;
+        code = ask_many(directories, number, failed, names, sources, &reason);
+        answered |= code == ERROR_NONE || code == ERROR_NOT_FOUND;
+        if (!first.code || code == ERROR_CANCELLED || (code == ERROR_UNSUPPORTED && !single))
+            first = reason;
+        single |= code == ERROR_UNSUPPORTED;
+        if (code == ERROR_NONE || code == ERROR_CANCELLED)
+            break;
+    }
+    if (answered && code != ERROR_CANCELLED)
+        return ERROR_NONE;
+    if (!first.code)
+        error_set(&first, ERROR_UNREACHABLE, "No hay directorio");
+    if (error)
+        *error = first;
+    return first.code;
+}
+
 enum error_code directories_files(struct directories *directories,
                                   const struct directory_files_taker *taker,
                                   struct stop_event *stop, struct error *error)
@@ -225,12 +319,8 @@ enum error_code directories_files(struct directories *directories,
 
     error_set(&reason, ERROR_UNREACHABLE, "No hay directorio");
     while (choose(directories, asked, &number, &failed)) {
-        struct directory_client_options options = {
-            .login_url = directories->items[number].login_url,
-            .search_url = directories->items[number].search_url,
-            .stop = stop,
-            .connect_ms = failed ? DIRECTORIES_FAILED_CONNECT_MS : 0,
-        };
+        struct directory_client_options options = options_for(directories, number, failed, stop);
+        options.timeout_ms = 0; /* pages may be long */
         struct directory_client *client = take_client(directories, number, &options);
         asked[number] = true;
         reason = (struct error){0};

@@ -53,6 +53,26 @@ MUST_CHECK enum error_code directories_search(struct directories *directories,
                                               struct directory_sources *sources, bool *answered,
                                               struct error *error);
 
+/* A directory that does not know a question for many names is not asked one for so long, unless it
+ * goes away and comes back before. */
+#define DIRECTORIES_SINGLE_MS (5 * 60 * 1000)
+
+struct directories_names {
+    const struct file_name *const *items; /* at most DIRECTORY_NAMES_MAX */
+    size_t count;
+    struct stop_event *stop; /* borrowed */
+};
+
+/* Who has these files: sources[i] is of names->items[i], as in directory_search_many. All are told
+ * by one directory, the first that knows any of them; names that it does not know another one may.
+ * ERROR_NONE: a directory answered, whatever it knows. ERROR_UNSUPPORTED: none did, but one is
+ * there that has to be asked for one name after the other. Else the error says why the first one
+ * did not. */
+MUST_CHECK enum error_code directories_search_many(struct directories *directories,
+                                                   const struct directories_names *names,
+                                                   struct directory_sources *sources,
+                                                   struct error *error);
+
 /* Every file that one of them knows (the first that answers), as directory_files; a file may be
  * told twice when one breaks off and another is asked. */
 MUST_CHECK enum error_code directories_files(struct directories *directories,

@@ -34,6 +34,7 @@ struct request {
     const char *url;
     const char *body; /* NULL: GET */
     size_t body_bytes;
+    bool is_json; /* the body; else form fields */
 };
 
 static void start_curl(void)
@@ -159,6 +160,8 @@ static enum error_code exchange(struct directory_client *client, const struct re
     long timeout_ms = client->timeout_ms + (long)(request->body_bytes >> 20) * 1000;
     struct curl_slist *headers = curl_slist_append(NULL, "Expect:"); /* saves a round trip */
 
+    if (request->is_json)
+        headers = curl_slist_append(headers, "Content-Type: application/json");
     buffer_clear(&client->reply);
     client->reason[0] = '\0';
     curl_easy_setopt(client->easy, CURLOPT_URL, request->url);
@@ -215,12 +218,13 @@ static enum error_code post_fields(struct directory_client *client, const struct
     if (fields->failed)
         return error_set(error, ERROR_TOO_LARGE, "El índice de archivos es demasiado grande");
     if (!client->query_mode) {
-        struct request request = {client->login_url, fields->data, fields->length};
+        struct request request = {
+            .url = client->login_url, .body = fields->data, .body_bytes = fields->length};
         return exchange(client, &request, status, error);
     }
     auto_free char *url = memory_format("%s%c%s", client->login_url,
                                         strchr(client->login_url, '?') ? '&' : '?', fields->data);
-    struct request request = {url, "", 0};
+    struct request request = {.url = url, .body = ""};
     return exchange(client, &request, status, error);
 }
 
@@ -300,13 +304,52 @@ enum error_code directory_search(struct directory_client *client, const struct f
         buffer_append_string(&url, "&partial=1");
     if (file_name_in_folder(name))
         buffer_append_string(&url, "&folders=1");
-    struct request request = {url.data, NULL, 0};
+    struct request request = {.url = url.data};
     enum error_code code = exchange(client, &request, &status, error);
     if (!code)
         code = status_error(client, status, error);
     if (!code)
         code = directory_parse_search(client->reply.data ? client->reply.data : "",
                                       client->reply.length, sources, error);
+    buffer_done(&client->reply);
+    return code;
+}
+
+/* ---- many names ---- */
+
+/* A directory of before (405), and what may stand in a reference's way (404, 422). */
+static bool is_unknown_question(long status)
+{
+    return status == 404 || status == 405 || status == 422;
+}
+
+enum error_code directory_search_many(struct directory_client *client,
+                                      const struct file_name *const *names, size_t count,
+                                      struct directory_sources *sources, struct error *error)
+{
+    auto_buffer url;
+    auto_buffer body;
+    long status;
+
+    memset(sources, 0, count * sizeof *sources);
+    buffer_init(&url, strlen(client->search_url) + 32);
+    buffer_append_string(&url, client->search_url);
+    buffer_init(&body, DIRECTORY_NAMES_BYTES);
+    if (directory_append_names(&body, names, count))
+        buffer_append_string(&url, strchr(client->search_url, '?') ? "&folders=1" : "?folders=1");
+    struct request request = {
+        .url = url.data, .body = body.data, .body_bytes = body.length, .is_json = true};
+    enum error_code code = exchange(client, &request, &status, error);
+    if (!code && is_unknown_question(status))
+        code = error_set(error, ERROR_UNSUPPORTED,
+                         "El directorio no admite búsquedas de varios archivos");
+    if (!code)
+        code = status_error(client, status, error);
+    if (!code) {
+        struct directory_answers answers = {.names = names, .count = count, .sources = sources};
+        code = directory_parse_many(client->reply.data ? client->reply.data : "",
+                                    client->reply.length, &answers, error);
+    }
     buffer_done(&client->reply);
     return code;
 }
@@ -331,7 +374,7 @@ static void beside_search(const struct directory_client *client, const char *nam
 /* The reply is in client->reply. */
 static enum error_code ask(struct directory_client *client, const char *url, struct error *error)
 {
-    struct request request = {url, NULL, 0};
+    struct request request = {.url = url};
     long status;
 
     enum error_code code = exchange(client, &request, &status, error);

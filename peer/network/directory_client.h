@@ -110,6 +110,19 @@ MUST_CHECK enum error_code directory_search(struct directory_client *client,
                                             struct directory_sources *sources, struct error *error);
 void directory_sources_done(struct directory_sources *sources);
 
+/* Names of one question. */
+#define DIRECTORY_NAMES_MAX 500
+
+/* Who has these files now (whole ones): sources[i] is of names[i], empty where nobody is told of;
+ * of a name that very many have, a directory may tell some or none. At most DIRECTORY_NAMES_MAX
+ * names, of which some may be equal. sources are the caller's (each directory_sources_done), empty
+ * after an error. ERROR_UNSUPPORTED: the directory knows no such question, as the reference's and
+ * older ones of ours. Else as directory_search, but never ERROR_NOT_FOUND. */
+MUST_CHECK enum error_code directory_search_many(struct directory_client *client,
+                                                 const struct file_name *const *names, size_t count,
+                                                 struct directory_sources *sources,
+                                                 struct error *error);
+
 /* Files are taken one by one; a take that returns false has had enough. With folders also those
  * whose name has a '/', where the directory knows any. With a content only the whole files of that
  * one, wherever the directory tells contents, and take_holder gets them: what it takes of the

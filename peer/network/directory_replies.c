@@ -89,6 +89,20 @@ bool directory_parse_source(const struct json *item, struct directory_source *so
     return true;
 }
 
+static void add_sources(const struct json *list, struct directory_sources *sources)
+{
+    size_t count = json_count(list);
+
+    if (count > DIRECTORY_SOURCES_MAX)
+        count = DIRECTORY_SOURCES_MAX;
+    sources->items = memory_new(count, sizeof *sources->items);
+    for (const struct json *item = json_first(list); item && sources->count < count;
+         item = json_next(item))
+        sources->count += directory_parse_source(item, &sources->items[sources->count]);
+    if (sources->count == 0)
+        directory_sources_done(sources);
+}
+
 enum error_code directory_parse_search(const char *text, size_t length,
                                        struct directory_sources *sources, struct error *error)
 {
@@ -100,12 +114,75 @@ enum error_code directory_parse_search(const char *text, size_t length,
     const struct json *list = json_find(root, "disponible_en");
     if (!json_is_array(list))
         return corrupt(error);
-    sources->items = memory_new(json_count(list), sizeof *sources->items);
-    for (const struct json *item = json_first(list); item && sources->count < DIRECTORY_SOURCES_MAX;
-         item = json_next(item))
-        sources->count += directory_parse_source(item, &sources->items[sources->count]);
+    add_sources(list, sources);
     return ERROR_NONE;
 }
+
+/* ---- many names ---- */
+
+/* Where a name stands that was asked for. */
+struct asked {
+    const char *name;
+    size_t number;
+};
+
+static int compare_asked(const void *left, const void *right)
+{
+    return strcmp(((const struct asked *)left)->name, ((const struct asked *)right)->name);
+}
+
+/* The first of those with that name; count: none. */
+static size_t find_asked(const struct asked *asked, size_t count, const char *name)
+{
+    size_t low = 0;
+    size_t high = count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (strcmp(asked[middle].name, name) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static void take_answer(const struct directory_answers *answers, const struct asked *asked,
+                        const struct json *item)
+{
+    const char *name = json_string(json_find(item, "archivo"));
+    const struct json *list = json_find(item, "disponible_en");
+
+    if (!name || !json_is_array(list))
+        return;
+    for (size_t i = find_asked(asked, answers->count, name);
+         i < answers->count && strcmp(asked[i].name, name) == 0; i++) {
+        struct directory_sources *sources = &answers->sources[asked[i].number];
+        if (sources->count == 0) /* a name is answered once */
+            add_sources(list, sources);
+    }
+}
+
+enum error_code directory_parse_many(const char *text, size_t length,
+                                     const struct directory_answers *answers, struct error *error)
+{
+    auto_json *root = NULL;
+
+    if (json_parse(text, length, &root, NULL))
+        return corrupt(error);
+    const struct json *list = json_find(root, "archivos");
+    if (!json_is_array(list))
+        return corrupt(error);
+    auto_free struct asked *asked = memory_new(answers->count, sizeof *asked);
+    for (size_t i = 0; i < answers->count; i++)
+        asked[i] = (struct asked){.name = answers->names[i]->text, .number = i};
+    qsort(asked, answers->count, sizeof *asked, compare_asked);
+    for (const struct json *item = json_first(list); item; item = json_next(item))
+        take_answer(answers, asked, item);
+    return ERROR_NONE;
+}
+
+/* ---- peers and files ---- */
 
 static int compare_names(const void *left, const void *right)
 {

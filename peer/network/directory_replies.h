@@ -24,6 +24,20 @@ MUST_CHECK enum error_code directory_parse_search(const char *text, size_t lengt
                                                   struct directory_sources *sources,
                                                   struct error *error);
 
+/* What was asked for, and what was told of it: sources[i] of names[i], which may be equal. */
+struct directory_answers {
+    const struct file_name *const *names; /* borrowed, as what follows */
+    size_t count;
+    struct directory_sources *sources; /* empty before */
+};
+
+/* {"archivos":[{"archivo":F,"disponible_en":[...]}, ...]}, each as for directory_parse_search;
+ * those that are malformed, and names that were not asked for, are left out. The sources are owned
+ * by the caller, and empty after an error. ERROR_CORRUPT: no such thing. */
+MUST_CHECK enum error_code directory_parse_many(const char *text, size_t length,
+                                                const struct directory_answers *answers,
+                                                struct error *error);
+
 /* Names of peers, in order. */
 struct directory_peers {
     char **names;

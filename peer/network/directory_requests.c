@@ -97,3 +97,20 @@ size_t directory_append_index(struct buffer *out, const struct directory_login *
     buffer_append_string(out, end);
     return next;
 }
+
+bool directory_append_names(struct buffer *out, const struct file_name *const *names, size_t count)
+{
+    struct json_writer json;
+    bool any_in_folder = false;
+
+    json_writer_init(&json, out);
+    json_begin_object(&json, NULL);
+    json_begin_array(&json, "filenames");
+    for (size_t i = 0; i < count; i++) {
+        json_write_string(&json, NULL, names[i]->text);
+        any_in_folder |= file_name_in_folder(names[i]);
+    }
+    json_end_array(&json);
+    json_end_object(&json);
+    return any_in_folder;
+}

@@ -1,6 +1,6 @@
 /*
  * What a login to the directory carries, as form fields: percent-encoded, for a body or for a query
- * string. Pure.
+ * string; and what a question for many names does. Pure.
  */
 #pragma once
 
@@ -19,3 +19,9 @@ void directory_append_user(struct buffer *out, const struct directory_login *log
  * max_bytes (at least one). Returns the number of the first file that is left. */
 size_t directory_append_index(struct buffer *out, const struct directory_login *login, size_t first,
                               size_t max_bytes);
+
+/* DIRECTORY_NAMES_MAX of the longest names, each byte escaped. */
+#define DIRECTORY_NAMES_BYTES ((size_t)1 << 20)
+
+/* Appends {"filenames":[NAME, ...]}. Returns whether any of them is a path. */
+bool directory_append_names(struct buffer *out, const struct file_name *const *names, size_t count);

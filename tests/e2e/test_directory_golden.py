@@ -143,7 +143,7 @@ def test_unknown_path(directory, path):
 @pytest.mark.parametrize("path, wrong, allow", [
     ("/", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH", "BREW"], "GET, HEAD"),
     ("/login", ["GET", "HEAD", "PUT", "DELETE"], "POST"),
-    ("/buscar_archivos", ["POST", "DELETE"], "GET, HEAD"),
+    ("/buscar_archivos", ["PUT", "DELETE"], "GET, HEAD, POST"),
     ("/peers_activos", ["POST", "PUT"], "GET, HEAD"),
     ("/ver_archivos", ["POST", "PATCH"], "GET, HEAD")])
 def test_wrong_method(directory, path, wrong, allow):

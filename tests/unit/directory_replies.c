@@ -27,7 +27,7 @@ static void golden_replies(void **state)
     reply_method_not_allowed(&reply, "POST");
     assert_string_equal(reply.allow, "POST");
     check(&reply, 405, "{\"detail\":\"Method Not Allowed\"}");
-    reply_missing(&reply, names, 2);
+    reply_missing(&reply, "query", names, 2);
     check(&reply, 422,
           "{\"detail\":[{\"type\":\"missing\",\"loc\":[\"query\",\"username\"],\"msg\":\"Field "
           "required\",\"input\":null},{\"type\":\"missing\",\"loc\":[\"query\",\"password\"],"
@@ -40,13 +40,25 @@ static void golden_replies(void **state)
     check(&reply, 200,
           "{\"status\":\"OK\",\"token\":\"abc\",\"expiry_s\":30,\"heartbeat_s\":10,\"folders\":"
           "true}");
-    reply_search_begin(&reply, &json, "ñ \"x\".txt");
+    reply_begin(&reply, 200);
+    json_writer_init(&json, &reply.body);
+    reply_search_name(&json, "ñ \"x\".txt");
     reply_search_add(&json, "Peer1", "[]", &unknown);
     reply_search_add(&json, "Peer2", "[\"1.2.3.4:8002\"]", &unknown);
-    reply_search_end(&json);
+    reply_search_end(&json, false);
     check(&reply, 200,
           "{\"archivo\":\"ñ \\\"x\\\".txt\",\"disponible_en\":[{\"peer\":\"Peer1\",\"url\":[]},"
           "{\"peer\":\"Peer2\",\"url\":[\"1.2.3.4:8002\"]}]}");
+    reply_searches_begin(&reply, &json);
+    reply_search_name(&json, "F");
+    reply_search_add(&json, "Peer1", "[]", &unknown);
+    reply_search_end(&json, false);
+    reply_search_name(&json, "G");
+    reply_search_end(&json, true);
+    reply_searches_end(&json);
+    check(&reply, 200,
+          "{\"archivos\":[{\"archivo\":\"F\",\"disponible_en\":[{\"peer\":\"Peer1\",\"url\":[]}]},"
+          "{\"archivo\":\"G\",\"disponible_en\":[],\"truncated\":true}]}");
     reply_search_nothing(&reply, "F", false);
     check(&reply, 404, "{\"detail\":\"Archivo 'F' no encontrado\"}");
     reply_search_nothing(&reply, "F", true);
@@ -84,10 +96,12 @@ static void what_is_known_of_contents(void **state)
 
     (void)state;
     assert_true(content_id_parse(ID, &id));
-    reply_search_begin(&reply, &json, "F");
+    reply_begin(&reply, 200);
+    json_writer_init(&json, &reply.body);
+    reply_search_name(&json, "F");
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++)
         reply_search_add(&json, "P", "[]", &rows[i]);
-    reply_search_end(&json);
+    reply_search_end(&json, false);
     check(&reply, 200,
           "{\"archivo\":\"F\",\"disponible_en\":[{\"peer\":\"P\",\"url\":[]},"
           "{\"peer\":\"P\",\"url\":[],\"size\":0},"

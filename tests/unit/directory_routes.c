@@ -6,6 +6,7 @@
 #include "directory/index.h"
 #include "directory/replies.h"
 #include "directory/routes.h"
+#include "directory/search.h"
 #include "directory/secrets.h"
 
 enum { EXPIRY_MS = 30000 };
@@ -116,11 +117,14 @@ static void methods_and_paths(void **state)
         {"GET", "/ver_archivos?content=" ID "0", 400, NULL, TEXT_BAD_CONTENT},
         {"GET", "/ver_archivos?content=", 400, NULL, TEXT_BAD_CONTENT},
         {"GET", "/buscar_archivos", 422, NULL, "\"loc\":[\"query\",\"filename\"]"},
-        {"PUT", "/buscar_archivos", 405, "GET, HEAD", "{\"detail\":\"Method Not Allowed\"}"},
+        {"PUT", "/buscar_archivos", 405, "GET, HEAD, POST", "{\"detail\":\"Method Not Allowed\"}"},
         {"GET", "/buscar%5farchivos?filename=a+b", 404, NULL, "Archivo 'a b' no encontrado"},
         {"GET", "/buscar_archivos?filename=", 404, NULL, "Archivo '' no encontrado"},
         {"GET", "/buscar_archivos?filename=%2e%2e", 400, NULL, "inválido"},
         {"GET", "/buscar_archivos?filename=%zz", 400, NULL, TEXT_BAD_ENCODING},
+        {"POST", "/buscar_archivos", 400, NULL, TEXT_BAD_BODY},
+        {"POST", "/buscar_archivos?partial=2", 400, NULL, TEXT_BAD_PARTIAL},
+        {"POST", "/buscar_archivos?folders=2", 400, NULL, TEXT_BAD_FOLDERS},
         {"GET", "http://h:8000/peers_activos", 200, NULL, "{\"peers\":[]}"},
         {"GET", "/nope", 404, NULL, "{\"detail\":\"Not Found\"}"},
         {"POST", "/nope", 404, NULL, "{\"detail\":\"Not Found\"}"},
@@ -212,6 +216,115 @@ static void a_search_joins_files_and_liveness(void **state)
     }
 }
 
+static struct http_reply post(struct fixture *fixture, const char *query, const char *body)
+{
+    char text[256];
+    auto_free char *copy = memory_copy_string(body);
+
+    snprintf(text, sizeof text, "/buscar_archivos%s", query);
+    return ask(fixture, (struct http_request){.method = "POST",
+                                              .target = text,
+                                              .target_length = strlen(text),
+                                              .body = copy,
+                                              .body_length = strlen(body)});
+}
+
+#define CONTENT "0b3fd030637ec63bd6313b9915a1b02c9e8176ea69d1cfb0bb0fa830dbc6802f"
+#define F       "{\"archivo\":\"F\",\"disponible_en\":[{\"peer\":\"Alive\",\"url\":[\"h:1\"]}]}"
+#define SUB                                                                                       \
+    "{\"archivo\":\"sub/H\",\"disponible_en\":[{\"peer\":\"Alive\",\"url\":[\"h:1\"],\"size\":7," \
+    "\"content\":\"" CONTENT "\",\"partial\":true}]}"
+
+static void many_names_are_one_question(void **state)
+{
+    static const struct {
+        const char *query, *names;
+        unsigned status;
+        const char *body;
+    } rows[] = {
+        {"", "{\"filenames\":[\"F\"]}", 200, "{\"archivos\":[" F "]}"},
+        {"", "{\"filenames\":[\"x\",\"G\",\"F\",\"\",\"F\"],\"more\":1}", 200,
+         "{\"archivos\":[" F "]}"},
+        {"?folders=1&partial=1", "{\"filenames\":[\"sub/H\",\"F\"]}", 200,
+         "{\"archivos\":[" F "," SUB "]}"},
+        {"?folders=1", "{\"filenames\":[\"sub/H\"]}", 200, "{\"archivos\":[]}"},
+        {"", "{\"filenames\":[]}", 200, "{\"archivos\":[]}"},
+        {"", "{\"filenames\":[\"F\",\"sub/H\"]}", 400,
+         "{\"detail\":\"Nombre de archivo inválido: contiene '/'\"}"},
+        {"", "{\"filenames\":[\"F\",7]}", 400, "{\"detail\":\"" TEXT_BAD_FILENAMES "\"}"},
+        {"", "{\"filenames\":\"F\"}", 400, "{\"detail\":\"" TEXT_BAD_FILENAMES "\"}"},
+        {"", "{\"filenames\":null}", 400, "{\"detail\":\"" TEXT_BAD_FILENAMES "\"}"},
+        {"", "{\"filenames\":[\"F\"]", 400, "{\"detail\":\"" TEXT_BAD_BODY "\"}"},
+        {"", "[\"F\"]", 400, "{\"detail\":\"" TEXT_BAD_BODY "\"}"},
+        {"", "{}", 422,
+         "{\"detail\":[{\"type\":\"missing\",\"loc\":[\"body\",\"filenames\"],\"msg\":\"Field "
+         "required\",\"input\":null}]}"},
+    };
+    int64_t now_ms = clock_boot_ms();
+
+    share(*state, "Gone", "[{\"filename\":\"F\"},{\"filename\":\"G\"}]", now_ms - EXPIRY_MS);
+    share(*state, "Alive",
+          "[{\"filename\":\"F\",\"url\":[\"h:1\"]},{\"filename\":\"sub/H\",\"url\":[\"h:1\"],"
+          "\"size\":7,\"content\":\"" CONTENT "\",\"partial\":true}]",
+          now_ms);
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct http_reply reply = post(*state, rows[i].query, rows[i].names);
+        check_row(i, reply.status == rows[i].status);
+        if (strcmp(reply.body.data, rows[i].body) != 0)
+            fail_msg("row %zu: %s", i, reply.body.data);
+        reply_done(&reply);
+    }
+}
+
+static void a_question_has_an_end(void **state)
+{
+    auto_buffer names;
+
+    buffer_init(&names, SIZE_MAX);
+    buffer_append_string(&names, "{\"filenames\":[\"a\"");
+    for (int i = 1; i < SEARCH_NAMES_MAX; i++)
+        buffer_append_string(&names, ",\"a\"");
+    size_t length = names.length;
+    buffer_append_string(&names, "]}");
+    struct http_reply reply = post(*state, "", names.data);
+    assert_int_equal(reply.status, 200);
+    reply_done(&reply);
+    names.length = length;
+    buffer_append_string(&names, ",\"a\"]}");
+    reply = post(*state, "", names.data);
+    assert_int_equal(reply.status, 400);
+    assert_non_null(strstr(reply.body.data, TEXT_BAD_FILENAMES));
+    reply_done(&reply);
+    while (names.length <= SEARCH_BODY_MAX_BYTES)
+        buffer_append_string(&names, "        ");
+    reply = post(*state, "", names.data);
+    assert_int_equal(reply.status, 413);
+    reply_done(&reply);
+}
+
+/* More peers than are told of one of many names. */
+static void a_popular_name_is_cut(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t now_ms = clock_boot_ms();
+    char name[32];
+
+    for (int i = 0; i <= SEARCH_SOURCES_MAX; i++) {
+        snprintf(name, sizeof name, "Peer%d", i);
+        share(fixture, name, "[{\"filename\":\"F\"}]", now_ms);
+    }
+    share(fixture, "Last", "[{\"filename\":\"F\"},{\"filename\":\"G\"}]", now_ms);
+    struct http_reply reply = post(fixture, "", "{\"filenames\":[\"F\",\"G\"]}");
+    assert_int_equal(reply.status, 200);
+    assert_non_null(strstr(reply.body.data,
+                           "{\"peer\":\"Peer999\",\"url\":[]}],\"truncated\":true},"
+                           "{\"archivo\":\"G\",\"disponible_en\":[{\"peer\":\"Last\""));
+    reply_done(&reply);
+    reply = get(fixture, "GET", "/buscar_archivos?filename=F");
+    assert_non_null(strstr(reply.body.data, "{\"peer\":\"Last\",\"url\":[]}]}"));
+    reply_done(&reply);
+}
+
 #define test(function) cmocka_unit_test_setup_teardown(function, start, stop)
 
 int main(void)
@@ -220,6 +333,9 @@ int main(void)
         test(methods_and_paths),
         test(what_could_not_be_read_whole),
         test(a_search_joins_files_and_liveness),
+        test(many_names_are_one_question),
+        test(a_question_has_an_end),
+        test(a_popular_name_is_cut),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -26,9 +26,12 @@ static void answer(void *context, const struct http_stub_request *request, int *
     struct place *place = context;
     int wanted = atomic_load(&place->status);
 
-    (void)request;
     *status = wanted == 0 ? 200 : wanted > 0 ? wanted : 0;
-    if (wanted == 0)
+    if (wanted == 0 && strncmp(request->head, "POST ", 5) == 0)
+        snprintf(body, body_size,
+                 "{\"archivos\":[{\"archivo\":\"b\",\"disponible_en\":[{\"peer\":\"P%d\"}]}]}",
+                 place->number);
+    else if (wanted == 0)
         snprintf(body, body_size, "{\"disponible_en\":[{\"peer\":\"P%d\",\"url\":[\"h:1\"]}]}",
                  place->number);
     else
@@ -175,14 +178,77 @@ static void stops(void **state)
     assert_false(answered);
 }
 
+/* The name of the peer that has "b" of "a" and "b"; "" for nobody. */
+static enum error_code search_many(struct fixture *fixture, char peer[8], struct error *error)
+{
+    static const struct file_name names[] = {{"a"}, {"b"}};
+    struct directories_names query = {.items =
+                                          (const struct file_name *const[]){&names[0], &names[1]},
+                                      .count = 2,
+                                      .stop = fixture->stop};
+    struct directory_sources sources[2];
+
+    enum error_code code = directories_search_many(fixture->directories, &query, sources, error);
+    assert_int_equal(sources[0].count, 0);
+    snprintf(peer, 8, "%s", sources[1].count > 0 ? sources[1].items[0].peer : "");
+    directory_sources_done(&sources[1]);
+    return code;
+}
+
+static void asks_for_many_names_where_that_is_known(void **state)
+{
+    struct fixture *fixture = *state;
+    struct error error = {0};
+    char peer[8];
+    bool answered;
+
+    fixture->places[0].status = 405; /* the reference's */
+    fixture->places[1].status = 503;
+    assert_int_equal(search_many(fixture, peer, &error), ERROR_NONE);
+    assert_string_equal(peer, "P2");
+    check_asked(fixture, 1, 1, 1);
+    /* That one is first now. When it fails nobody is waited for, since the first is still there. */
+    fixture->places[2].status = 503;
+    assert_int_equal(search_many(fixture, peer, &error), ERROR_UNSUPPORTED);
+    assert_string_equal(peer, "");
+    check_asked(fixture, 1, 1, 2);
+    assert_int_equal(search_many(fixture, peer, &error), ERROR_UNSUPPORTED);
+    check_asked(fixture, 1, 1, 2);
+    /* It is asked again after it was away. */
+    fixture->places[0].status = 0;
+    directories_note(fixture->directories, 0, ERROR_NONE);
+    assert_int_equal(search_many(fixture, peer, &error), ERROR_UNSUPPORTED);
+    directories_note(fixture->directories, 0, ERROR_UNREACHABLE);
+    directories_note(fixture->directories, 0, ERROR_NONE);
+    assert_int_equal(search_many(fixture, peer, &error), ERROR_NONE);
+    assert_string_equal(peer, "P0");
+    check_asked(fixture, 2, 1, 2);
+    assert_int_equal(search(fixture, 0, &answered, peer, &error), ERROR_NONE);
+    assert_string_equal(peer, "P0");
+}
+
+static void says_that_none_answers_for_many(void **state)
+{
+    struct fixture *fixture = *state;
+    struct error error = {0};
+    char peer[8];
+
+    for (int i = 0; i < COUNT; i++)
+        fixture->places[i].status = 503;
+    assert_int_equal(search_many(fixture, peer, &error), ERROR_BUSY);
+    assert_string_equal(error.text, "503 of 0");
+    check_asked(fixture, 1, 1, 1);
+    stop_event_raise(fixture->stop);
+    assert_int_equal(search_many(fixture, peer, &error), ERROR_CANCELLED);
+}
+
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(asks_on_after_a_failure),
-        TEST(asks_the_others_what_one_does_not_know),
-        TEST(says_that_none_answers),
-        TEST(stops),
+        TEST(asks_on_after_a_failure),         TEST(asks_the_others_what_one_does_not_know),
+        TEST(says_that_none_answers),          TEST(asks_for_many_names_where_that_is_known),
+        TEST(says_that_none_answers_for_many), TEST(stops),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -202,6 +202,46 @@ static void ends_when_neither_way_works(void **state)
     assert_int_equal(http_stub_wait(fixture->stub, 2), 2);
 }
 
+static void searches_many(void **state)
+{
+    static const struct file_name names[] = {{"b"}, {"ñ \"a\""}, {"sub/c"}, {"b"}};
+    static const int unknown[] = {404, 405, 422};
+    struct fixture *fixture = *state;
+    const struct file_name *items[] = {&names[0], &names[1], &names[2], &names[3]};
+    struct directory_sources sources[4];
+    struct error error = {0};
+
+    fixture->status = 200;
+    fixture->body = "{\"archivos\":[{\"archivo\":\"b\",\"disponible_en\":[{\"peer\":\"P\"}]}]}";
+    assert_int_equal(directory_search_many(fixture->client, items, 4, sources, NULL), ERROR_NONE);
+    for (size_t i = 0; i < 4; i++) {
+        check_row(i, sources[i].count == (strcmp(names[i].text, "b") == 0));
+        directory_sources_done(&sources[i]);
+    }
+    assert_int_equal(directory_search_many(fixture->client, items, 2, sources, NULL), ERROR_NONE);
+    directory_sources_done(&sources[0]);
+    assert_int_equal(http_stub_wait(fixture->stub, 2), 2);
+    const struct http_stub_request *request = http_stub_request(fixture->stub, 0);
+    assert_true(begins_with(request->head, "POST /buscar_archivos?folders=1 HTTP/1.1"));
+    assert_non_null(strstr(request->head, "Content-Type: application/json\r\n"));
+    assert_string_equal(request->body, "{\"filenames\":[\"b\",\"ñ \\\"a\\\"\",\"sub/c\",\"b\"]}");
+    request = http_stub_request(fixture->stub, 1);
+    assert_true(begins_with(request->head, "POST /buscar_archivos HTTP/1.1"));
+    for (size_t i = 0; i < ARRAY_LENGTH(unknown); i++) {
+        fixture->status = unknown[i];
+        fixture->body = "{\"detail\":\"Method Not Allowed\"}";
+        check_row(i, directory_search_many(fixture->client, items, 2, sources, &error) ==
+                         ERROR_UNSUPPORTED);
+        check_row(i, sources[0].count == 0 && sources[1].count == 0);
+    }
+    fixture->status = 503;
+    assert_int_equal(directory_search_many(fixture->client, items, 2, sources, &error), ERROR_BUSY);
+    fixture->status = 200;
+    fixture->body = "{\"archivos\":7}";
+    assert_int_equal(directory_search_many(fixture->client, items, 2, sources, &error),
+                     ERROR_CORRUPT);
+}
+
 static void searches(void **state)
 {
     struct fixture *fixture = *state;
@@ -301,6 +341,7 @@ int main(void)
         TEST(tells_failures_apart),
         TEST(ends_when_neither_way_works),
         TEST(searches),
+        TEST(searches_many),
         TEST(ignores_the_environments_proxy),
         cmocka_unit_test(says_who_is_away_without_the_password),
         TEST(stops_in_the_middle),

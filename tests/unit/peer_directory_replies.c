@@ -54,6 +54,48 @@ static void reads_login_replies(void **state)
     }
 }
 
+static void reads_answers_for_many_names(void **state)
+{
+    static const struct file_name names[] = {{"b"}, {"a"}, {"b"}, {"c"}};
+    static const struct {
+        const char *text;
+        bool good;
+        size_t counts[4];
+    } rows[] = {
+        {"{\"archivos\":[]}", true, {0}},
+        {"{\"archivos\":[{\"archivo\":\"b\",\"disponible_en\":[{\"peer\":\"P\"},{\"peer\":\"Q\"}]},"
+         "{\"archivo\":\"c\",\"disponible_en\":[],\"truncated\":true}]}",
+         true,
+         {2, 0, 2, 0}},
+        /* Not asked for; twice; malformed. */
+        {"{\"archivos\":[{\"archivo\":\"d\",\"disponible_en\":[{\"peer\":\"P\"}]},7,null,{},[],"
+         "{\"archivo\":\"a\",\"disponible_en\":[7,{\"peer\":7}]},"
+         "{\"archivo\":\"a\",\"disponible_en\":[{\"peer\":\"P\"}]},"
+         "{\"archivo\":\"a\",\"disponible_en\":[{\"peer\":\"P\"},{\"peer\":\"Q\"}]},"
+         "{\"archivo\":\"c\",\"disponible_en\":{}},{\"archivo\":7,\"disponible_en\":[]}]}",
+         true,
+         {0, 1, 0, 0}},
+        {"{}", false, {0}},
+        {"[]", false, {0}},
+        {"", false, {0}},
+        {"{\"archivos\":{}}", false, {0}},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        const struct file_name *items[] = {&names[0], &names[1], &names[2], &names[3]};
+        struct directory_sources sources[4] = {{0}};
+        struct directory_answers answers = {.names = items, .count = 4, .sources = sources};
+        enum error_code code =
+            directory_parse_many(rows[i].text, strlen(rows[i].text), &answers, NULL);
+        check_row(i, code == (rows[i].good ? ERROR_NONE : ERROR_CORRUPT));
+        for (size_t k = 0; k < 4; k++) {
+            check_row(i, sources[k].count == rows[i].counts[k]);
+            directory_sources_done(&sources[k]);
+        }
+    }
+}
+
 static void reads_active_peers(void **state)
 {
     struct directory_peers peers;
@@ -243,9 +285,13 @@ static void reads_details(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_login_replies),          cmocka_unit_test(reads_active_peers),
-        cmocka_unit_test(reads_search_replies),         cmocka_unit_test(reads_sizes_and_ids),
-        cmocka_unit_test(caps_the_addresses_of_a_peer), cmocka_unit_test(reads_details),
+        cmocka_unit_test(reads_login_replies),
+        cmocka_unit_test(reads_active_peers),
+        cmocka_unit_test(reads_answers_for_many_names),
+        cmocka_unit_test(reads_search_replies),
+        cmocka_unit_test(reads_sizes_and_ids),
+        cmocka_unit_test(caps_the_addresses_of_a_peer),
+        cmocka_unit_test(reads_details),
         cmocka_unit_test(finds_holders_of_a_content),
     };
 

@@ -1,0 +1,243 @@
+#include "directory/search.h"
+
+#include "common/clock.h"
+#include "common/file_name.h"
+#include "common/json.h"
+#include "common/memory.h"
+#include "directory/query.h"
+#include "directory/replies.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct search {
+    struct registry *registry;
+    struct index_reader *reader;
+    int64_t now_ms;
+    struct json_writer json;
+    struct query_field filename; /* of one name */
+    bool partial;                /* those that hold only a part are wanted, too */
+    bool folders;                /* a name may be a path */
+    bool is_bounded;
+    size_t rows_left; /* where it is bounded */
+
+    /* Of the name that is being looked for: */
+    const struct file_name *name;
+    const struct index_file *file; /* the row that is being joined */
+    size_t rows, found;
+    bool begun, truncated;
+};
+
+/* ---- one name ---- */
+
+static void begin_name(struct search *search)
+{
+    if (!search->begun)
+        reply_search_name(&search->json, search->name->text);
+    search->begun = true;
+}
+
+static void join_peer(void *context, const struct registry_peer *peer)
+{
+    struct search *search = context;
+
+    if (!peer->active)
+        return;
+    begin_name(search);
+    search->found++;
+    reply_search_add(&search->json, peer->name,
+                     search->file->urls ? search->file->urls : peer->urls, &search->file->content);
+}
+
+static bool is_enough(const struct search *search)
+{
+    return search->is_bounded && (search->rows_left == 0 || search->found == SEARCH_SOURCES_MAX ||
+                                  search->json.out->length >= SEARCH_REPLY_BYTES);
+}
+
+static bool add_row(void *context, const struct index_file *file)
+{
+    struct search *search = context;
+
+    if (is_enough(search)) {
+        search->truncated = true;
+        return false;
+    }
+    search->rows_left--;
+    /* Who does not know of parts would take it for a whole file. */
+    if (file->content.partial && !search->partial)
+        return true;
+    search->rows++;
+    search->file = file;
+    registry_visit(search->registry, file->peer_id, search->now_ms, join_peer, search);
+    return !search->json.out->failed;
+}
+
+/* Writes the name with its sources, where there are any. */
+static enum error_code find_name(struct search *search, const struct file_name *name,
+                                 struct error *error)
+{
+    search->name = name;
+    search->rows = search->found = 0;
+    search->begun = search->truncated = false;
+    enum error_code code = index_search(search->reader, name, add_row, search, error);
+    if (search->truncated)
+        begin_name(search);
+    if (search->begun)
+        reply_search_end(&search->json, search->truncated);
+    if (!code && search->json.out->failed)
+        code = error_set(error, ERROR_IO, "a search's reply is too long");
+    return code;
+}
+
+/* Differs: a name that nobody can have is 400 with the reason, not 404. */
+static enum error_code parse_name(const struct search *search, const char *text, size_t length,
+                                  struct file_name *name, struct error *error)
+{
+    return search->folders ? file_name_parse_path(text, length, name, error)
+                           : file_name_parse(text, length, name, error);
+}
+
+static enum error_code begin(const struct search_request *request, struct search *search,
+                             struct error *error)
+{
+    struct query_field fields[] = {{.name = "filename"}, {.name = "partial"}, {.name = "folders"}};
+    enum error_code code =
+        query_parse(request->query, request->query_length, fields, ARRAY_LENGTH(fields), error);
+
+    *search = (struct search){.registry = request->registry,
+                              .reader = request->reader,
+                              .now_ms = clock_boot_ms(),
+                              .filename = fields[0],
+                              .rows_left = SIZE_MAX};
+    if (code)
+        return code;
+    if (!query_flag(&fields[1], &search->partial))
+        return error_set(error, ERROR_INVALID, TEXT_BAD_PARTIAL);
+    if (!query_flag(&fields[2], &search->folders))
+        return error_set(error, ERROR_INVALID, TEXT_BAD_FOLDERS);
+    return ERROR_NONE;
+}
+
+enum error_code search_one(const struct search_request *request, struct http_reply *reply,
+                           struct error *error)
+{
+    struct search search;
+    struct file_name name;
+    enum error_code code = begin(request, &search, error);
+
+    if (code)
+        return code;
+    if (!search.filename.value) {
+        reply_missing(reply, "query", &search.filename.name, 1);
+        return ERROR_NONE;
+    }
+    if (search.filename.length == 0) {
+        reply_search_nothing(reply, "", false);
+        return ERROR_NONE;
+    }
+    code = parse_name(&search, search.filename.value, search.filename.length, &name, error);
+    if (code)
+        return code;
+    reply_begin(reply, 200);
+    json_writer_init(&search.json, &reply->body);
+    code = find_name(&search, &name, error);
+    if (!code && search.found > 0)
+        return ERROR_NONE;
+    buffer_done(&reply->body);
+    if (!code)
+        reply_search_nothing(reply, name.text, search.rows > 0);
+    return code;
+}
+
+/* ---- many names ---- */
+
+struct names {
+    struct json *body; /* what they point into */
+    const char *items[SEARCH_NAMES_MAX];
+    size_t count;
+    bool missing;
+};
+
+static int compare_names(const void *left, const void *right)
+{
+    return strcmp(*(const char *const *)left, *(const char *const *)right);
+}
+
+/* In their order, in which the index has them side by side. */
+static enum error_code take_names(const struct search_request *request, struct names *names,
+                                  struct error *error)
+{
+    if (!request->body || json_parse(request->body, request->body_length, &names->body, NULL) ||
+        !json_is_object(names->body))
+        return error_set(error, ERROR_INVALID, TEXT_BAD_BODY);
+    const struct json *list = json_find(names->body, "filenames");
+    names->missing = !list;
+    if (!list)
+        return ERROR_NONE;
+    if (!json_is_array(list))
+        return error_set(error, ERROR_INVALID, TEXT_BAD_FILENAMES);
+    for (const struct json *item = json_first(list); item; item = json_next(item)) {
+        const char *text = json_string(item);
+        if (!text || names->count == SEARCH_NAMES_MAX)
+            return error_set(error, ERROR_INVALID, TEXT_BAD_FILENAMES);
+        names->items[names->count++] = text;
+    }
+    qsort(names->items, names->count, sizeof *names->items, compare_names);
+    return ERROR_NONE;
+}
+
+static enum error_code find_names(struct search *search, const struct names *names,
+                                  struct error *error)
+{
+    enum error_code code = index_reader_begin(search->reader, error);
+
+    for (size_t i = 0; i < names->count && !code; i++) {
+        struct file_name name;
+        const char *text = names->items[i];
+        /* Nobody has the empty name, as where one is asked for. */
+        if (!*text || (i > 0 && strcmp(text, names->items[i - 1]) == 0))
+            continue;
+        code = parse_name(search, text, strlen(text), &name, error);
+        if (!code)
+            code = find_name(search, &name, error);
+    }
+    index_reader_end(search->reader);
+    return code;
+}
+
+static enum error_code answer_names(struct search *search, const struct names *names,
+                                    struct http_reply *reply, struct error *error)
+{
+    if (names->missing) {
+        reply_missing(reply, "body", &(const char *){"filenames"}, 1);
+        return ERROR_NONE;
+    }
+    search->is_bounded = true;
+    search->rows_left = SEARCH_ROWS_MAX;
+    reply_searches_begin(reply, &search->json);
+    enum error_code code = find_names(search, names, error);
+    reply_searches_end(&search->json);
+    if (code)
+        buffer_done(&reply->body);
+    return code;
+}
+
+enum error_code search_many(const struct search_request *request, struct http_reply *reply,
+                            struct error *error)
+{
+    struct names names = {.count = 0};
+    struct search search;
+    enum error_code code = begin(request, &search, error);
+
+    if (!code && request->body_length > SEARCH_BODY_MAX_BYTES) {
+        reply_failure(reply, ERROR_TOO_LARGE, NULL);
+        return ERROR_NONE;
+    }
+    if (!code)
+        code = take_names(request, &names, error);
+    if (!code)
+        code = answer_names(&search, &names, reply, error);
+    json_free(names.body);
+    return code;
+}
