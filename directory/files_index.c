@@ -4,19 +4,20 @@
 #include "common/file_name.h"
 #include "common/json_writer.h"
 #include "common/memory.h"
-#include "directory/secrets.h"
 
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* Names, urls and ids of every list that can pass the caps on bodies and values. */
-enum { TEXT_LIMIT_BYTES = 1 << 30, NO_URLS = -1, NO_CONTENT = -1 };
+enum { TEXT_LIMIT_BYTES = 1 << 30, NO_URLS = -1, NO_CONTENT = -1, NO_SENT = -1 };
 
 struct entry {
     uint32_t name;
     int32_t urls;    /* offset in texts, or NO_URLS: the usual ones */
     int32_t content; /* offset in texts, or NO_CONTENT */
+    int32_t sent; /* offset in texts of the urls as they were given, or NO_SENT: the usual ones */
+    uint32_t sent_bytes;
     uint32_t order;
     int64_t size_bytes; /* or FILE_SIZE_UNKNOWN */
     bool partial;
@@ -27,8 +28,18 @@ struct files_index {
     size_t count;
     struct buffer texts; /* names and urls, each ended by NUL, and the bytes of content ids */
     char *usual_urls;
+    struct buffer usual_sent; /* as struct index_sum_urls */
+    char *host;               /* NULL: no wildcard was replaced */
     bool folders;
-    unsigned char digest[FILES_INDEX_DIGEST_BYTES];
+    struct index_sum sum;
+};
+
+/* One file's urls while they are read. */
+struct urls {
+    struct buffer text; /* a JSON list, wildcards replaced */
+    struct buffer sent; /* as struct index_sum_urls */
+    const char *client_host;
+    bool wildcard; /* in any of all files */
 };
 
 static enum error_code wrong_shape(struct error *error)
@@ -38,7 +49,7 @@ static enum error_code wrong_shape(struct error *error)
 
 /* Writes one url, a wildcard host replaced. */
 static enum error_code write_url(struct json_writer *json, const struct json *item,
-                                 const char *client_host, struct error *error)
+                                 struct urls *urls, struct error *error)
 {
     const char *url = json_string(item);
     struct address address;
@@ -46,30 +57,31 @@ static enum error_code write_url(struct json_writer *json, const struct json *it
 
     if (!url || strlen(url) > FILES_INDEX_URL_MAX_BYTES)
         return wrong_shape(error);
+    buffer_append(&urls->sent, url, strlen(url) + 1);
     if (address_parse(url, false, &address, NULL) == ERROR_NONE && address_is_wildcard(&address)) {
-        size_t length = strnlen(client_host, sizeof address.host - 1);
-        memcpy(address.host, client_host, length);
+        size_t length = strnlen(urls->client_host, sizeof address.host - 1);
+        memcpy(address.host, urls->client_host, length);
         address.host[length] = '\0';
+        urls->wildcard = true;
         url = address_format(&address, text);
     }
     json_write_string(json, NULL, url);
     return ERROR_NONE;
 }
 
-/* The list of a file's urls as JSON text in out. */
-static enum error_code write_urls(struct buffer *out, const struct json *urls,
-                                  const char *client_host, struct error *error)
+static enum error_code read_urls(const struct json *list, struct urls *urls, struct error *error)
 {
     struct json_writer json;
     size_t count = 0;
 
-    if (urls && !json_is_array(urls))
+    if (list && !json_is_array(list))
         return wrong_shape(error);
-    buffer_clear(out);
-    json_writer_init(&json, out);
+    buffer_clear(&urls->text);
+    buffer_clear(&urls->sent);
+    json_writer_init(&json, &urls->text);
     json_begin_array(&json, NULL);
-    for (const struct json *item = json_first(urls); item; item = json_next(item)) {
-        if (++count > FILES_INDEX_URLS_MAX || write_url(&json, item, client_host, error))
+    for (const struct json *item = json_first(list); item; item = json_next(item)) {
+        if (++count > FILES_INDEX_URLS_MAX || write_url(&json, item, urls, error))
             return wrong_shape(error);
     }
     json_end_array(&json);
@@ -125,8 +137,23 @@ static int32_t add_content(struct files_index *index, const struct content_id *i
     return (int32_t)offset;
 }
 
+static bool is_usual_as_sent(const struct files_index *index, const struct urls *urls)
+{
+    return index->usual_sent.length == urls->sent.length &&
+           (urls->sent.length == 0 ||
+            memcmp(index->usual_sent.data, urls->sent.data, urls->sent.length) == 0);
+}
+
+static int32_t add_sent(struct files_index *index, const struct urls *urls)
+{
+    size_t offset = index->texts.length;
+
+    buffer_append(&index->texts, urls->sent.data, urls->sent.length);
+    return (int32_t)offset;
+}
+
 static enum error_code add_entry(struct files_index *index, const struct json *item,
-                                 const char *client_host, struct buffer *urls, struct error *error)
+                                 struct urls *urls, struct error *error)
 {
     const char *text = json_string(json_find(item, "filename"));
     struct file_name name;
@@ -134,17 +161,21 @@ static enum error_code add_entry(struct files_index *index, const struct json *i
     struct file_content content;
 
     if (!text || file_name_parse_path(text, strlen(text), &name, NULL) ||
-        write_urls(urls, json_find(item, "url"), client_host, error) ||
-        read_content(item, &id, &content, error))
+        read_urls(json_find(item, "url"), urls, error) || read_content(item, &id, &content, error))
         return wrong_shape(error);
-    if (!index->usual_urls)
-        index->usual_urls = memory_copy_string(urls->data);
+    if (!index->usual_urls) {
+        index->usual_urls = memory_copy_string(urls->text.data);
+        buffer_append(&index->usual_sent, urls->sent.data, urls->sent.length);
+    }
     index->folders = index->folders || file_name_in_folder(&name);
-    bool usual = strcmp(urls->data, index->usual_urls) == 0;
+    bool usual = strcmp(urls->text.data, index->usual_urls) == 0;
+    bool usual_as_sent = is_usual_as_sent(index, urls);
     index->entries[index->count] = (struct entry){
         .name = add_text(index, name.text),
-        .urls = usual ? NO_URLS : (int32_t)add_text(index, urls->data),
+        .urls = usual ? NO_URLS : (int32_t)add_text(index, urls->text.data),
         .content = add_content(index, content.id),
+        .sent = usual_as_sent ? NO_SENT : add_sent(index, urls),
+        .sent_bytes = usual_as_sent ? 0 : (uint32_t)urls->sent.length,
         .order = (uint32_t)index->count,
         .size_bytes = content.size_bytes,
         .partial = content.partial,
@@ -179,62 +210,57 @@ static void sort_unique(struct files_index *index)
     index->count = kept;
 }
 
-/* Nothing for what is unknown, so that a list without sizes and ids has the digest that it had
- * before there were any. No name begins with a control character. */
-static void digest_content(struct secrets_digest *digest, const struct file_content *content)
+static void make_sum(struct files_index *index)
 {
-    unsigned char size[1 + 8] = {1};
+    const struct index_sum_urls usual = {.text = index->usual_sent.data,
+                                         .length = index->usual_sent.length};
 
-    if (content->size_bytes != FILE_SIZE_UNKNOWN) {
-        for (size_t i = 0; i < 8; i++)
-            size[1 + i] = (unsigned char)((uint64_t)content->size_bytes >> (8 * (7 - i)));
-        secrets_digest_add(digest, size, sizeof size);
+    for (size_t i = 0; i < index->count; i++) {
+        const struct entry *entry = &index->entries[i];
+        struct file_content content = files_index_content(index, i);
+        struct index_sum_urls sent = {.length = entry->sent_bytes};
+        struct index_sum_file file = {.name = files_index_name(index, i),
+                                      .size_bytes = content.size_bytes,
+                                      .id = content.id,
+                                      .partial = content.partial};
+        if (entry->sent != NO_SENT) {
+            sent.text = index->texts.data + entry->sent;
+            file.urls = &sent;
+        }
+        index_sum_add(&index->sum, &file);
     }
-    if (content->id) {
-        secrets_digest_add(digest, "\2", 1);
-        secrets_digest_add(digest, content->id->bytes, sizeof content->id->bytes);
-    }
-    if (content->partial)
-        secrets_digest_add(digest, "\3", 1);
+    index_sum_add_usual(&index->sum, &usual);
 }
 
-_Static_assert(FILES_INDEX_DIGEST_BYTES == SECRETS_DIGEST_BYTES, "what make_digest gives");
-
-static void make_digest(struct files_index *index)
+static enum error_code add_entries(struct files_index *index, const struct json *list,
+                                   const char *client_host, struct error *error)
 {
-    struct secrets_digest digest;
+    struct urls urls = {.client_host = client_host};
+    enum error_code code = ERROR_NONE;
 
-    secrets_digest_init(&digest, NULL);
-    for (size_t i = 0; i < index->count; i++) {
-        const char *name = files_index_name(index, i);
-        const char *urls = files_index_urls(index, i);
-        struct file_content content = files_index_content(index, i);
-        secrets_digest_add(&digest, name, strlen(name) + 1);
-        if (urls)
-            secrets_digest_add(&digest, urls, strlen(urls));
-        secrets_digest_add(&digest, "", 1);
-        digest_content(&digest, &content);
-    }
-    secrets_digest_add(&digest, index->usual_urls, strlen(index->usual_urls));
-    secrets_digest_finish(&digest, index->digest);
+    buffer_init(&urls.text, TEXT_LIMIT_BYTES);
+    buffer_init(&urls.sent, TEXT_LIMIT_BYTES);
+    for (const struct json *item = json_first(list); item && !code; item = json_next(item))
+        code = add_entry(index, item, &urls, error);
+    buffer_done(&urls.text);
+    buffer_done(&urls.sent);
+    if (urls.wildcard)
+        index->host = memory_copy_string(client_host);
+    if (!code && index->texts.failed)
+        code = error_set(error, ERROR_TOO_LARGE, "files_index: too large");
+    return code;
 }
 
 enum error_code files_index_from_json(const struct json *list, const char *client_host,
                                       struct files_index **index, struct error *error)
 {
-    auto_buffer urls;
-    enum error_code code = ERROR_NONE;
-
-    buffer_init(&urls, TEXT_LIMIT_BYTES);
     if (!json_is_array(list))
         return wrong_shape(error);
     struct files_index *made = memory_new(1, sizeof *made);
     buffer_init(&made->texts, TEXT_LIMIT_BYTES);
+    buffer_init(&made->usual_sent, TEXT_LIMIT_BYTES);
     made->entries = memory_new(json_count(list), sizeof *made->entries);
-    for (const struct json *item = json_first(list); item && !code; item = json_next(item))
-        code = add_entry(made, item, client_host, &urls, error);
-    if (!code && made->texts.failed)
-        code = error_set(error, ERROR_TOO_LARGE, "files_index: too large");
+    enum error_code code = add_entries(made, list, client_host, error);
     if (code) {
         files_index_free(made);
         return code;
@@ -242,7 +268,7 @@ enum error_code files_index_from_json(const struct json *list, const char *clien
     if (!made->usual_urls)
         made->usual_urls = memory_copy_string("[]");
     sort_unique(made);
-    make_digest(made);
+    make_sum(made);
     *index = made;
     return ERROR_NONE;
 }
@@ -278,7 +304,9 @@ void files_index_free(struct files_index *index)
         return;
     free(index->entries);
     buffer_done(&index->texts);
+    buffer_done(&index->usual_sent);
     free(index->usual_urls);
+    free(index->host);
     free(index);
 }
 
@@ -319,7 +347,12 @@ const char *files_index_usual_urls(const struct files_index *index)
     return index->usual_urls;
 }
 
-const unsigned char *files_index_digest(const struct files_index *index)
+const char *files_index_host(const struct files_index *index)
 {
-    return index->digest;
+    return index->host ? index->host : "";
+}
+
+const struct index_sum *files_index_sum(const struct files_index *index)
+{
+    return &index->sum;
 }

@@ -19,6 +19,7 @@
 #include "common/buffer.h"
 #include "common/content_id.h"
 #include "common/error.h"
+#include "common/index_sum.h"
 #include "common/json.h"
 
 #include <stdbool.h>
@@ -30,8 +31,7 @@
 /* JSON values in one document: a million files with one url, 600,000 with size and content. The
  * parser takes some 80 bytes for each, so that a body of 64 MiB of "[[],[],..." would otherwise
  * take 1.7 GiB. */
-#define FILES_INDEX_VALUES_MAX   4000000
-#define FILES_INDEX_DIGEST_BYTES 32
+#define FILES_INDEX_VALUES_MAX 4000000
 
 struct files_index;
 
@@ -71,5 +71,9 @@ const char *files_index_urls(const struct files_index *index, size_t item);
 struct file_content files_index_content(const struct files_index *index, size_t item);
 const char *files_index_usual_urls(const struct files_index *index);
 
-/* A digest of all of it: equal lists have equal digests. FILES_INDEX_DIGEST_BYTES bytes. */
-const unsigned char *files_index_digest(const struct files_index *index);
+/* The address that was put in the place of wildcards; "" when there were none: then the same list
+ * from elsewhere is the same list. */
+const char *files_index_host(const struct files_index *index);
+
+/* Of the list as it was given, wildcards as they were. */
+const struct index_sum *files_index_sum(const struct files_index *index);

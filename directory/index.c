@@ -16,7 +16,7 @@
 static const char schema[] =
     "CREATE TABLE peers(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, token TEXT NOT NULL,"
     " seen_ms INTEGER NOT NULL, sequence INTEGER NOT NULL, urls TEXT NOT NULL DEFAULT '[]',"
-    " digest BLOB);"
+    " etag BLOB, host TEXT NOT NULL DEFAULT '');"
     "CREATE TABLE files(name TEXT NOT NULL, peer_id INTEGER NOT NULL, urls TEXT, size INTEGER,"
     " content BLOB, partial INTEGER, PRIMARY KEY(name, peer_id)) WITHOUT ROWID;"
     "CREATE INDEX files_by_peer ON files(peer_id, name, urls, size, content, partial);"
@@ -33,7 +33,12 @@ static const char from_version_2[] =
     "DROP INDEX files_by_peer;"
     "CREATE INDEX files_by_peer ON files(peer_id, name, urls, size, content, partial);";
 
-static const char *const upgrades[] = {from_version_1, from_version_2};
+/* The digests were others: each peer's next list is compared, file by file. */
+static const char from_version_3[] = "ALTER TABLE peers RENAME COLUMN digest TO etag;"
+                                     "ALTER TABLE peers ADD COLUMN host TEXT NOT NULL DEFAULT '';"
+                                     "UPDATE peers SET etag=NULL;";
+
+static const char *const upgrades[] = {from_version_1, from_version_2, from_version_3};
 
 /* Never ERROR_INVALID or ERROR_DENIED once it is open: those say what a request did wrong, and
  * would tell a user that his password is wrong when the database has become read-only. */
@@ -41,7 +46,7 @@ const struct database_form index_form = {
     .name = "database",
     .owner = "directory",
     .application_id = 0x50325044, /* "P2PD" */
-    .version = 3,
+    .version = 4,
     .schema = schema,
     .upgrades = upgrades,
     .pragmas = "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
@@ -73,7 +78,7 @@ static const char *const statement_sql[STATEMENT_COUNT] = {
         " ON CONFLICT(id) DO UPDATE SET token=?3, seen_ms=?4, sequence=?5",
     [STORE_CLOCK] = "INSERT INTO state VALUES('written_ms', ?1)"
                     " ON CONFLICT(key) DO UPDATE SET value=?1",
-    [STORE_LIST] = "UPDATE peers SET urls=?2, digest=?3 WHERE id=?1",
+    [STORE_LIST] = "UPDATE peers SET urls=?2, etag=?3, host=?4 WHERE id=?1",
     [FILES_OF] = "SELECT name, urls, size, content, partial FROM files WHERE peer_id=?1"
                  " ORDER BY name",
     [ADD_FILE] = "INSERT INTO files(peer_id, name, urls, size, content, partial)"
@@ -186,8 +191,8 @@ static char *copy_text(struct database_statement *statement, int column)
 
 static void read_peer(struct database_statement *statement, struct registry_record *record)
 {
-    size_t digest_bytes;
-    const void *digest = database_bytes(statement, 6, &digest_bytes);
+    size_t etag_bytes;
+    const void *etag = database_bytes(statement, 6, &etag_bytes);
 
     *record = (struct registry_record){
         .id = database_number(statement, 0),
@@ -195,11 +200,12 @@ static void read_peer(struct database_statement *statement, struct registry_reco
         .seen_ms = database_number(statement, 3),
         .sequence = (uint64_t)database_number(statement, 4),
         .urls = copy_text(statement, 5),
-        .has_digest = digest && digest_bytes == REGISTRY_DIGEST_BYTES,
+        .has_etag = etag && etag_bytes == sizeof record->etag,
+        .host = copy_text(statement, 7),
     };
     read_text(statement, 2, record->token, sizeof record->token);
-    if (record->has_digest)
-        memcpy(record->digest, digest, REGISTRY_DIGEST_BYTES);
+    if (record->has_etag)
+        memcpy(&record->etag, etag, sizeof record->etag);
 }
 
 enum error_code index_load_peers(struct index *index, index_peer_fn *take, void *context,
@@ -211,10 +217,11 @@ enum error_code index_load_peers(struct index *index, index_peer_fn *take, void 
         index->database, "SELECT value FROM state WHERE key='written_ms'", &written_ms, error);
 
     if (!code)
-        code = database_prepare(index->database,
-                                "SELECT id, name, token, seen_ms, sequence, urls, digest FROM peers"
-                                " WHERE id BETWEEN 1 AND 1000000000 ORDER BY id",
-                                &statement, error);
+        code = database_prepare(
+            index->database,
+            "SELECT id, name, token, seen_ms, sequence, urls, etag, host FROM peers"
+            " WHERE id BETWEEN 1 AND 1000000000 ORDER BY id",
+            &statement, error);
     if (code)
         return code;
     while (database_next(statement)) {
@@ -351,7 +358,8 @@ enum error_code index_replace_files(struct index *index, int64_t peer_id,
         return code;
     database_bind_number(store_list, 1, peer_id);
     database_bind_text(store_list, 2, files_index_usual_urls(files));
-    database_bind_bytes(store_list, 3, files_index_digest(files), FILES_INDEX_DIGEST_BYTES);
+    database_bind_bytes(store_list, 3, files_index_sum(files), sizeof(struct index_sum));
+    database_bind_text(store_list, 4, files_index_host(files));
     code = database_run(store_list, error);
     for (size_t i = 0; i < difference.added_count && !code; i++)
         added(context, files_index_name(files, difference.added[i]));

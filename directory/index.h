@@ -2,14 +2,15 @@
  * The database: files of each peer, and what survives a restart of the registry. It decides nothing
  * and starts no thread. Searches and lists: directory/index_reader.h.
  *
- * Schema (user_version 3, application_id "P2PD"):
- *   peers  id, name, token, seen_ms, sequence: as in registry.h. urls, digest: of the stored list.
- *          digest NULL: no list was ever stored.
+ * Schema (user_version 4, application_id "P2PD"):
+ *   peers  id, name, token, seen_ms, sequence: as in registry.h. urls, etag, host: of the stored
+ *          list. etag NULL: no list was ever stored, or by version 3.
  *   files  (name, peer_id) is the key, so that a search is one descent. urls NULL: the peer's usual
  *          ones. size, content NULL: unknown; content: the id's bytes. partial: 1 for what is still
  *          arriving at the peer, else NULL. files_by_peer, which covers all columns, serves
  * replacing a list and listing everything in a stable order. state  written_ms: the boot clock at
- * the last write of the registry. Version 1 had neither size nor content, version 2 no partial;
+ * the last write of the registry. Version 1 had neither size nor content, version 2 no partial,
+ * version 3 another digest and no host;
  * opening such a database brings it up to date in one transaction, and leaves it as it was when
  * that fails. Every row of files has its row of peers (written in the same transaction).
  *
@@ -49,7 +50,7 @@ MUST_CHECK enum error_code index_begin(struct index *index, struct error *error)
 MUST_CHECK enum error_code index_commit(struct index *index, struct error *error);
 void index_rollback(struct index *index);
 
-/* Liveness of a peer (not urls and digest). */
+/* Liveness of a peer (not urls, etag and host). */
 MUST_CHECK enum error_code
 index_store_peer(struct index *index, const struct registry_record *record, struct error *error);
 MUST_CHECK enum error_code index_store_clock(struct index *index, int64_t written_ms,

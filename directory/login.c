@@ -13,7 +13,7 @@
 #include <string.h>
 #include <strings.h>
 
-enum field { USERNAME, PASSWORD, FILES_INDEX, FOLDERS, FIELD_COUNT };
+enum field { USERNAME, PASSWORD, FILES_INDEX, FOLDERS, INDEX_ETAG, FIELD_COUNT };
 
 /* One login that could not be answered at once. */
 struct login {
@@ -24,7 +24,10 @@ struct login {
     const struct json *list; /* files_index as a list in it, or NULL */
     bool parsed;             /* fields hold the arguments */
     bool folders;            /* the peer knows names with a '/' */
-    bool verified;           /* the password is right */
+    bool has_etag;           /* it says what list it has */
+    bool etag_differs;       /* from that of the list that came with it */
+    struct index_sum etag;
+    bool verified; /* the password is right */
     bool on_worker;
     struct files_index *files; /* NULL: none was given */
     struct registry_login registered;
@@ -51,6 +54,16 @@ static enum error_code take_folders(struct login *login, struct error *error)
     if (query_flag(field, &login->folders))
         return ERROR_NONE;
     return error_set(error, ERROR_INVALID, TEXT_BAD_FOLDERS);
+}
+
+static enum error_code take_etag(struct login *login, struct error *error)
+{
+    const struct query_field *field = &login->fields[INDEX_ETAG];
+
+    login->has_etag = field->value != NULL;
+    if (!field->value || index_sum_parse(field->value, field->length, &login->etag))
+        return ERROR_NONE;
+    return error_set(error, ERROR_INVALID, TEXT_BAD_ETAG);
 }
 
 static enum error_code take_json_body(struct login *login, const struct http_request *request,
@@ -130,6 +143,8 @@ static enum error_code take_files(struct login *login, struct error *error)
     /* Who does not say that he knows such names has always been refused them. */
     if (!code && login->files && !login->folders && files_index_has_folders(login->files))
         code = error_set(error, ERROR_INVALID, TEXT_BAD_FILES_INDEX);
+    if (!code && login->files)
+        login->etag_differs = !index_sum_equal(files_index_sum(login->files), &login->etag);
     return code;
 }
 
@@ -192,6 +207,19 @@ static void free_login(struct login *login)
         malloc_trim(0);
 }
 
+static void answer_good(const struct login *login, struct http_reply *reply)
+{
+    const struct login_answer answer = {
+        .token = login->registered.token,
+        .expiry_s = login->services->expiry_s,
+        .folders = login->folders,
+        .says_index = login->has_etag,
+        .index_needed = !login->registered.is_stored || login->etag_differs,
+    };
+
+    reply_login(reply, &answer);
+}
+
 /* On the writer's thread, after the commit or without one. */
 static void on_stored(struct index_job *job, enum error_code code, const struct error *error)
 {
@@ -204,15 +232,18 @@ static void on_stored(struct index_job *job, enum error_code code, const struct 
     if (code && login->files)
         registry_keep_index(services->registry, login->registered.id);
     if (!code && login->files) {
-        registry_set_index(services->registry, login->registered.id,
-                           files_index_digest(login->files), files_index_usual_urls(login->files));
+        const struct registry_list list = {.etag = files_index_sum(login->files),
+                                           .host = files_index_host(login->files),
+                                           .urls = files_index_usual_urls(login->files)};
+        registry_set_index(services->registry, login->registered.id, &list);
+        login->registered.is_stored = true;
         log_added(login);
     }
     /* Liveness is in memory: a full disk must not drop a peer that brought nothing to store. */
     if (code && login->files)
         reply_failure(&reply, code, error);
     else
-        reply_login(&reply, login->registered.token, services->expiry_s, login->folders);
+        answer_good(login, &reply);
     struct http_exchange *exchange = login->exchange;
     free_login(login);
     http_answer(exchange, &reply);
@@ -257,10 +288,16 @@ static bool submit_to_worker(struct login *login, struct http_reply *reply)
 static bool register_peer(struct login *login, struct http_reply *reply)
 {
     struct registry_login *registered = &login->registered;
+    const struct registry_claim claim = {
+        .etag = login->files      ? files_index_sum(login->files)
+                : login->has_etag ? &login->etag
+                                  : NULL,
+        .brings_list = login->files != NULL,
+        .host = http_request(login->exchange)->client_host,
+    };
 
-    registry_log_in(login->services->registry, login->fields[USERNAME].value,
-                    login->files ? files_index_digest(login->files) : NULL, clock_boot_ms(),
-                    registered);
+    registry_log_in(login->services->registry, login->fields[USERNAME].value, &claim,
+                    clock_boot_ms(), registered);
     log_presence(login);
     if (login->files && !registered->must_store) {
         log_unchanged(login);
@@ -269,7 +306,7 @@ static bool register_peer(struct login *login, struct http_reply *reply)
     }
     if (registered->became_active || login->files)
         return submit_to_writer(login, reply);
-    reply_login(reply, registered->token, login->services->expiry_s, login->folders);
+    answer_good(login, reply);
     free_login(login);
     return true;
 }
@@ -306,6 +343,8 @@ static bool proceed(struct login *login, struct http_reply *reply)
         return answer_failure(login, reply, ERROR_DENIED, NULL);
     login->verified = true;
     code = take_folders(login, &error);
+    if (!code)
+        code = take_etag(login, &error);
     if (code)
         return answer_failure(login, reply, code, &error);
     if (take_files(login, &error)) {
@@ -343,5 +382,6 @@ bool login_handle(const struct login_services *services, struct http_exchange *e
     login->fields[PASSWORD].name = "password";
     login->fields[FILES_INDEX].name = "files_index";
     login->fields[FOLDERS].name = "folders";
+    login->fields[INDEX_ETAG].name = "index_etag";
     return proceed(login, reply);
 }

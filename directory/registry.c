@@ -42,6 +42,7 @@ void registry_record_done(struct registry_record *record)
 {
     free(record->name);
     free(record->urls);
+    free(record->host);
     *record = (struct registry_record){0};
 }
 
@@ -50,6 +51,7 @@ static void copy_record(struct registry_record *copy, const struct registry_reco
     *copy = *record;
     copy->name = memory_copy_string(record->name);
     copy->urls = memory_copy_string(record->urls);
+    copy->host = memory_copy_string(record->host);
 }
 
 struct registry *registry_new(int64_t expiry_ms)
@@ -206,14 +208,17 @@ static void activate(struct registry *registry, struct peer *peer)
     add_active(registry, peer);
 }
 
-static bool is_stored(const struct peer *peer, const unsigned char digest[REGISTRY_DIGEST_BYTES])
+static bool is_stored(const struct peer *peer, const struct registry_claim *claim)
 {
-    return peer->lists_coming == 0 && peer->record.has_digest &&
-           memcmp(peer->record.digest, digest, REGISTRY_DIGEST_BYTES) == 0;
+    const struct registry_record *record = &peer->record;
+
+    return claim->etag && peer->lists_coming == 0 && record->has_etag &&
+           index_sum_equal(&record->etag, claim->etag) &&
+           (!*record->host || strcmp(record->host, claim->host) == 0);
 }
 
 void registry_log_in(struct registry *registry, const char *name,
-                     const unsigned char digest[REGISTRY_DIGEST_BYTES], int64_t now_ms,
+                     const struct registry_claim *claim, int64_t now_ms,
                      struct registry_login *login)
 {
     lock(registry);
@@ -221,7 +226,8 @@ void registry_log_in(struct registry *registry, const char *name,
     if (!peer) {
         struct registry_record record = {.id = (int64_t)registry->peer_count + 1,
                                          .name = memory_copy_string(name),
-                                         .urls = memory_copy_string("[]")};
+                                         .urls = memory_copy_string("[]"),
+                                         .host = memory_copy_string("")};
         peer = add_peer(registry, &record);
     }
     login->became_active = !is_alive(registry, peer, now_ms);
@@ -234,7 +240,8 @@ void registry_log_in(struct registry *registry, const char *name,
     peer->changed = true;
     login->id = peer->record.id;
     memcpy(login->token, peer->record.token, sizeof login->token);
-    login->must_store = digest && !is_stored(peer, digest);
+    login->is_stored = is_stored(peer, claim);
+    login->must_store = claim->brings_list && !login->is_stored;
     peer->lists_coming += login->must_store;
     unlock(registry);
 }
@@ -323,19 +330,24 @@ void registry_sweep(struct registry *registry, int64_t now_ms, registry_visitor 
     unlock(registry);
 }
 
-void registry_set_index(struct registry *registry, int64_t id,
-                        const unsigned char digest[REGISTRY_DIGEST_BYTES], const char *urls)
+static void set_text(char **text, const char *value)
+{
+    if (strcmp(*text, value) == 0)
+        return;
+    free(*text);
+    *text = memory_copy_string(value);
+}
+
+void registry_set_index(struct registry *registry, int64_t id, const struct registry_list *list)
 {
     lock(registry);
     struct peer *peer = find_by_id(registry, id);
     if (peer) {
         peer->lists_coming--;
-        memcpy(peer->record.digest, digest, REGISTRY_DIGEST_BYTES);
-        peer->record.has_digest = true;
-        if (strcmp(peer->record.urls, urls) != 0) {
-            free(peer->record.urls);
-            peer->record.urls = memory_copy_string(urls);
-        }
+        peer->record.etag = *list->etag;
+        peer->record.has_etag = true;
+        set_text(&peer->record.urls, list->urls);
+        set_text(&peer->record.host, list->host);
     }
     unlock(registry);
 }

@@ -7,19 +7,20 @@
  *                      │  ▲ └────────────────┘
  *   expiry passed, seen │  │ login: new sequence, new token
  *   by sweep or login   ▼  │
- *                     expired (sequence 0; keeps id, urls and digest, its files are kept too)
+ *                     expired (sequence 0; keeps id, urls and etag, its files are kept too)
  *
  * Every peer that ever logged in has an id that is never given to another. The sequence counts
  * activations and is the login order.
  */
 #pragma once
 
+#include "common/index_sum.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define REGISTRY_TOKEN_BYTES  33 /* 128 bits in hexadecimal and a NUL */
-#define REGISTRY_DIGEST_BYTES 32
+#define REGISTRY_TOKEN_BYTES 33 /* 128 bits in hexadecimal and a NUL */
 
 struct registry;
 
@@ -31,8 +32,9 @@ struct registry_record {
     int64_t seen_ms;
     uint64_t sequence; /* 0: not active */
     char *urls;        /* owned; JSON list of the peer's usual urls */
-    bool has_digest;   /* a files_index was stored */
-    unsigned char digest[REGISTRY_DIGEST_BYTES];
+    bool has_etag;     /* a files_index was stored */
+    struct index_sum etag;
+    char *host; /* owned; the address that its wildcards were replaced by, "": there were none */
 };
 
 void registry_record_done(struct registry_record *record);
@@ -45,20 +47,28 @@ void registry_free(struct registry *registry);
 void registry_restore(struct registry *registry, struct registry_record *record, int64_t written_ms,
                       int64_t now_ms);
 
+/* What somebody who logs in says of his list. */
+struct registry_claim {
+    const struct index_sum *etag; /* of the list that he brings, or has; NULL: he does not say */
+    bool brings_list;
+    const char *host; /* where he logs in from */
+};
+
 struct registry_login {
     int64_t id;
     char token[REGISTRY_TOKEN_BYTES];
     bool became_active; /* it was not; the token is new */
     bool had_expired;   /* became_active, and no sweep had noticed the expiry yet */
-    bool must_store;    /* the list that came is not the one that is stored, see below */
+    bool is_stored;     /* the list that the claim is about is the one that is stored */
+    bool must_store;    /* it is not, and the peer brings it; see below */
 };
 
-/* The peer is alive now. name is a good one (its password was right). digest is that of the list
- * that it brings, NULL: none. With login->must_store one of registry_set_index and
- * registry_keep_index is due; until then any list of the peer must be stored, since what is on its
- * way will replace the one that is known here. */
+/* The peer is alive now. name is a good one (its password was right). With login->must_store one of
+ * registry_set_index and registry_keep_index is due; until then no list of the peer is taken for
+ * stored, since what is on its way will replace the one that is known here. Nor is one whose
+ * wildcards stand for another address than this one. */
 void registry_log_in(struct registry *registry, const char *name,
-                     const unsigned char digest[REGISTRY_DIGEST_BYTES], int64_t now_ms,
+                     const struct registry_claim *claim, int64_t now_ms,
                      struct registry_login *login);
 
 /* What is known of a peer during a visit; borrowed until the visitor returns. */
@@ -86,9 +96,14 @@ size_t registry_active_count(struct registry *registry, int64_t now_ms);
 void registry_sweep(struct registry *registry, int64_t now_ms, registry_visitor *visitor,
                     void *context);
 
-/* A list that had to be stored was committed: its digest and usual urls. */
-void registry_set_index(struct registry *registry, int64_t id,
-                        const unsigned char digest[REGISTRY_DIGEST_BYTES], const char *urls);
+/* Of a stored list; the strings as in struct registry_record, but borrowed. */
+struct registry_list {
+    const struct index_sum *etag;
+    const char *host;
+    const char *urls;
+};
+/* A list that had to be stored was committed. */
+void registry_set_index(struct registry *registry, int64_t id, const struct registry_list *list);
 /* It could not be stored: the peer keeps the one that it had. */
 void registry_keep_index(struct registry *registry, int64_t id);
 

@@ -91,20 +91,23 @@ void reply_missing(struct http_reply *reply, const char *where, const char *cons
     json_end_object(&json);
 }
 
-void reply_login(struct http_reply *reply, const char *token, int64_t expiry_s, bool folders)
+void reply_login(struct http_reply *reply, const struct login_answer *answer)
 {
     struct json_writer json;
+    int64_t expiry_s = answer->expiry_s;
 
     reply_begin(reply, 200);
     json_writer_init(&json, &reply->body);
     json_begin_object(&json, NULL);
     json_write_string(&json, "status", "OK");
-    json_write_string(&json, "token", token);
+    json_write_string(&json, "token", answer->token);
     /* Differs: the reference's reply ends with the token. */
     json_write_integer(&json, "expiry_s", expiry_s);
     json_write_integer(&json, "heartbeat_s", expiry_s < 3 ? 1 : expiry_s / 3);
-    if (folders)
+    if (answer->folders)
         json_write_boolean(&json, "folders", true);
+    if (answer->says_index)
+        json_write_boolean(&json, "index_needed", answer->index_needed);
     json_end_object(&json);
 }
 

@@ -34,6 +34,7 @@
 #define TEXT_BAD_FOLDERS       "folders debe ser 0 o 1"
 #define TEXT_BAD_CONTENT       "content debe ser 64 dígitos hexadecimales en minúscula"
 #define TEXT_BAD_FILENAMES     "filenames debe ser una lista de 500 nombres de archivo como máximo"
+#define TEXT_BAD_ETAG          "index_etag debe tener 64 dígitos hexadecimales en minúscula"
 
 /* Starts an empty reply. */
 void reply_begin(struct http_reply *reply, unsigned status);
@@ -51,8 +52,15 @@ void reply_failure(struct http_reply *reply, enum error_code code, const struct 
 void reply_missing(struct http_reply *reply, const char *where, const char *const *names,
                    size_t count);
 
-/* With folders: to who has said that he knows names with a '/', that we do, too. */
-void reply_login(struct http_reply *reply, const char *token, int64_t expiry_s, bool folders);
+/* What a login's reply says. */
+struct login_answer {
+    const char *token;
+    int64_t expiry_s;
+    bool folders;      /* to who has said that he knows names with a '/', that we do, too */
+    bool says_index;   /* to who has given an etag: */
+    bool index_needed; /* what we have is not what it stands for */
+};
+void reply_login(struct http_reply *reply, const struct login_answer *answer);
 
 /* {"archivo":F,"disponible_en":[...]}: name, one add for each peer, end. Where more peers have it
  * than are told, "truncated" is true at the end. */

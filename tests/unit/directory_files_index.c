@@ -3,8 +3,6 @@
 #include "common/buffer.h"
 #include "directory/files_index.h"
 
-#include <sodium.h>
-
 #define ID "0b3fd030637ec63bd6313b9915a1b02c9e8176ea69d1cfb0bb0fa830dbc6802f"
 
 static enum error_code parse(const char *text, struct files_index **index)
@@ -221,7 +219,7 @@ static void a_hundred_thousand_files(void **state)
     files_index_free(index);
 }
 
-static void digests_tell_lists_apart(void **state)
+static void sums_tell_lists_apart(void **state)
 {
     static const struct {
         const char *left, *right;
@@ -252,29 +250,62 @@ static void digests_tell_lists_apart(void **state)
         struct files_index *right;
         check_row(i, parse(rows[i].left, &left) == ERROR_NONE);
         check_row(i, parse(rows[i].right, &right) == ERROR_NONE);
-        bool same = memcmp(files_index_digest(left), files_index_digest(right),
-                           FILES_INDEX_DIGEST_BYTES) == 0;
+        bool same = index_sum_equal(files_index_sum(left), files_index_sum(right));
         check_row(i, same == rows[i].same);
         files_index_free(left);
         files_index_free(right);
     }
 }
 
-/* Lists that were stored before there were sizes and ids are not written again for nothing. */
-static void digest_of_a_list_without_contents_stays(void **state)
+/* By the definition (common/index_sum.h), whatever the order. */
+static void sums_are_those_of_the_definition(void **state)
 {
-    static const char list[] = "[{\"filename\":\"a\",\"url\":[\"h:1\"]},"
-                               "{\"filename\":\"b\",\"url\":[\"h:2\"]}]";
-    static const char digested[] = "a\0\0b\0[\"h:2\"]\0[\"h:1\"]";
-    unsigned char expected[FILES_INDEX_DIGEST_BYTES];
+    static const char list[] =
+        "[{\"filename\":\"a\",\"url\":[\"0.0.0.0:1\"]},"
+        "{\"filename\":\"b\",\"url\":[\"h:2\",\"\"],\"size\":258},"
+        "{\"filename\":\"b\",\"url\":[\"h:2\",\"\"],\"size\":259},"
+        "{\"filename\":\"c\",\"url\":[\"0.0.0.0:1\"],\"size\":1,\"content\":\"" ID
+        "\",\"partial\":true}]";
+    const struct index_sum_urls usual = {.text = "0.0.0.0:1", .length = 10};
+    const struct index_sum_urls own = {.text = "h:2\0", .length = 5};
+    struct content_id id;
+    const struct index_sum_file files[] = {
+        {.name = "c", .size_bytes = 1, .id = &id, .partial = true},
+        {.name = "a", .size_bytes = -1},
+        {.name = "b", .size_bytes = 259, .urls = &own},
+    };
+    struct index_sum sum = {{0}};
     struct files_index *index;
 
     (void)state;
-    crypto_generichash(expected, sizeof expected, (const unsigned char *)digested,
-                       sizeof digested - 1, NULL, 0);
+    assert_true(content_id_parse(ID, &id));
+    index_sum_add_usual(&sum, &usual);
+    for (size_t i = 0; i < ARRAY_LENGTH(files); i++)
+        index_sum_add(&sum, &files[i]);
     assert_int_equal(parse(list, &index), ERROR_NONE);
-    assert_memory_equal(files_index_digest(index), expected, sizeof expected);
+    assert_true(index_sum_equal(files_index_sum(index), &sum));
     files_index_free(index);
+}
+
+static void wildcards_are_told(void **state)
+{
+    static const struct {
+        const char *list, *host;
+    } rows[] = {
+        {"[]", ""},
+        {"[{\"filename\":\"a\",\"url\":[\"10.0.0.1:1\"]}]", ""},
+        {"[{\"filename\":\"a\",\"url\":[\"0.0.0.0:1\"]}]", "h"},
+        {"[{\"filename\":\"a\",\"url\":[]},{\"filename\":\"b\",\"url\":[\"[::]:1\"]}]", "h"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct files_index *index;
+        const char *text = rows[i].list;
+        check_row(i, files_index_parse(text, strlen(text), "h", &index, NULL) == ERROR_NONE);
+        check_row(i, strcmp(files_index_host(index), rows[i].host) == 0);
+        files_index_free(index);
+    }
 }
 
 int main(void)
@@ -284,8 +315,9 @@ int main(void)
         cmocka_unit_test(bad_lists),
         cmocka_unit_test(limits),
         cmocka_unit_test(a_hundred_thousand_files),
-        cmocka_unit_test(digests_tell_lists_apart),
-        cmocka_unit_test(digest_of_a_list_without_contents_stays),
+        cmocka_unit_test(sums_tell_lists_apart),
+        cmocka_unit_test(sums_are_those_of_the_definition),
+        cmocka_unit_test(wildcards_are_told),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -55,6 +55,7 @@ static struct registry_record make_record(int64_t id, const char *name)
     return (struct registry_record){.id = id,
                                     .name = memory_copy_string(name),
                                     .urls = memory_copy_string("[]"),
+                                    .host = memory_copy_string(""),
                                     .token = "token",
                                     .seen_ms = 100,
                                     .sequence = (uint64_t)id};
@@ -235,7 +236,7 @@ static void what_is_stored_is_loaded(void **state)
     assert_string_equal(loaded.record.name, "ñandú");
     assert_string_equal(loaded.record.token, "token");
     assert_string_equal(loaded.record.urls, "[\"h:1\"]");
-    assert_true(loaded.record.has_digest);
+    assert_true(loaded.record.has_etag);
     registry_record_done(&loaded.record);
 }
 
@@ -341,14 +342,14 @@ static void a_database_of_version_1_is_brought_up_to_date(void **state)
     for (int i = 0; i < 2; i++) { /* the second time nothing is left to do */
         index_close(fixture->index);
         assert_int_equal(index_open(fixture->path, &fixture->index, NULL), ERROR_NONE);
-        assert_int_equal(read_number(fixture->path, "PRAGMA user_version"), 3);
+        assert_int_equal(read_number(fixture->path, "PRAGMA user_version"), 4);
     }
     assert_int_equal(index_reader_open(fixture->path, &fixture->reader, NULL), ERROR_NONE);
     check_all(fixture, "1 a -|1 b [\"h:2\"]|2 a -|");
     check_search(fixture, "a", "1 a -|2 a -|");
     assert_int_equal(index_load_peers(fixture->index, take_peer, &loaded, NULL), ERROR_NONE);
     assert_string_equal(loaded.record.urls, "[\"h:1\"]");
-    assert_true(loaded.record.has_digest);
+    assert_false(loaded.record.has_etag); /* it was another digest */
     registry_record_done(&loaded.record);
     assert_int_equal(store(fixture, 1, "A",
                            "[{\"filename\":\"a\",\"size\":7,\"content\":\"" ID
@@ -390,7 +391,7 @@ static void a_migration_that_fails_changes_nothing(void **state)
 
 static void other_versions_are_refused_unchanged(void **state)
 {
-    static const int rows[] = {-1, 0, 4, 99};
+    static const int rows[] = {-1, 0, 5, 99};
     struct fixture *fixture = *state;
 
     start_with(fixture, version_1, "");
@@ -399,7 +400,7 @@ static void other_versions_are_refused_unchanged(void **state)
         char sql[64];
         char expected[64];
         snprintf(sql, sizeof sql, "PRAGMA user_version=%d", rows[i]);
-        snprintf(expected, sizeof expected, "has version %d, this program knows 1 to 3", rows[i]);
+        snprintf(expected, sizeof expected, "has version %d, this program knows 1 to 4", rows[i]);
         run_sql(fixture->path, sql);
         check_row(i, index_open(fixture->path, &fixture->index, &error) == ERROR_INVALID);
         check_row(i, strstr(error.text, expected) != NULL);

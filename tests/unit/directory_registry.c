@@ -23,10 +23,38 @@ static int stop(void **state)
 
 static struct registry_login log_in(struct registry *registry, const char *name, int64_t now_ms)
 {
+    const struct registry_claim claim = {.host = "h"};
     struct registry_login login;
 
-    registry_log_in(registry, name, NULL, now_ms, &login);
+    registry_log_in(registry, name, &claim, now_ms, &login);
     return login;
+}
+
+/* Stands for a list. */
+static const struct index_sum list_one = {{1}};
+static const struct index_sum list_two = {{2}};
+
+static struct registry_login claim_from(struct registry *registry, const struct index_sum *etag,
+                                        bool brings_list, const char *host)
+{
+    const struct registry_claim claim = {.etag = etag, .brings_list = brings_list, .host = host};
+    struct registry_login login;
+
+    registry_log_in(registry, "A", &claim, 0, &login);
+    assert_int_equal(login.must_store, brings_list && !login.is_stored);
+    return login;
+}
+
+static bool must_store(struct registry *registry, const struct index_sum *etag)
+{
+    return claim_from(registry, etag, true, "h").must_store;
+}
+
+static void set_index(struct registry *registry, const struct index_sum *etag, const char *host)
+{
+    const struct registry_list list = {.etag = etag, .host = host, .urls = "[\"h:1\"]"};
+
+    registry_set_index(registry, 1, &list);
 }
 
 static void add_name(void *context, const struct registry_peer *peer)
@@ -171,18 +199,14 @@ static void visits(void **state)
 
 static void the_stored_list(void **state)
 {
-    static const unsigned char digest[REGISTRY_DIGEST_BYTES] = "digest";
     struct registry *registry = *state;
-    struct registry_login login;
     struct registry_record record;
 
     assert_false(log_in(registry, "A", 0).must_store);
-    registry_log_in(registry, "A", digest, 0, &login);
-    assert_true(login.must_store);
-    registry_set_index(registry, login.id, digest, "[\"h:1\"]");
-    registry_log_in(registry, "A", digest, 1, &login);
-    assert_false(login.must_store);
-    assert_true(registry_get(registry, login.id, &record));
+    assert_true(must_store(registry, &list_one));
+    set_index(registry, &list_one, "");
+    assert_false(must_store(registry, &list_one));
+    assert_true(registry_get(registry, 1, &record));
     assert_string_equal(record.urls, "[\"h:1\"]");
     registry_record_done(&record);
     assert_false(registry_get(registry, 99, &record));
@@ -191,24 +215,39 @@ static void the_stored_list(void **state)
 /* A list that is already stored is news again while another one is about to replace it. */
 static void a_list_that_is_put_back(void **state)
 {
-    static const unsigned char first[REGISTRY_DIGEST_BYTES] = "first";
-    static const unsigned char second[REGISTRY_DIGEST_BYTES] = "second";
     struct registry *registry = *state;
-    struct registry_login login;
 
-    registry_log_in(registry, "A", first, 0, &login);
-    registry_set_index(registry, login.id, first, "[]");
-    registry_log_in(registry, "A", second, 1, &login);
-    assert_true(login.must_store);
-    registry_log_in(registry, "A", first, 2, &login);
-    assert_true(login.must_store);
-    registry_set_index(registry, login.id, second, "[]");
-    registry_log_in(registry, "A", second, 3, &login);
-    assert_true(login.must_store);
-    registry_keep_index(registry, login.id);
-    registry_set_index(registry, login.id, first, "[]");
-    registry_log_in(registry, "A", first, 4, &login);
-    assert_false(login.must_store);
+    assert_true(must_store(registry, &list_one));
+    set_index(registry, &list_one, "");
+    assert_true(must_store(registry, &list_two));
+    assert_true(must_store(registry, &list_one));
+    set_index(registry, &list_two, "");
+    assert_true(must_store(registry, &list_two));
+    registry_keep_index(registry, 1);
+    set_index(registry, &list_one, "");
+    assert_false(must_store(registry, &list_one));
+}
+
+/* What an etag alone stands for; with wildcards, only where they mean the same. */
+static void what_an_etag_says(void **state)
+{
+    struct registry *registry = *state;
+
+    assert_false(claim_from(registry, &list_one, false, "h").is_stored);
+    assert_false(claim_from(registry, NULL, false, "h").is_stored);
+    assert_true(must_store(registry, &list_one));
+    assert_false(claim_from(registry, &list_one, false, "h").is_stored);
+    set_index(registry, &list_one, "");
+    assert_true(claim_from(registry, &list_one, false, "h").is_stored);
+    assert_true(claim_from(registry, &list_one, false, "elsewhere").is_stored);
+    assert_false(claim_from(registry, &list_two, false, "h").is_stored);
+    assert_true(must_store(registry, &list_two));
+    set_index(registry, &list_two, "h");
+    assert_true(claim_from(registry, &list_two, false, "h").is_stored);
+    assert_false(claim_from(registry, &list_two, false, "elsewhere").is_stored);
+    assert_true(claim_from(registry, &list_two, true, "elsewhere").must_store);
+    set_index(registry, &list_two, "elsewhere");
+    assert_true(claim_from(registry, &list_two, false, "elsewhere").is_stored);
 }
 
 static size_t collect(struct registry *registry, bool again)
@@ -301,6 +340,7 @@ int main(void)
         test(visits),
         test(the_stored_list),
         test(a_list_that_is_put_back),
+        test(what_an_etag_says),
         test(what_changed_is_collected_once),
         test(a_restart_keeps_the_time_left),
         test(many_peers),

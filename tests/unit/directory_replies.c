@@ -32,14 +32,19 @@ static void golden_replies(void **state)
           "{\"detail\":[{\"type\":\"missing\",\"loc\":[\"query\",\"username\"],\"msg\":\"Field "
           "required\",\"input\":null},{\"type\":\"missing\",\"loc\":[\"query\",\"password\"],"
           "\"msg\":\"Field required\",\"input\":null}]}");
-    reply_login(&reply, "abc", 30, false);
+    reply_login(&reply, &(struct login_answer){.token = "abc", .expiry_s = 30});
     check(&reply, 200, "{\"status\":\"OK\",\"token\":\"abc\",\"expiry_s\":30,\"heartbeat_s\":10}");
-    reply_login(&reply, "abc", 2, false);
+    reply_login(&reply,
+                &(struct login_answer){.token = "abc", .expiry_s = 2, .index_needed = true});
     check(&reply, 200, "{\"status\":\"OK\",\"token\":\"abc\",\"expiry_s\":2,\"heartbeat_s\":1}");
-    reply_login(&reply, "abc", 30, true);
+    reply_login(&reply, &(struct login_answer){.token = "abc",
+                                               .expiry_s = 30,
+                                               .folders = true,
+                                               .says_index = true,
+                                               .index_needed = true});
     check(&reply, 200,
           "{\"status\":\"OK\",\"token\":\"abc\",\"expiry_s\":30,\"heartbeat_s\":10,\"folders\":"
-          "true}");
+          "true,\"index_needed\":true}");
     reply_begin(&reply, 200);
     json_writer_init(&json, &reply.body);
     reply_search_name(&json, "ñ \"x\".txt");

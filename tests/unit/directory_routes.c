@@ -181,15 +181,18 @@ static void share(struct fixture *fixture, const char *peer, const char *list, i
     struct registry_login login;
 
     assert_int_equal(files_index_parse(list, strlen(list), "h", &files, NULL), ERROR_NONE);
-    registry_log_in(registry, peer, files_index_digest(files), seen_ms, &login);
+    const struct registry_claim claim = {
+        .etag = files_index_sum(files), .brings_list = true, .host = "h"};
+    registry_log_in(registry, peer, &claim, seen_ms, &login);
     assert_true(registry_get(registry, login.id, &record));
     assert_int_equal(index_begin(fixture->index, NULL), ERROR_NONE);
     assert_int_equal(index_store_peer(fixture->index, &record, NULL), ERROR_NONE);
     assert_int_equal(index_replace_files(fixture->index, login.id, files, ignore_added, NULL, NULL),
                      ERROR_NONE);
     assert_int_equal(index_commit(fixture->index, NULL), ERROR_NONE);
-    registry_set_index(registry, login.id, files_index_digest(files),
-                       files_index_usual_urls(files));
+    const struct registry_list stored = {
+        .etag = claim.etag, .host = "", .urls = files_index_usual_urls(files)};
+    registry_set_index(registry, login.id, &stored);
     registry_record_done(&record);
     files_index_free(files);
 }
