@@ -18,6 +18,7 @@ void sources_complete(const struct source_finder *finder, struct directory_sourc
         memcpy(source->addresses, finder->fallbacks,
                finder->fallback_count * sizeof *source->addresses);
         source->address_count = finder->fallback_count;
+        source->guessed = true;
     }
 }
 

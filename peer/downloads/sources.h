@@ -40,7 +40,7 @@ MUST_CHECK enum error_code sources_find_many(const struct source_finder *finder,
 void sources_worked(const struct source_finder *finder, const struct address *address);
 
 /* Pure. A peer that gave no address gets the fallbacks, all of them: the list does not say whose
- * they are, and a peer without the file says so. Not for ourselves. */
+ * they are (guessed), and a peer without the file says so. Not for ourselves. */
 void sources_complete(const struct source_finder *finder, struct directory_sources *sources);
 
 /* Pure. Takes away those that have a part only; of that peer, or of all for NULL. */

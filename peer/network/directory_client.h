@@ -89,6 +89,7 @@ struct directory_source {
     char *peer;                /* name as the directory gave it, well-formed UTF-8 */
     struct address *addresses; /* may be none */
     size_t address_count;
+    bool guessed;       /* not all of them are its own (peer/downloads/sources) */
     int64_t size_bytes; /* -1: not told */
     bool has_content;
     struct content_id content;

@@ -1,6 +1,7 @@
 """Downloads in pieces: several sources at once, verified, and gone on with after whatever happens."""
 
 import json
+import socket
 import subprocess
 import time
 
@@ -125,6 +126,43 @@ def test_several_sources_at_once(net):
     arrived(peer, data)
     assert all(source.sent >= 3 * MIB for source in sources)
     assert sum(source.sent for source in sources) < len(data) + 12 * MIB
+
+
+def tell_addresses(directory, addresses, data):
+    entry = {"filename": "a.bin", "url": addresses, "size": len(data), "content": id_of(data).hex()}
+    assert directory.login("Peer2", files_index=json.dumps([entry])).status == 200
+
+
+def test_two_addresses_of_one_peer_are_one_source(net):
+    directory = net.directory()
+    data = reference.random_bytes(24 * MIB)
+    doors = [net.reference_peer(reference.ContentPeer, files={"a.bin": data}) for _ in range(2)]
+    for door in doors:
+        door.rate = 4 * MIB
+    tell_addresses(directory, [door.address for door in doors], data)
+    peer = net.peer("Peer1", directory)
+    getting = start_get(peer, "a.bin")
+    rows = [wait_job(peer, lambda row: row["held_bytes"] >= part * MIB) for part in range(2, 9, 2)]
+    assert {row["sources"] for row in rows} == {1}
+    used, spare = doors if doors[0].sent else doors[::-1]
+    assert spare.sent == 0
+    used.stop()  # the next address has its turn
+    assert ended(getting)[0] == 0
+    arrived(peer, data)
+    assert spare.sent >= len(data) - used.sent
+
+
+def test_an_address_that_says_nothing_does_not_hold_up_the_next(net):
+    directory = net.directory()
+    data = reference.random_bytes(4 * MIB)
+    source = net.reference_peer(reference.ContentPeer, files={"a.bin": data})
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        tell_addresses(directory, [f"127.0.0.1:{silent.getsockname()[1]}", source.address], data)
+        peer = net.peer("Peer1", directory)
+        began = time.monotonic()
+        assert ended(start_get(peer, "a.bin"))[0] == 0
+        assert time.monotonic() - began < 7 * harness.PATIENCE  # to be sure of it takes ten
+    arrived(peer, data)
 
 
 def test_with_a_peer_of_the_reference(net):

@@ -125,6 +125,8 @@ static void only_peers_without_address_get_the_fallbacks(void **state)
     assert_int_equal(sources.items[0].address_count, 1);
     assert_int_equal(sources.items[0].addresses[0].port, 9);
     assert_int_equal(sources.items[1].address_count, 2);
+    assert_false(sources.items[0].guessed);
+    assert_true(sources.items[1].guessed);
     assert_string_equal(sources.items[1].addresses[1].host, "10.0.0.2");
     assert_int_equal(sources.items[2].address_count, 0); /* ourselves: nobody else is us */
     directory_sources_done(&sources);

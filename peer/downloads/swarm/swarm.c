@@ -77,8 +77,10 @@ void swarm_free(struct swarm *swarm)
     if (!swarm)
         return;
     arrivals_end(swarm->arrival, NULL);
-    for (size_t i = 0; i < swarm->source_count; i++)
+    for (size_t i = 0; i < swarm->source_count; i++) {
+        free(swarm->sources[i]->peer);
         free(swarm->sources[i]);
+    }
     pieces_free(swarm->pieces);
     manifest_done(&swarm->manifest);
     free(swarm->unsynced);
@@ -156,6 +158,8 @@ struct pieces_run swarm_next_run(struct swarm_source *source, int64_t until_ms)
         run = pieces_next(swarm->pieces, source->number, now_ms);
         if (run.count == 0 && !source->idle)
             source->idle_ms = now_ms;
+        if (run.count > 0 && source->idle)
+            source->began_ms = now_ms;
         source->idle = run.count == 0;
         if (run.count > 0 || now_ms >= until_ms)
             break;
@@ -248,6 +252,7 @@ void swarm_source_has(struct swarm_source *source, const uint8_t *have)
 
     pthread_mutex_lock(&swarm->lock);
     source->partial = have != NULL;
+    swarm_heard_locked(source);
     pieces_source_has(swarm->pieces, source->number, have);
     pthread_mutex_unlock(&swarm->lock);
 }
@@ -275,6 +280,7 @@ void swarm_note_place(struct swarm_source *source, int64_t place)
 {
     pthread_mutex_lock(&source->swarm->lock);
     source->place = place;
+    swarm_heard_locked(source);
     pthread_mutex_unlock(&source->swarm->lock);
 }
 
@@ -284,6 +290,7 @@ void swarm_received(struct swarm_source *source, size_t bytes, bool wanted)
     int64_t now_ms = clock_boot_ms();
 
     pthread_mutex_lock(&swarm->lock);
+    swarm_heard_locked(source);
     swarm->received += (int64_t)bytes;
     source->received += (int64_t)bytes;
     source->bytes_per_second = rate_add(&source->rate, now_ms, source->received);

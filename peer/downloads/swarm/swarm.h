@@ -10,6 +10,10 @@
  *
  *   READY ─▶ ACTIVE ─┬▶ LATER (broke off; tried again after a while)
  *                     └▶ DROPPED (has not got it, or sent what is wrong)
+ *
+ * A source is one address. Those of one peer have one session at a time, or a peer would count as
+ * many: the next address has its turn when one fails, and beside one that has not said a word yet;
+ * then whoever speaks first goes on.
  */
 #pragma once
 
@@ -27,8 +31,10 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-#define SWARM_SOURCES_MAX  64 /* known; more than that are not looked at */
-#define SWARM_SESSIONS_MAX 8  /* at work, a thread and a connection each */
+#define SWARM_SOURCES_MAX   64   /* known; more than that are not looked at */
+#define SWARM_SESSIONS_MAX  8    /* at work, a thread and a connection each */
+#define SWARM_ADDRESSES_MAX 4    /* of one peer */
+#define SWARM_SILENT_MS     1500 /* without a word: another address of the peer is tried beside it */
 
 #define SWARM_SEEK_MS      10000 /* the directory is asked again so often, at first more so */
 #define SWARM_LOOK_MS      250   /* a partial source is asked what it has so often */
@@ -48,6 +54,7 @@ struct swarm_source {
     /* Constant once it is in the list. */
     struct swarm *swarm;
     struct address address;
+    char *peer;                      /* whose address that is; NULL: not known. Owned */
     char who[DOWNLOAD_SOURCE_BYTES]; /* "Peer2 (172.28.0.4:8002)" */
 
     /* Under the swarm's lock. */
@@ -66,6 +73,8 @@ struct swarm_source {
     int64_t retry_ms;     /* LATER: when, on the boot clock. DROPPED: since when */
     unsigned number;      /* ACTIVE: in pieces */
     unsigned in_intake;   /* pieces that it has begun or given to the intake */
+    int64_t began_ms;     /* ACTIVE: since then; */
+    bool heard;           /* something has come since */
     bool finished;        /* its thread is about to end, ... */
     struct error outcome; /* ... with this */
     bool partial;         /* it has a part of the content only; the session sees to it */
@@ -156,6 +165,10 @@ void swarm_wait(struct swarm *swarm, int64_t timeout_ms);
 /* Why each source that failed did, into *failures as one line. */
 struct failures;
 void swarm_failures(struct swarm *swarm, struct failures *failures);
+
+/* Under the lock: something of the source has come. Ends the session of another address of its
+ * peer that nothing has come from, or its own. */
+void swarm_heard_locked(struct swarm_source *source);
 
 /* ---- for sessions ---- */
 

@@ -54,6 +54,7 @@ static void add_locked(struct swarm *swarm, const struct directory_source *item,
     source = memory_new(1, sizeof *source);
     source->swarm = swarm;
     source->address = *address;
+    source->peer = item->peer[0] && !item->guessed ? memory_copy_string(item->peer) : NULL;
     source->seen = swarm->answers;
     source->partial = item->partial;
     swarm_describe_source(item->peer, address, source->who);
@@ -85,7 +86,8 @@ void swarm_add_sources(struct swarm *swarm, const struct directory_sources *sour
         bool promised = item->has_content && content_id_equal(&item->content, &swarm->manifest.id);
         if (!promised && (item->has_content || (peer[0] && strcmp(peer, item->peer) != 0)))
             continue;
-        for (size_t j = 0; j < item->address_count; j++) {
+        for (size_t j = 0; j < item->address_count && (item->guessed || j < SWARM_ADDRESSES_MAX);
+             j++) {
             struct swarm_source *known = find_locked(swarm, &item->addresses[j]);
             if (known)
                 see_again_locked(known, promised, now_ms);
@@ -97,6 +99,54 @@ void swarm_add_sources(struct swarm *swarm, const struct directory_sources *sour
 }
 
 /* ---- who is at work ---- */
+
+static bool is_same_peer(const struct swarm_source *left, const struct swarm_source *right)
+{
+    return left->peer && right->peer && strcmp(left->peer, right->peer) == 0;
+}
+
+/* The next session of another address of the same peer; *position goes through the list. */
+static struct swarm_source *next_sibling_locked(const struct swarm_source *source, size_t *position)
+{
+    const struct swarm *swarm = source->swarm;
+
+    while (*position < swarm->source_count) {
+        struct swarm_source *other = swarm->sources[(*position)++];
+        if (other != source && other->state == DOWNLOAD_SOURCE_ACTIVE &&
+            is_same_peer(other, source))
+            return other;
+    }
+    return NULL;
+}
+
+/* A session that waits for something to do has not asked for a word. */
+static bool is_silent(const struct swarm_source *source, int64_t now_ms)
+{
+    return !source->heard && !source->idle && now_ms - source->began_ms >= SWARM_SILENT_MS;
+}
+
+static bool peer_is_at_work_locked(const struct swarm_source *source, int64_t now_ms)
+{
+    size_t position = 0;
+
+    for (const struct swarm_source *other = next_sibling_locked(source, &position); other;
+         other = next_sibling_locked(source, &position))
+        if (!is_silent(other, now_ms))
+            return true;
+    return false;
+}
+
+void swarm_heard_locked(struct swarm_source *source)
+{
+    size_t position = 0;
+
+    if (source->heard)
+        return;
+    source->heard = true;
+    for (struct swarm_source *other = next_sibling_locked(source, &position); other;
+         other = next_sibling_locked(source, &position))
+        interrupt_raise(other->heard ? source->interrupt : other->interrupt);
+}
 
 static void *session_main(void *context)
 {
@@ -179,7 +229,8 @@ static void start_locked(struct swarm_source *source, int64_t now_ms)
     source->number = free_number_locked(swarm);
     source->interrupt = interrupt_new();
     source->unhashed = source->finished = source->promised = false;
-    source->idle = source->gave_way = false;
+    source->idle = source->gave_way = source->heard = false;
+    source->began_ms = now_ms;
     source->name = swarm->name;
     source->look_ms = 0;
     source->refusals = 0;
@@ -198,6 +249,21 @@ static void start_locked(struct swarm_source *source, int64_t now_ms)
     swarm->active++;
 }
 
+/* With its other addresses. */
+static void rest_locked(struct swarm_source *source, int64_t until_ms)
+{
+    const struct swarm *swarm = source->swarm;
+
+    for (size_t i = 0; i < swarm->source_count; i++) {
+        struct swarm_source *other = swarm->sources[i];
+        if ((other != source && !is_same_peer(other, source)) ||
+            other->state != DOWNLOAD_SOURCE_READY)
+            continue;
+        other->state = DOWNLOAD_SOURCE_LATER;
+        other->retry_ms = until_ms;
+    }
+}
+
 /* Its thread has been joined. */
 static void end_locked(struct swarm_source *source, int64_t now_ms)
 {
@@ -211,10 +277,8 @@ static void end_locked(struct swarm_source *source, int64_t now_ms)
         fail_locked(source, &source->wrong, now_ms);
     else if (source->outcome.code != ERROR_NONE && !interrupt_raised(source->interrupt))
         fail_locked(source, &source->outcome, now_ms);
-    if (source->gave_way && source->state == DOWNLOAD_SOURCE_READY) {
-        source->state = DOWNLOAD_SOURCE_LATER;
-        source->retry_ms = now_ms + GAVE_WAY_MS;
-    }
+    if (source->gave_way)
+        rest_locked(source, now_ms + GAVE_WAY_MS);
     interrupt_free(take_pointer(&source->interrupt));
 }
 
@@ -236,10 +300,10 @@ static void reap(struct swarm *swarm, bool wait)
 
 static bool is_due(const struct swarm_source *source, bool partial, int64_t now_ms)
 {
-    if (source->partial != partial)
-        return false;
-    return source->state == DOWNLOAD_SOURCE_READY ||
-           (source->state == DOWNLOAD_SOURCE_LATER && now_ms >= source->retry_ms);
+    bool due = source->state == DOWNLOAD_SOURCE_READY ||
+               (source->state == DOWNLOAD_SOURCE_LATER && now_ms >= source->retry_ms);
+
+    return due && source->partial == partial && !peer_is_at_work_locked(source, now_ms);
 }
 
 static void start_due_locked(struct swarm *swarm, bool partial, int64_t now_ms)
