@@ -1,5 +1,8 @@
 """Files are served while they arrive: partial sources, from the directory to the last piece."""
 
+import json
+import time
+
 import grpc
 
 import reference
@@ -167,6 +170,45 @@ def test_who_has_a_part_only_is_waited_for(net):
     arrived(first, data)
     arrived(second, data)
     assert again.names() == ["a.bin"]
+
+
+class PartialPeer(reference.ContentPeer):
+    """One that has these pieces only, and counts how often it is asked what it has."""
+
+    def __init__(self, folder, **options):
+        self.pieces, self.asked = {0}, 0
+        super().__init__(folder, **options)
+
+    def register(self):
+        super().register()
+        self.server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(
+            "peer.PeerService", {"GetAvailability": grpc.unary_unary_rpc_method_handler(
+                self.Availability, wire.AvailabilityRequest.FromString,
+                wire.AvailabilityResponse.SerializeToString)}),))
+
+    def Availability(self, _request, _context):
+        self.asked += 1
+        bits = bytes(sum(1 << piece % 8 for piece in self.pieces if piece // 8 == byte)
+                     for byte in range(2))
+        return wire.AvailabilityResponse(size_bytes=12 * MIB, pieces=bits, filename="a.bin")
+
+
+def test_a_source_that_has_nothing_for_us_is_asked_less_and_less(net):
+    directory = net.directory()
+    data = reference.random_bytes(12 * MIB)
+    source = net.reference_peer(PartialPeer, files={"a.bin": data})
+    told = {"filename": "a.bin", "url": [source.address], "size": len(data),
+            "content": id_of(data).hex(), "partial": True}
+    assert directory.login("Peer2", files_index=json.dumps([told])).status == 200
+    peer = net.peer("Peer1", directory)
+    getting = start_get(peer, "a.bin")
+    wait_job(peer, lambda row: row["held_bytes"] == MIB)
+    before = source.asked
+    time.sleep(8)
+    assert 4 <= source.asked - before <= 18  # it was 32
+    source.pieces = set(range(12))
+    assert ended(getting, 8)[0] == 0
+    arrived(peer, data)
 
 
 def test_what_goes_to_a_reader_is_not_served(net, tmp_path):

@@ -216,6 +216,25 @@ static enum error_code pay(const struct stream *stream, size_t bytes, struct err
     return error_set(error, ERROR_CANCELLED, "cancelado");
 }
 
+/* What the source has; NULL: all. One that nothing changes at is asked ever less often. */
+static void note_has(struct swarm_source *source, const uint8_t *have)
+{
+    size_t bytes = (source->swarm->manifest.piece_count + 7) / 8;
+    int64_t now_ms = clock_boot_ms();
+    size_t count = 0;
+
+    for (size_t i = 0; have && i < bytes; i++)
+        count += (size_t)__builtin_popcount(have[i]);
+    if (count != source->had)
+        source->news_ms = now_ms;
+    source->had = count;
+    int64_t wait_ms = (now_ms - source->news_ms) / SWARM_LOOK_PART;
+    if (wait_ms < SWARM_LOOK_MS)
+        wait_ms = SWARM_LOOK_MS;
+    source->look_ms = now_ms + (wait_ms < SWARM_LOOK_MAX_MS ? wait_ms : SWARM_LOOK_MAX_MS);
+    swarm_source_has(source, have);
+}
+
 /* A partial source says what it has by now. */
 static enum error_code note_pieces(struct stream *stream, const struct rpc_response *response,
                                    const struct chunk_part *part, struct error *error)
@@ -229,8 +248,7 @@ static enum error_code note_pieces(struct stream *stream, const struct rpc_respo
         return error_set(error, ERROR_CORRUPT, "lo que dice que tiene no se entiende");
     auto_free uint8_t *have = memory_new(bytes + 1, 1);
     spans_copy(response->spans, response->span_count, part, have);
-    swarm_source_has(source, have);
-    source->look_ms = clock_boot_ms() + SWARM_LOOK_MS;
+    note_has(source, have);
     return ERROR_NONE;
 }
 
@@ -432,12 +450,11 @@ static enum error_code look(struct swarm_source *source, struct rpc_channel *cha
     struct availability answer;
 
     enum error_code code = availability_ask(&request, &answer, error);
-    source->look_ms = clock_boot_ms() + SWARM_LOOK_MS;
     if (code != ERROR_NONE)
         return code;
     if (answer.named)
         source->name = answer.name;
-    swarm_source_has(source, answer.have);
+    note_has(source, answer.have);
     free(answer.have);
     return ERROR_NONE;
 }
@@ -463,7 +480,8 @@ static enum error_code next_run(struct swarm_source *source, struct rpc_channel 
     enum error_code code = ERROR_NONE;
 
     do {
-        if (source->partial && clock_boot_ms() >= source->look_ms)
+        bool news = swarm_take_news(source);
+        if (source->partial && (news || clock_boot_ms() >= source->look_ms))
             code = look(source, channel, error);
         if (code == ERROR_NONE)
             *run = swarm_next_run(source, source->partial ? source->look_ms : INT64_MAX);

@@ -161,12 +161,21 @@ struct pieces_run swarm_next_run(struct swarm_source *source, int64_t until_ms)
         if (run.count > 0 && source->idle)
             source->began_ms = now_ms;
         source->idle = run.count == 0;
-        if (run.count > 0 || now_ms >= until_ms)
+        if (run.count > 0 || now_ms >= until_ms || source->look_now)
             break;
         wait_locked(swarm, until_ms - now_ms < ASK_AGAIN_MS ? until_ms - now_ms : ASK_AGAIN_MS);
     }
     pthread_mutex_unlock(&swarm->lock);
     return run;
+}
+
+bool swarm_take_news(struct swarm_source *source)
+{
+    pthread_mutex_lock(&source->swarm->lock);
+    bool news = source->look_now;
+    source->look_now = false;
+    pthread_mutex_unlock(&source->swarm->lock);
+    return news;
 }
 
 bool swarm_is_over(struct swarm_source *source)

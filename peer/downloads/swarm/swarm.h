@@ -36,9 +36,12 @@
 #define SWARM_ADDRESSES_MAX 4    /* of one peer */
 #define SWARM_SILENT_MS     1500 /* without a word: another address of the peer is tried beside it */
 
-#define SWARM_SEEK_MS      10000 /* the directory is asked again so often, at first more so */
-#define SWARM_LOOK_MS      250   /* a partial source is asked what it has so often */
-#define SWARM_RETRY_MS     1000  /* full jitter: a random part of this, doubled each time, ... */
+#define SWARM_SEEK_MS 10000 /* the directory is asked again so often, at first more so */
+#define SWARM_LOOK_MS \
+    250 /* a partial source is asked what it has so often; where nothing changes, */
+#define SWARM_LOOK_PART    4    /* after this part of the time since something did, */
+#define SWARM_LOOK_MAX_MS  5000 /* or this */
+#define SWARM_RETRY_MS     1000 /* full jitter: a random part of this, doubled each time, ... */
 #define SWARM_RETRY_MAX_MS 60000
 #define SWARM_SPACE_MS     3000 /* a full disk is tried again so often */
 #define SWARM_SYNC_MS      2000 /* what is fetched again after a loss of power: what came in so long */
@@ -81,11 +84,14 @@ struct swarm_source {
     bool idle;            /* its session waits for a run, */
     int64_t idle_ms;      /* since then */
     bool gave_way;        /* it had nothing for us, and others wait for its session */
+    bool look_now;        /* partial: it may have more by now */
 
     /* Of its session. */
     bool unhashed;         /* it does not know the hashes, so no id is asked for */
     struct file_name name; /* that the file has there */
-    int64_t look_ms;       /* partial: when to ask again what it has */
+    int64_t look_ms;       /* partial: when to ask again what it has, */
+    size_t had;            /* how many pieces that were, */
+    int64_t news_ms;       /* and since when */
     unsigned refusals;     /* since it last gave something */
 
     struct interrupt *interrupt; /* ACTIVE: of the session; made and freed by the job's thread */
@@ -175,6 +181,9 @@ void swarm_heard_locked(struct swarm_source *source);
 /* The next run; the first waits for one, until then (boot clock). count 0: nothing to do now, the
  * job is over, or the session was interrupted. */
 struct pieces_run swarm_next_run(struct swarm_source *source, int64_t until_ms);
+/* Whether somebody has said since the last call that the source may have more; then the one above
+ * does not wait. */
+bool swarm_take_news(struct swarm_source *source);
 /* The latter two. */
 bool swarm_is_over(struct swarm_source *source);
 /* Which pieces the source, who has all, may send instead of its run: of those from *from on, as in

@@ -44,6 +44,14 @@ static struct swarm_source *find_locked(struct swarm *swarm, const struct addres
     return NULL;
 }
 
+/* Who has a part may have got more of it from a new source. */
+static void look_now_locked(struct swarm *swarm)
+{
+    for (size_t i = 0; i < swarm->source_count; i++)
+        swarm->sources[i]->look_now = swarm->sources[i]->partial;
+    pthread_cond_broadcast(&swarm->changed);
+}
+
 static void add_locked(struct swarm *swarm, const struct directory_source *item,
                        const struct address *address)
 {
@@ -51,6 +59,7 @@ static void add_locked(struct swarm *swarm, const struct directory_source *item,
 
     if (swarm->source_count == SWARM_SOURCES_MAX)
         return;
+    look_now_locked(swarm);
     source = memory_new(1, sizeof *source);
     source->swarm = swarm;
     source->address = *address;
@@ -229,10 +238,12 @@ static void start_locked(struct swarm_source *source, int64_t now_ms)
     source->number = free_number_locked(swarm);
     source->interrupt = interrupt_new();
     source->unhashed = source->finished = source->promised = false;
-    source->idle = source->gave_way = source->heard = false;
+    source->idle = source->gave_way = source->heard = source->look_now = false;
     source->began_ms = now_ms;
     source->name = swarm->name;
     source->look_ms = 0;
+    source->had = 0;
+    source->news_ms = now_ms;
     source->refusals = 0;
     source->wrong = (struct error){0};
     source->bytes_per_second = 0;
