@@ -45,14 +45,19 @@ struct parcel {
 
 void *peer_files_open(void *context, struct rpc_call *rpc)
 {
-    struct peer_service *service = context;
     struct files_call *call = memory_new(1, sizeof *call);
 
-    call->service = service;
-    peer_turn_join(&call->turn, service, rpc);
-    call->host = host_key_of(rpc_call_peer(rpc));
-    call->admitted = host_counts_take(service->files_by_host, &call->host) == ADMISSION_GRANTED;
+    call->service = context;
+    peer_turn_join(&call->turn, call->service, rpc);
     return call;
+}
+
+static bool take_place(struct files_call *call)
+{
+    call->host = host_key_of(rpc_call_peer(call->turn.call));
+    call->admitted =
+        host_counts_take(call->service->files_by_host, &call->host) == ADMISSION_GRANTED;
+    return call->admitted;
 }
 
 /* One byte more of a name than one may have, so that a longer one is seen to be longer. */
@@ -104,7 +109,7 @@ enum error_code peer_files_message(void *state, const struct rpc_request *reques
     if (message->n_files > FILES_PART_MAX)
         return error_set(error, ERROR_INVALID,
                          "Demasiados archivos en una petición: el máximo es %d", FILES_PART_MAX);
-    if (!call->admitted)
+    if (!take_place(call))
         return error_set(error, ERROR_BUSY,
                          "Demasiadas peticiones a la vez a este peer: inténtelo más tarde");
     keep(call, message);

@@ -338,6 +338,48 @@ class ContentPeer(ReferencePeer):
                 return
 
 
+class FilesPeer(ContentPeer):
+    """One that also sends many files by one call. `spoil` makes of the messages of a call, and of its
+    request, others."""
+
+    def __init__(self, folder, **options):
+        self.files_calls = []  # how many files each asked for
+        self.spoil = lambda parts, request, context: parts
+        super().__init__(folder, **options)
+
+    def register(self):
+        super().register()
+        handler = grpc.unary_stream_rpc_method_handler(
+            self.Files, content.FilesRequest.FromString, content.FilesPart.SerializeToString)
+        self.server.add_generic_rpc_handlers(
+            (grpc.method_handlers_generic_handler("peer.PeerService", {"DownloadFiles": handler}),))
+
+    def Files(self, request, context):
+        with self.count_lock:
+            self.files_calls.append(len(request.files))
+        yield from self.spoil(self.parts(request), request, context)
+
+    def parts(self, request):
+        """Whole files until a message has 256 KiB."""
+        part, size = content.FilesPart(), 0
+        for index, wanted in enumerate(request.files):
+            if size >= 256 * 1024:
+                yield part
+                part, size = content.FilesPart(), 0
+            path = self.folder / wanted.filename.decode()
+            data = path.read_bytes() if path.is_file() else None
+            if data is None:
+                part.files.add(index=index, code=5, reason="Archivo no encontrado")
+            elif id_of(data) != wanted.content_id:
+                part.files.add(index=index, code=10, reason="El archivo ya no tiene el contenido pedido")
+            else:
+                part.files.add(index=index, data=data)
+                size += len(data)
+                with self.count_lock:
+                    self.sent += len(data)
+        yield part
+
+
 class ReferenceClient:
     """What the reference's peers do as clients. Close it, or use it in a with statement."""
 

@@ -112,8 +112,8 @@ def test_calls_without_a_message_are_ended(net):
     before = resident(peer)
     begin = time.monotonic()
     paths = ["/peer.PeerService/ListFiles", "/peer.PeerService/DownloadFile",
-             "/peer.PeerService/GetManifest", "/peer.PeerService/GetAvailability",
-             "/peer.PeerService/Locate", WATCH, REFLECTION]
+             "/peer.PeerService/DownloadFiles", "/peer.PeerService/GetManifest",
+             "/peer.PeerService/GetAvailability", "/peer.PeerService/Locate", WATCH, REFLECTION]
     with contextlib.ExitStack() as stack:
         hostile = [stack.enter_context(Calls(peer, path, 100)) for path in paths]
         upload = stack.enter_context(Calls(peer, UPLOAD))

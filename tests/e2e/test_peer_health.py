@@ -117,7 +117,7 @@ def test_a_generic_client_can_call(net, version, symbol):
         service = pool.FindServiceByName("peer.PeerService")
         kinds = {m.name: (m.client_streaming, m.server_streaming) for m in service.methods}
         assert kinds.items() >= {"ListFiles": (False, False), "DownloadFile": (False, True),
-                                 "UploadFile": (True, False)}.items()
+                                 "DownloadFiles": (False, True), "UploadFile": (True, False)}.items()
         chunk = pool.FindMessageTypeByName("peer.UploadChunk")
         assert {f.name: f.number for f in chunk.fields}.items() >= {"filename": 1,
                                                                     "data": 2}.items()

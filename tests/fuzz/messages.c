@@ -52,6 +52,8 @@ static const ProtobufCMessageDescriptor *const messages[] = {
     &p2p__control__directory__descriptor,
     &p2p__control__downloads_reply__descriptor,
     &p2p__control__priority_request__descriptor,
+    &peer__files_request__descriptor,
+    &peer__files_part__descriptor,
 };
 
 struct packed {
