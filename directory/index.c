@@ -3,6 +3,7 @@
 #include "common/memory.h"
 #include "directory/difference.h"
 #include "directory/index_private.h"
+#include "directory/names.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,48 +13,6 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-static const char schema[] =
-    "CREATE TABLE peers(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, token TEXT NOT NULL,"
-    " seen_ms INTEGER NOT NULL, sequence INTEGER NOT NULL, urls TEXT NOT NULL DEFAULT '[]',"
-    " etag BLOB, host TEXT NOT NULL DEFAULT '');"
-    "CREATE TABLE files(name TEXT NOT NULL, peer_id INTEGER NOT NULL, urls TEXT, size INTEGER,"
-    " content BLOB, partial INTEGER, PRIMARY KEY(name, peer_id)) WITHOUT ROWID;"
-    "CREATE INDEX files_by_peer ON files(peer_id, name, urls, size, content, partial);"
-    "CREATE TABLE state(key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;";
-
-static const char from_version_1[] =
-    "ALTER TABLE files ADD COLUMN size INTEGER;"
-    "ALTER TABLE files ADD COLUMN content BLOB;"
-    "DROP INDEX files_by_peer;"
-    "CREATE INDEX files_by_peer ON files(peer_id, name, urls, size, content);";
-
-static const char from_version_2[] =
-    "ALTER TABLE files ADD COLUMN partial INTEGER;"
-    "DROP INDEX files_by_peer;"
-    "CREATE INDEX files_by_peer ON files(peer_id, name, urls, size, content, partial);";
-
-/* The digests were others: each peer's next list is compared, file by file. */
-static const char from_version_3[] = "ALTER TABLE peers RENAME COLUMN digest TO etag;"
-                                     "ALTER TABLE peers ADD COLUMN host TEXT NOT NULL DEFAULT '';"
-                                     "UPDATE peers SET etag=NULL;";
-
-static const char *const upgrades[] = {from_version_1, from_version_2, from_version_3};
-
-/* Never ERROR_INVALID or ERROR_DENIED once it is open: those say what a request did wrong, and
- * would tell a user that his password is wrong when the database has become read-only. */
-const struct database_form index_form = {
-    .name = "database",
-    .owner = "directory",
-    .application_id = 0x50325044, /* "P2PD" */
-    .version = 4,
-    .schema = schema,
-    .upgrades = upgrades,
-    .pragmas = "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
-               "PRAGMA journal_size_limit=67108864; PRAGMA cache_size=-16384;"
-               "PRAGMA foreign_keys=OFF; PRAGMA temp_store=MEMORY;",
-    .denied = ERROR_IO,
-};
 
 enum statement {
     BEGIN,
@@ -79,18 +38,19 @@ static const char *const statement_sql[STATEMENT_COUNT] = {
     [STORE_CLOCK] = "INSERT INTO state VALUES('written_ms', ?1)"
                     " ON CONFLICT(key) DO UPDATE SET value=?1",
     [STORE_LIST] = "UPDATE peers SET urls=?2, etag=?3, host=?4 WHERE id=?1",
-    [FILES_OF] = "SELECT name, urls, size, content, partial FROM files WHERE peer_id=?1"
-                 " ORDER BY name",
-    [ADD_FILE] = "INSERT INTO files(peer_id, name, urls, size, content, partial)"
+    [FILES_OF] = "SELECT name, urls, size, content, partial FROM files JOIN names ON id=name_id"
+                 " WHERE peer_id=?1 ORDER BY name",
+    [ADD_FILE] = "INSERT INTO files(peer_id, name_id, urls, size, content, partial)"
                  " VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
     [CHANGE_FILE] = "UPDATE files SET urls=?3, size=?4, content=?5, partial=?6"
-                    " WHERE peer_id=?1 AND name=?2",
-    [REMOVE_FILE] = "DELETE FROM files WHERE peer_id=?1 AND name=?2",
+                    " WHERE peer_id=?1 AND name_id=?2",
+    [REMOVE_FILE] = "DELETE FROM files WHERE peer_id=?1 AND name_id=?2",
 };
 
 struct index {
     struct database *database;
     struct database_statement *statements[STATEMENT_COUNT];
+    struct names *names;
     int lock_file; /* holds the lock that keeps a second directory away */
     atomic_bool interrupted;
 };
@@ -116,6 +76,8 @@ static enum error_code open_all(struct index *index, const char *path, struct er
 
     for (size_t i = 0; i < STATEMENT_COUNT && !code; i++)
         code = database_prepare(index->database, statement_sql[i], &index->statements[i], error);
+    if (!code)
+        code = names_open(index->database, &index->names, error);
     if (!code)
         database_watch(index->database, &index->interrupted);
     return code;
@@ -166,6 +128,7 @@ void index_close(struct index *index)
         return;
     for (size_t i = 0; i < STATEMENT_COUNT; i++)
         database_statement_free(index->statements[i]);
+    names_close(index->names);
     database_close(index->database);
     if (index->lock_file >= 0)
         close(index->lock_file);
@@ -312,17 +275,38 @@ static enum error_code find_difference(struct index *index, int64_t peer_id,
     return database_finish(stored, error);
 }
 
+/* By CHANGE_FILE or ADD_FILE. */
 static enum error_code store_file(struct index *index, enum statement which, int64_t peer_id,
                                   const struct files_index *files, size_t item, struct error *error)
 {
     struct database_statement *statement = index->statements[which];
     struct file_content content = files_index_content(files, item);
+    int64_t name_id = 0;
+    enum error_code code =
+        names_get(index->names, files_index_name(files, item), which == ADD_FILE, &name_id, error);
 
+    if (code)
+        return code;
     database_bind_number(statement, 1, peer_id);
-    database_bind_text(statement, 2, files_index_name(files, item));
+    database_bind_number(statement, 2, name_id);
     database_bind_text(statement, 3, files_index_urls(files, item));
     bind_content(statement, 4, &content);
     return database_run(statement, error);
+}
+
+static enum error_code remove_file(struct index *index, int64_t peer_id, const char *name,
+                                   struct error *error)
+{
+    struct database_statement *statement = index->statements[REMOVE_FILE];
+    int64_t name_id = 0;
+    enum error_code code = names_get(index->names, name, false, &name_id, error);
+
+    if (code)
+        return code;
+    database_bind_number(statement, 1, peer_id);
+    database_bind_number(statement, 2, name_id);
+    code = database_run(statement, error);
+    return code ? code : names_forget_unused(index->names, name_id, name, error);
 }
 
 static enum error_code apply_difference(struct index *index, int64_t peer_id,
@@ -331,11 +315,8 @@ static enum error_code apply_difference(struct index *index, int64_t peer_id,
 {
     enum error_code code = ERROR_NONE;
 
-    for (size_t i = 0; i < difference->removed_count && !code; i++) {
-        database_bind_number(index->statements[REMOVE_FILE], 1, peer_id);
-        database_bind_text(index->statements[REMOVE_FILE], 2, difference->removed[i]);
-        code = database_run(index->statements[REMOVE_FILE], error);
-    }
+    for (size_t i = 0; i < difference->removed_count && !code; i++)
+        code = remove_file(index, peer_id, difference->removed[i], error);
     for (size_t i = 0; i < difference->changed_count && !code; i++)
         code = store_file(index, CHANGE_FILE, peer_id, files, difference->changed[i], error);
     for (size_t i = 0; i < difference->added_count && !code; i++)

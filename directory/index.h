@@ -2,17 +2,23 @@
  * The database: files of each peer, and what survives a restart of the registry. It decides nothing
  * and starts no thread. Searches and lists: directory/index_reader.h.
  *
- * Schema (user_version 4, application_id "P2PD"):
+ * Schema (user_version 5, application_id "P2PD"):
  *   peers  id, name, token, seen_ms, sequence: as in registry.h. urls, etag, host: of the stored
  *          list. etag NULL: no list was ever stored, or by version 3.
- *   files  (name, peer_id) is the key, so that a search is one descent. urls NULL: the peer's usual
- *          ones. size, content NULL: unknown; content: the id's bytes. partial: 1 for what is still
- *          arriving at the peer, else NULL. files_by_peer, which covers all columns, serves
- * replacing a list and listing everything in a stable order. state  written_ms: the boot clock at
- * the last write of the registry. Version 1 had neither size nor content, version 2 no partial,
- * version 3 another digest and no host;
- * opening such a database brings it up to date in one transaction, and leaves it as it was when
- * that fails. Every row of files has its row of peers (written in the same transaction).
+ *   names  Every name that somebody shares, and no other one, with its id: a name's first file
+ *          brings it, its last one takes it away, and no id is ever given again (AUTOINCREMENT).
+ *          directory/names.h.
+ *   files  (name_id, peer_id) is the key: a search finds the name's id, and then all rows side by
+ *          side. urls NULL: the peer's usual ones. size, content NULL: unknown; content: the id's
+ *          bytes. partial: 1 for what is still arriving at the peer, else NULL.
+ *          files_by_peer(peer_id, name_id) serves replacing a list and listing everything in an
+ *          order that lasts.
+ *   state  written_ms: the boot clock at the last write of the registry.
+ * Version 1 had neither size nor content, version 2 no partial, version 3 another digest
+ * and no host, version 4 the names in the files;
+ * opening such a database brings it up to date, a version at a time, each in one transaction that
+ * leaves it as it was when it fails. Every row of files has its rows of peers and names (written in
+ * the same transaction).
  *
  * WAL with synchronous NORMAL: what was committed survives any end of the process (kill -9); a
  * power cut may lose the last commits, never the consistency, and peers send their list again after

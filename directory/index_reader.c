@@ -25,15 +25,17 @@ enum error_code index_reader_open(const char *path, struct index_reader **reader
 
     if (!code)
         code = database_prepare(made->database,
-                                "SELECT peer_id, urls, size, content, partial FROM files"
-                                " WHERE name=?1 ORDER BY peer_id",
+                                "SELECT peer_id, urls, size, content, partial, name_id FROM files"
+                                " WHERE name_id=(SELECT id FROM names WHERE name=?1)"
+                                " ORDER BY peer_id",
                                 &made->search, error);
     if (!code)
-        code =
-            database_prepare(made->database,
-                             "SELECT peer_id, name, urls, size, content, partial FROM files WHERE"
-                             " (peer_id, name) > (?1, ?2) ORDER BY peer_id, name LIMIT ?3",
-                             &made->list, error);
+        code = database_prepare(made->database,
+                                "SELECT peer_id, name, urls, size, content, partial, name_id"
+                                " FROM files CROSS JOIN names ON id=name_id"
+                                " WHERE (peer_id, name_id) > (?1, ?2)"
+                                " ORDER BY peer_id, name_id LIMIT ?3",
+                                &made->list, error);
     if (!code)
         code = database_prepare(made->database, "BEGIN", &made->begin, error);
     if (!code)
@@ -81,6 +83,7 @@ enum error_code index_search(struct index_reader *reader, const struct file_name
             .name = name->text,
             .urls = database_text(search, 1),
             .content = index_read_content(search, 2),
+            .name_id = database_number(search, 5),
         };
         if (!visit(context, &file))
             break;
@@ -94,7 +97,7 @@ enum error_code index_list(struct index_reader *reader, const struct index_place
     struct database_statement *list = reader->list;
 
     database_bind_number(list, 1, after->peer_id);
-    database_bind_text(list, 2, after->name);
+    database_bind_number(list, 2, after->name_id);
     database_bind_number(list, 3, (int64_t)max);
     while (database_next(list)) {
         struct index_file file = {
@@ -102,6 +105,7 @@ enum error_code index_list(struct index_reader *reader, const struct index_place
             .name = database_text(list, 1),
             .urls = database_text(list, 2),
             .content = index_read_content(list, 3),
+            .name_id = database_number(list, 6),
         };
         if (!visit(context, &file))
             break;

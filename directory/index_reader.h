@@ -26,6 +26,7 @@ void index_reader_close(struct index_reader *reader);
  * ones. */
 struct index_file {
     int64_t peer_id;
+    int64_t name_id;
     const char *name;
     const char *urls;
     struct file_content content;
@@ -42,10 +43,12 @@ void index_reader_end(struct index_reader *reader);
 MUST_CHECK enum error_code index_search(struct index_reader *reader, const struct file_name *name,
                                         index_file_fn *visit, void *context, struct error *error);
 
-/* A place in the order of index_list: by peer, then by name. All zero is the beginning. */
+/* A place in the order of index_list: by peer, then by the name's id, which is the order in which
+ * names came. An id is never given again, so a place lasts when its file is gone. All zero is the
+ * beginning. */
 struct index_place {
     int64_t peer_id;
-    char name[FILE_PATH_MAX_BYTES + 1];
+    int64_t name_id;
 };
 
 /* Up to max files after the place. */

@@ -21,23 +21,8 @@ enum {
 
 const char *listing_format_cursor(const struct index_place *place, char out[LISTING_CURSOR_BYTES])
 {
-    int length = snprintf(out, LISTING_CURSOR_BYTES, "%" PRId64 ".", place->peer_id);
-    char *end = out + length;
-
-    for (const char *c = place->name; *c; c++)
-        end += snprintf(end, 3, "%02x", (unsigned)(unsigned char)*c);
+    snprintf(out, LISTING_CURSOR_BYTES, "%" PRId64 ".%" PRId64, place->peer_id, place->name_id);
     return out;
-}
-
-static bool hex_digit(char c, unsigned *value)
-{
-    if (c >= '0' && c <= '9')
-        *value = *value << 4 | (unsigned)(c - '0');
-    else if (c >= 'a' && c <= 'f')
-        *value = *value << 4 | (unsigned)(c - 'a' + 10);
-    else
-        return false;
-    return true;
 }
 
 enum error_code listing_parse_cursor(const char *cursor, struct index_place *place,
@@ -45,21 +30,16 @@ enum error_code listing_parse_cursor(const char *cursor, struct index_place *pla
 {
     const char *dot = strchr(cursor, '.');
     char number[24] = "";
-    long long id;
-    size_t used = 0;
+    long long peer_id;
+    long long name_id;
 
     *place = (struct index_place){0};
     if (dot && (size_t)(dot - cursor) < sizeof number)
         memcpy(number, cursor, (size_t)(dot - cursor));
-    if (!dot || !text_to_integer(number, 0, INT64_MAX, &id))
+    if (!dot || !text_to_integer(number, 0, INT64_MAX, &peer_id) ||
+        !text_to_integer(dot + 1, 0, INT64_MAX, &name_id))
         return error_set(error, ERROR_INVALID, TEXT_BAD_CURSOR);
-    place->peer_id = id;
-    for (const char *c = dot + 1; *c; c += 2) {
-        unsigned byte = 0;
-        if (used == FILE_PATH_MAX_BYTES || !hex_digit(c[0], &byte) || !hex_digit(c[1], &byte))
-            return error_set(error, ERROR_INVALID, TEXT_BAD_CURSOR);
-        place->name[used++] = (char)byte;
-    }
+    *place = (struct index_place){.peer_id = peer_id, .name_id = name_id};
     return ERROR_NONE;
 }
 
@@ -172,10 +152,7 @@ static bool add_file(void *context, const struct index_file *file)
         files->file = file;
         registry_visit(files->registry, file->peer_id, 0, join_file, files);
     }
-    files->last.peer_id = file->peer_id;
-    size_t length = strnlen(file->name, FILE_PATH_MAX_BYTES);
-    memcpy(files->last.name, file->name, length);
-    files->last.name[length] = '\0';
+    files->last = (struct index_place){.peer_id = file->peer_id, .name_id = file->name_id};
     return true;
 }
 

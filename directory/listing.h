@@ -41,9 +41,9 @@ MUST_CHECK enum error_code listing_files(struct registry *registry, struct index
                                          const struct listing_page *page, struct http_reply *reply,
                                          struct error *error);
 
-#define LISTING_CURSOR_BYTES (24 + 2 * FILE_PATH_MAX_BYTES)
+#define LISTING_CURSOR_BYTES 48
 
-/* "ID.NAME-IN-HEXADECIMAL". Pure. */
+/* "PEER.NAME", both ids in decimal. Pure. */
 const char *listing_format_cursor(const struct index_place *place, char out[LISTING_CURSOR_BYTES]);
 MUST_CHECK enum error_code listing_parse_cursor(const char *cursor, struct index_place *place,
                                                 struct error *error);
