@@ -70,7 +70,10 @@ void buffer_append_string(struct buffer *buffer, const char *text)
 
 void buffer_append_char(struct buffer *buffer, char character)
 {
-    buffer_append(buffer, &character, 1);
+    if (!reserve(buffer, 1))
+        return;
+    buffer->data[buffer->length++] = character;
+    buffer->data[buffer->length] = '\0';
 }
 
 void buffer_printf(struct buffer *buffer, const char *format, ...)

@@ -40,12 +40,27 @@ static size_t decode(const unsigned char *text, size_t length, uint32_t *charact
     return bytes;
 }
 
+enum { ASCII_BYTES = sizeof(uint64_t) };
+
+/* Of so many bytes; most of what we read is nothing else. */
+static bool is_ascii(const unsigned char *bytes)
+{
+    uint64_t word;
+
+    memcpy(&word, bytes, sizeof word);
+    return (word & UINT64_C(0x8080808080808080)) == 0;
+}
+
 bool text_is_utf8(const char *text, size_t length)
 {
     const unsigned char *bytes = (const unsigned char *)text;
     uint32_t character;
 
     for (size_t i = 0; i < length;) {
+        if (length - i >= ASCII_BYTES && is_ascii(bytes + i)) {
+            i += ASCII_BYTES;
+            continue;
+        }
         size_t step = decode(bytes + i, length - i, &character);
         if (step == 0)
             return false;

@@ -20,6 +20,7 @@ static void drop(struct answers_table *table, size_t number)
     free(answer->name);
     directory_sources_done(&answer->sources);
     *answer = table->items[--table->count];
+    table->hashes[number] = table->hashes[table->count];
     table->items[table->count] = (struct answer){0};
 }
 
@@ -30,22 +31,38 @@ void answers_table_done(struct answers_table *table)
     table->peer_count = 0;
 }
 
+/* FNV-1a. */
+static uint32_t hash_of(const char *text)
+{
+    uint32_t hash = 2166136261U;
+
+    for (; *text; text++)
+        hash = (hash ^ (unsigned char)*text) * 16777619U;
+    return hash;
+}
+
 static size_t find(const struct answers_table *table, const struct file_name *name)
 {
+    uint32_t hash = hash_of(name->text);
     size_t number = 0;
 
-    while (number < table->count && strcmp(table->items[number].name, name->text) != 0)
+    while (number < table->count &&
+           (table->hashes[number] != hash || strcmp(table->items[number].name, name->text) != 0))
         number++;
     return number;
 }
 
 static size_t find_oldest(const struct answers_table *table)
 {
+    int64_t seen_ms = INT64_MAX;
     size_t oldest = 0;
 
-    for (size_t i = 1; i < table->count; i++)
-        if (table->items[i].seen_ms < table->items[oldest].seen_ms)
+    for (size_t i = 0; i < table->count; i++) {
+        if (table->items[i].seen_ms < seen_ms) {
+            seen_ms = table->items[i].seen_ms;
             oldest = i;
+        }
+    }
     return oldest;
 }
 
@@ -66,10 +83,13 @@ static bool copy_source(const struct directory_source *from, struct directory_so
 
 static void copy_sources(const struct directory_sources *from, struct directory_sources *to)
 {
-    *to = (struct directory_sources){.items = memory_new(ANSWER_SOURCES_MAX, sizeof *to->items)};
-    for (size_t i = 0; i < from->count && to->count < ANSWER_SOURCES_MAX; i++)
+    size_t max = from->count < ANSWER_SOURCES_MAX ? from->count : ANSWER_SOURCES_MAX;
+
+    *to = (struct directory_sources){.items = memory_new(max, sizeof *to->items)};
+    for (size_t i = 0; i < from->count && to->count < max; i++)
         to->count += copy_source(&from->items[i], &to->items[to->count]);
-    to->items = memory_resize(to->items, to->count ? to->count : 1, sizeof *to->items);
+    if (to->count < max)
+        to->items = memory_resize(to->items, to->count ? to->count : 1, sizeof *to->items);
 }
 
 bool answers_table_remember(struct answers_table *table, const struct file_name *name,
@@ -89,6 +109,7 @@ bool answers_table_remember(struct answers_table *table, const struct file_name 
            table->source_count + answer.sources.count > ANSWERS_SOURCES_MAX)
         drop(table, find_oldest(table));
     answer.name = memory_copy_string(name->text);
+    table->hashes[table->count] = hash_of(name->text);
     table->items[table->count++] = answer;
     table->source_count += answer.sources.count;
     return true;

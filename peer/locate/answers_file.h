@@ -41,6 +41,7 @@ struct answers_peer {
 /* All zeroes is an empty one. */
 struct answers_table {
     struct answer items[ANSWERS_MAX]; /* in no order */
+    uint32_t hashes[ANSWERS_MAX];     /* of their names: a look-up passes a thousand of them */
     size_t count;
     size_t source_count;                          /* of all */
     struct answers_peer peers[ANSWERS_PEERS_MAX]; /* who was seen last comes first */
