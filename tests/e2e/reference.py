@@ -37,6 +37,7 @@ class ReferenceDirectory:
         self.seen = {}  # peer -> time of the last login, in login order
         self.entries = []  # {"peer", "filename", "url"}: only grows
         self.keys_told = set()  # of all entries that came
+        self.asked = []  # of every request: "METHOD /path"
         self.logins = []  # what came: {"username", "in_query", "files", "status", "bytes", "time"}
         directory = self
 
@@ -133,6 +134,7 @@ class _DirectoryHandler(http.server.BaseHTTPRequestHandler):
         body = self.rfile.read(length)
         parts = urllib.parse.urlsplit(self.path)
         query = dict(urllib.parse.parse_qsl(parts.query, keep_blank_values=True))
+        self.owner.asked.append(f"{self.command} {parts.path}")
         route = {"/": ("GET", self.root), "/login": ("POST", self.login),
                  "/buscar_archivos": ("GET", self.search), "/peers_activos": ("GET", self.active),
                  "/ver_archivos": ("GET", self.all_files)}.get(parts.path)

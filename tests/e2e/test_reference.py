@@ -34,6 +34,7 @@ def test_directory_replies(net):
     assert fetch(good + "&files_index=[]", "POST")[0] == 200  # forgets nothing
     assert fetch(f"{directory.url}/buscar_archivos?filename=a%20b") == (
         200, {"archivo": "a b", "disponible_en": [{"peer": "Peer1", "url": []}]})
+    assert fetch(f"{directory.url}/buscar_archivos", "POST") == (405, {"detail": "Method Not Allowed"})
     assert fetch(f"{directory.url}/peers_activos") == (200, {"peers": ["Peer1"]})
 
 

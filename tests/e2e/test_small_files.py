@@ -55,6 +55,21 @@ def test_many(net):
     assert journals(peer) == []
 
 
+def test_directory_of_the_reference(net):
+    """It takes no question for many names, and is not asked one again and again."""
+    directory = net.reference_directory()
+    files = {f"f{number:02}": reference.random_bytes(3000) for number in range(60)}
+    source = net.reference_peer(files=files)
+    entries = json.dumps([{"filename": name, "url": [source.address]} for name in files])
+    assert directory.login("Peer2", PASSWORD, entries)[0] == 200
+    peer = net.peer("Peer1", directory)
+    result = peer.command("get", *files, timeout=120)
+    assert result.returncode == 0, result.stderr
+    check_all(peer, files)
+    assert directory.asked.count("GET /buscar_archivos") >= len(files)
+    assert directory.asked.count("POST /buscar_archivos") <= 4  # of as many threads
+
+
 def test_one_lies(net):
     """The others are asked; what is false is never stored."""
     directory = net.directory()

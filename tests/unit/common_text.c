@@ -41,6 +41,16 @@ static void utf8_well_formed_or_not(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++)
         check_row(i, text_is_utf8(rows[i].text, rows[i].length) == rows[i].good);
+    /* Wherever it stands in longer text, which is looked at in words. */
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        for (size_t before = 0; before <= 16; before++) {
+            char text[64];
+            memset(text, 'x', sizeof text);
+            memcpy(text + before, rows[i].text, rows[i].length);
+            check_row(i, text_is_utf8(text, sizeof text) == rows[i].good);
+            check_row(i, text_is_utf8(text, before + rows[i].length) == rows[i].good);
+        }
+    }
 }
 
 static void control_characters(void **state)
