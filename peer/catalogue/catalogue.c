@@ -457,24 +457,47 @@ enum error_code catalogue_learn(struct catalogue *catalogue, const struct file_n
                                 const struct manifest *manifest, struct error *error)
 {
     struct share_identity identity;
-    const struct store_file file = {.identity = &identity, .name = name};
-    struct known_file known = {.content = manifest->id,
-                               .named = known_hash_name(name),
-                               .checked_s = clock_wall_ms() / 1000};
-    struct store *store = atomic_load(&catalogue->store);
+    const struct catalogue_learned file = {
+        .name = name, .identity = &identity, .manifest = manifest};
     enum error_code code = share_identify(catalogue->share, name, &identity, error);
 
-    if (!code && identity.size_bytes != manifest->size_bytes)
-        code = error_set(error, ERROR_CHANGED, "El archivo ya no es el mismo");
-    if (!code && !store)
-        code = not_yet(error);
-    if (!code)
-        code = store_add(store, &file, manifest, &known.number, error);
+    return code ? code : catalogue_learn_all(catalogue, &file, 1, error);
+}
+
+static void learn(struct catalogue *catalogue, const struct store_new *item, int64_t now_s)
+{
+    const struct known_file known = {.identity = *item->file.identity,
+                                     .content = item->manifest->id,
+                                     .number = item->number,
+                                     .named = known_hash_name(item->file.name),
+                                     .checked_s = now_s};
+
+    catalogue_put_known(catalogue, &known);
+}
+
+enum error_code catalogue_learn_all(struct catalogue *catalogue,
+                                    const struct catalogue_learned *files, size_t count,
+                                    struct error *error)
+{
+    struct store *store = atomic_load(&catalogue->store);
+    auto_free struct store_new *items = memory_new(count + 1, sizeof *items);
+    int64_t now_s = clock_wall_ms() / 1000;
+
+    for (size_t i = 0; i < count; i++) {
+        if (files[i].identity->size_bytes != files[i].manifest->size_bytes)
+            return error_set(error, ERROR_CHANGED, "El archivo ya no es el mismo");
+        items[i] =
+            (struct store_new){.file = {.identity = files[i].identity, .name = files[i].name},
+                               .manifest = files[i].manifest};
+    }
+    if (count == 0)
+        return ERROR_NONE;
+    enum error_code code = store ? store_add_all(store, items, count, error) : not_yet(error);
     if (code)
         return code;
-    known.identity = identity;
-    catalogue_put_known(catalogue, &known);
+    for (size_t i = 0; i < count; i++)
+        learn(catalogue, &items[i], now_s);
     atomic_store(&catalogue->news, true);
-    catalogue_share_changed(catalogue); /* a scan that was running has not seen it */
+    catalogue_share_changed(catalogue); /* a scan that was running has not seen them */
     return ERROR_NONE;
 }

@@ -92,3 +92,16 @@ MUST_CHECK enum error_code catalogue_read_hashes(struct catalogue *catalogue,
 MUST_CHECK enum error_code catalogue_learn(struct catalogue *catalogue,
                                            const struct file_name *name,
                                            const struct manifest *manifest, struct error *error);
+
+/* One of several; all borrowed. */
+struct catalogue_learned {
+    const struct file_name *name;
+    const struct share_identity *identity; /* of the file that was stored; share_commit tells */
+    const struct manifest *manifest;
+};
+
+/* The same, but for all of them or none, and by their identities: should a name mean another file
+ * by now, nothing is said of that one. count 0 is fine. */
+MUST_CHECK enum error_code catalogue_learn_all(struct catalogue *catalogue,
+                                               const struct catalogue_learned *files, size_t count,
+                                               struct error *error);

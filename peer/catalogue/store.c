@@ -185,25 +185,57 @@ enum error_code store_find(struct store *store, const struct share_identity *ide
     return code;
 }
 
+static enum error_code add(struct store *store, struct store_new *item, struct error *error)
+{
+    const struct manifest *manifest = item->manifest;
+    struct database_statement *statement;
+    enum error_code code = get_statement(store, ADD, &statement, error);
+
+    if (code)
+        return code;
+    bind_identity(statement, item->file.identity);
+    database_bind_text(statement, 6, item->file.name->text);
+    database_bind_bytes(statement, 7, manifest->id.bytes, HASH_BYTES);
+    /* At most 32 MiB; a NULL pointer would be a NULL. */
+    database_bind_bytes(statement, 8, manifest->piece_count ? (const void *)manifest->hashes : "",
+                        manifest->piece_count * HASH_BYTES);
+    code = database_run(statement, error);
+    if (!code)
+        item->number = database_last_row(store->database);
+    return code;
+}
+
 enum error_code store_add(struct store *store, const struct store_file *file,
                           const struct manifest *manifest, int64_t *number, struct error *error)
 {
-    struct database_statement *statement;
+    struct store_new item = {.file = *file, .manifest = manifest};
 
     pthread_mutex_lock(&store->lock);
-    enum error_code code = get_statement(store, ADD, &statement, error);
-    if (!code) {
-        bind_identity(statement, file->identity);
-        database_bind_text(statement, 6, file->name->text);
-        database_bind_bytes(statement, 7, manifest->id.bytes, HASH_BYTES);
-        /* At most 32 MiB; a NULL pointer would be a NULL. */
-        database_bind_bytes(statement, 8,
-                            manifest->piece_count ? (const void *)manifest->hashes : "",
-                            manifest->piece_count * HASH_BYTES);
-        code = database_run(statement, error);
-    }
+    enum error_code code = add(store, &item, error);
+    pthread_mutex_unlock(&store->lock);
+    *number = item.number;
+    return code;
+}
+
+/* Else all that comes later would be part of it, and be lost. Some failures have ended it. */
+static enum error_code end_transaction(struct store *store, enum error_code code,
+                                       struct error *error)
+{
     if (!code)
-        *number = database_last_row(store->database);
+        code = database_execute(store->database, "COMMIT", error);
+    if (code)
+        (void)!database_execute(store->database, "ROLLBACK", NULL);
+    return code;
+}
+
+enum error_code store_add_all(struct store *store, struct store_new *items, size_t count,
+                              struct error *error)
+{
+    pthread_mutex_lock(&store->lock);
+    enum error_code code = database_execute(store->database, "BEGIN IMMEDIATE", error);
+    for (size_t i = 0; i < count && !code; i++)
+        code = add(store, &items[i], error);
+    code = end_transaction(store, code, error);
     pthread_mutex_unlock(&store->lock);
     return code;
 }
@@ -364,11 +396,7 @@ enum error_code store_keep(struct store *store, const int64_t *numbers, size_t c
     enum error_code code = database_execute(store->database, "BEGIN IMMEDIATE", error);
     if (!code)
         code = keep(store, numbers, count, now_s, error);
-    if (!code)
-        code = database_execute(store->database, "COMMIT", error);
-    /* Else all that comes later would be part of it, and be lost. Some failures have ended it. */
-    if (code)
-        (void)!database_execute(store->database, "ROLLBACK", NULL);
+    code = end_transaction(store, code, error);
     pthread_mutex_unlock(&store->lock);
     return code;
 }

@@ -58,6 +58,16 @@ struct store_file {
 MUST_CHECK enum error_code store_add(struct store *store, const struct store_file *file,
                                      const struct manifest *manifest, int64_t *number,
                                      struct error *error);
+
+struct store_new {
+    struct store_file file;
+    const struct manifest *manifest;
+    int64_t number; /* result */
+};
+/* The same for several in one transaction: all of them or none. */
+MUST_CHECK enum error_code store_add_all(struct store *store, struct store_new *items, size_t count,
+                                         struct error *error);
+
 /* The same content has another name and state. */
 MUST_CHECK enum error_code store_move(struct store *store, int64_t number,
                                       const struct store_file *file, struct error *error);

@@ -48,6 +48,12 @@ static void tell_locked(struct job *job)
 
 void downloads_publish_locked(struct job *job, int64_t now_ms)
 {
+    downloads_change_locked(job, now_ms);
+    job_book_wake(&job->owner->book, job);
+}
+
+void downloads_change_locked(struct job *job, int64_t now_ms)
+{
     struct downloads *downloads = job->owner;
 
     job->draft.priority = job->line.priority;
@@ -58,7 +64,7 @@ void downloads_publish_locked(struct job *job, int64_t now_ms)
         downloads->finished.done++;
     else if (download_state_is_final(job->shown->state))
         downloads->finished.failed++;
-    tell_locked(job);
+    job_book_changed(&downloads->book, job);
 }
 
 static void publish(struct job *job, bool only_progress)
@@ -127,6 +133,13 @@ static struct downloads *new_downloads(const struct downloads_options *options)
     return downloads;
 }
 
+static enum error_code start_storer(struct downloads *downloads, struct error *error)
+{
+    const struct storer_options options = {.done = downloads_files_stored, .context = downloads};
+
+    return storer_start(&options, &downloads->storer, error);
+}
+
 enum error_code downloads_start(const struct downloads_options *options, struct downloads **out,
                                 struct error *error)
 {
@@ -135,7 +148,7 @@ enum error_code downloads_start(const struct downloads_options *options, struct 
     enum error_code code = intake_start(&downloads->intake, error);
     downloads->environment.intake = downloads->intake;
     if (code == ERROR_NONE)
-        code = storer_start(&downloads->storer, error);
+        code = start_storer(downloads, error);
     if (code == ERROR_NONE)
         code = thread_pool_start("download", DOWNLOADS_RUNNING_MAX, DOWNLOADS_RUNNING_MAX,
                                  &downloads->pool, error);
@@ -157,7 +170,8 @@ static bool interrupt_locked(struct job *job, enum job_wish wish)
         return false;
     if (atomic_load(&job->wish) != JOB_CANCEL) /* that is never taken back */
         atomic_store(&job->wish, wish);
-    interrupt_raise(job->interrupt);
+    if (job->interrupt)
+        interrupt_raise(job->interrupt);
     return true;
 }
 
@@ -216,31 +230,66 @@ void downloads_free(struct downloads *downloads)
     free(downloads);
 }
 
+/* How many more there may be. */
+static size_t count_room_locked(const struct downloads *downloads)
+{
+    size_t open = downloads->book.count - downloads->book.over_count;
+
+    return open < DOWNLOADS_QUEUED_MAX ? DOWNLOADS_QUEUED_MAX - open : 0;
+}
+
+/* Puts them in line, as many as there is room for. Returns how many. */
+static size_t insert_all(struct downloads *downloads, struct job **jobs, size_t count,
+                         struct error *error)
+{
+    size_t added = 0;
+
+    pthread_mutex_lock(&downloads->lock);
+    size_t room = count_room_locked(downloads);
+    if (downloads->stopping)
+        error_set(error, ERROR_CANCELLED, "El peer se está deteniendo");
+    else if (room < count)
+        error_set(error, ERROR_BUSY, "Hay demasiadas descargas en espera");
+    for (; !downloads->stopping && added < count && added < room; added++)
+        downloads_insert_locked(downloads, take_pointer(&jobs[added]));
+    job_book_wake_all(&downloads->book);
+    pthread_mutex_unlock(&downloads->lock);
+    return added;
+}
+
+size_t downloads_add_all(struct downloads *downloads, const struct download_request *requests,
+                         size_t count, uint64_t *ids, struct error *error)
+{
+    auto_free struct job **jobs = memory_new(count + 1, sizeof *jobs);
+
+    pthread_mutex_lock(&downloads->lock);
+    uint64_t last_id = downloads->last_id;
+    downloads->last_id += count;
+    pthread_mutex_unlock(&downloads->lock);
+    for (size_t i = 0; i < count; i++) {
+        jobs[i] = job_new(&requests[i]);
+        jobs[i]->owner = downloads;
+        jobs[i]->draft.id = ids[i] = last_id + 1 + i;
+    }
+    job_record_all(jobs, count, &downloads->environment);
+    size_t added = insert_all(downloads, jobs, count, error);
+    for (size_t i = added; i < count; i++) {
+        job_discard(jobs[i], &downloads->environment);
+        job_free(jobs[i]);
+    }
+    return added;
+}
+
 enum error_code downloads_add(struct downloads *downloads, const struct download_request *request,
                               uint64_t *id, struct error *error)
 {
-    struct job *job = job_new(request);
+    struct error refusal = {0};
 
-    job->owner = downloads;
-    pthread_mutex_lock(&downloads->lock);
-    job->draft.id = ++downloads->last_id;
-    pthread_mutex_unlock(&downloads->lock);
-    job_record(job, &downloads->environment);
-
-    pthread_mutex_lock(&downloads->lock);
-    enum error_code code = ERROR_NONE;
-    *id = job->draft.id;
-    if (downloads->stopping)
-        code = error_set(error, ERROR_CANCELLED, "El peer se está deteniendo");
-    else if (downloads->book.count - downloads->book.over_count >= DOWNLOADS_QUEUED_MAX)
-        code = error_set(error, ERROR_BUSY, "Hay demasiadas descargas en espera");
-    else
-        downloads_insert_locked(downloads, take_pointer(&job));
-    pthread_mutex_unlock(&downloads->lock);
-    if (job)
-        job_discard(job, &downloads->environment);
-    job_free(job);
-    return code;
+    if (downloads_add_all(downloads, request, 1, id, &refusal) == 1)
+        return ERROR_NONE;
+    if (error)
+        *error = refusal;
+    return refusal.code;
 }
 
 /* The disk is not touched under the lock: the job is pinned meanwhile. */

@@ -120,6 +120,10 @@ void downloads_free(struct downloads *downloads); /* after stop and after all fo
 MUST_CHECK enum error_code downloads_add(struct downloads *downloads,
                                          const struct download_request *request, uint64_t *id,
                                          struct error *error);
+/* Several at once, for less than they would cost one by one. Returns how many, the first ones;
+ * fewer than count: *error says why. */
+size_t downloads_add_all(struct downloads *downloads, const struct download_request *requests,
+                         size_t count, uint64_t *ids, struct error *error);
 /* A job that is over stays what it is. False: no such job (any more); likewise below. */
 bool downloads_cancel(struct downloads *downloads, uint64_t id);
 /* Lets go of its sources and of its place; what it has stays, also over a restart. */

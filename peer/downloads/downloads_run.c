@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/thread_pool.h"
+#include "peer/downloads/batch.h"
 #include "peer/downloads/downloads_private.h"
 
 #include <stdlib.h>
@@ -31,7 +32,7 @@ void downloads_drop_spool_locked(struct downloads *downloads, struct job *job)
 
 bool downloads_is_running_locked(const struct job *job)
 {
-    return job->interrupt != NULL;
+    return job->interrupt || job->storing;
 }
 
 bool downloads_may_run_locked(const struct job *job)
@@ -52,30 +53,47 @@ bool downloads_is_crowded(struct job *job)
 
 /* ---- places ---- */
 
-static bool is_leaving(const struct job *job)
+static bool is_leaving(const struct downloads_place *place)
 {
-    return atomic_load(&job->wish) != JOB_GO_ON;
+    return place->batch ? downloads_batch_is_leaving(place->batch)
+                        : atomic_load(&place->job->wish) != JOB_GO_ON;
 }
 
 /* A whole stream that is broken off begins again. */
-static bool would_lose_all(const struct job *job)
+static bool would_lose_all(const struct downloads_place *place)
 {
-    return job->shown->state == DOWNLOAD_RUNNING && !atomic_load(&job->swarm);
+    return place->job && place->job->shown->state == DOWNLOAD_RUNNING &&
+           !atomic_load(&place->job->swarm);
+}
+
+static bool is_free(const struct downloads_place *place)
+{
+    return !place->job && !place->batch;
+}
+
+static enum download_priority priority_of(const struct downloads_place *place)
+{
+    return place->batch ? downloads_batch_priority(place->batch) : place->job->line.priority;
+}
+
+static uint64_t age_of(const struct downloads_place *place)
+{
+    return place->batch ? downloads_batch_age(place->batch) : place->job->line.age;
 }
 
 /* Of those that run and can go back to the line the one that should first: the least urgent, and of
  * these the youngest. */
-static struct job *choose_victim(const struct downloads *downloads)
+static struct downloads_place *choose_victim(struct downloads *downloads)
 {
-    struct job *victim = NULL;
+    struct downloads_place *victim = NULL;
 
     for (size_t i = 0; i < DOWNLOADS_RUNNING_MAX; i++) {
-        struct job *job = downloads->places[i];
-        if (!job || is_leaving(job) || would_lose_all(job))
+        struct downloads_place *place = &downloads->places[i];
+        if (is_free(place) || is_leaving(place) || would_lose_all(place))
             continue;
-        if (!victim || job->line.priority < victim->line.priority ||
-            (job->line.priority == victim->line.priority && job->line.age > victim->line.age))
-            victim = job;
+        if (!victim || priority_of(place) < priority_of(victim) ||
+            (priority_of(place) == priority_of(victim) && age_of(place) > age_of(victim)))
+            victim = place;
     }
     return victim;
 }
@@ -86,25 +104,43 @@ static size_t count_free(const struct downloads *downloads)
     size_t count = 0;
 
     for (size_t i = 0; i < DOWNLOADS_RUNNING_MAX; i++)
-        count += !downloads->places[i] || is_leaving(downloads->places[i]);
+        count += is_free(&downloads->places[i]) || is_leaving(&downloads->places[i]);
     return count;
+}
+
+static void give_way(struct downloads_place *place)
+{
+    if (place->batch) {
+        downloads_batch_give_way(place->batch);
+        return;
+    }
+    atomic_store(&place->job->wish, JOB_GIVE_WAY);
+    interrupt_raise(place->job->interrupt);
 }
 
 void downloads_make_way_locked(struct downloads *downloads)
 {
-    struct job *victim = choose_victim(downloads);
+    struct downloads_place *victim = choose_victim(downloads);
 
     while (victim &&
-           job_queue_above(&downloads->line, victim->line.priority) > count_free(downloads)) {
-        atomic_store(&victim->wish, JOB_GIVE_WAY);
-        interrupt_raise(victim->interrupt);
+           job_queue_above(&downloads->line, priority_of(victim)) > count_free(downloads)) {
+        give_way(victim);
         victim = choose_victim(downloads);
     }
 }
 
+struct downloads_place *downloads_find_place_locked(struct downloads *downloads)
+{
+    struct downloads_place *place = downloads->places;
+
+    while (!is_free(place))
+        place++; /* there are as many as workers */
+    return place;
+}
+
 static void work(void *context);
 
-static void start_worker_locked(struct downloads *downloads)
+void downloads_start_worker_locked(struct downloads *downloads)
 {
     if (downloads->workers < DOWNLOADS_RUNNING_MAX &&
         thread_pool_submit(downloads->pool, work, downloads, NULL) == ERROR_NONE)
@@ -116,13 +152,15 @@ void downloads_enqueue_locked(struct downloads *downloads, struct job *job)
     job_queue_add(&downloads->line, &job->line);
     job->active = true;
     if (downloads->begun)
-        start_worker_locked(downloads);
+        downloads_start_worker_locked(downloads);
     downloads_make_way_locked(downloads);
 }
 
 void downloads_leave_line_locked(struct downloads *downloads, struct job *job)
 {
     job_queue_remove(&downloads->line, &job->line);
+    if (job->batch)
+        downloads_batch_without(take_pointer(&job->batch));
     job->active = false;
 }
 
@@ -130,7 +168,7 @@ void downloads_insert_locked(struct downloads *downloads, struct job *job)
 {
     job->line.age = job->draft.id;
     job_book_add(&downloads->book, job);
-    downloads_publish_locked(job, clock_boot_ms());
+    downloads_change_locked(job, clock_boot_ms());
     if (job->draft.state == DOWNLOAD_QUEUED)
         downloads_enqueue_locked(downloads, job);
 }
@@ -139,11 +177,7 @@ void downloads_insert_locked(struct downloads *downloads, struct job *job)
 
 static void enter_locked(struct downloads *downloads, struct job *job, struct interrupt *interrupt)
 {
-    struct job **place = downloads->places;
-
-    while (*place)
-        place++; /* there are as many as workers */
-    *place = job;
+    downloads_find_place_locked(downloads)->job = job;
     job->shown = (struct download_status *)memory_copy(&job->draft, sizeof job->draft);
     job->interrupt = interrupt;
     atomic_store(&job->wish, JOB_GO_ON);
@@ -167,8 +201,8 @@ static void return_locked(struct downloads *downloads, struct job *job)
 static void vacate_locked(struct downloads *downloads, const struct job *job)
 {
     for (size_t i = 0; i < DOWNLOADS_RUNNING_MAX; i++)
-        if (downloads->places[i] == job)
-            downloads->places[i] = NULL;
+        if (downloads->places[i].job == job)
+            downloads->places[i].job = NULL;
 }
 
 static void leave_locked(struct downloads *downloads, struct job *job)
@@ -220,67 +254,42 @@ static void end_run_locked(struct downloads *downloads, struct job *job)
     interrupt_free(interrupt);
 }
 
-/* On the storer's thread. */
-static void file_stored(struct storer_item *item)
-{
-    struct job *job = item->context;
-    struct downloads *downloads = job->owner;
-
-    job_stored(job, &downloads->environment);
-    log_end(&job->draft);
-    pthread_mutex_lock(&downloads->lock);
-    if (job->yielded && atomic_load(&job->wish) == JOB_GO_ON)
-        atomic_store(&job->wish, JOB_GIVE_WAY); /* back to the line at once */
-    job->store = NULL;
-    end_run_locked(downloads, job);
-    if (job_queue_count(&downloads->line) > 0)
-        start_worker_locked(downloads); /* for this one may be in it, and nobody works */
-    pthread_mutex_unlock(&downloads->lock);
-    free(item);
-}
-
-/* The job leaves its place to others, but still runs: it is told when its file is stored. */
-static void store_locked(struct downloads *downloads, struct job *job)
-{
-    vacate_locked(downloads, job);
-    job->store = memory_new(1, sizeof *job->store);
-    *job->store = (struct storer_item){
-        .commit = {.incoming = job->incoming, .name = job->draft.name, .conflict = SHARE_NUMBER},
-        .done = file_stored,
-        .context = job};
-    pthread_mutex_unlock(&downloads->lock);
-    storer_add(downloads->storer, job->store);
-    pthread_mutex_lock(&downloads->lock);
-}
-
 /* With the lock, which is open while the job runs. */
 static void run_locked(struct downloads *downloads, struct job *job)
 {
     enter_locked(downloads, job, interrupt_new());
     pthread_mutex_unlock(&downloads->lock);
     job_run(job, &downloads->environment, job->interrupt);
-    if (!job->storing)
-        log_end(&job->draft);
+    log_end(&job->draft);
     pthread_mutex_lock(&downloads->lock);
-    if (job->storing)
-        store_locked(downloads, job);
-    else
-        end_run_locked(downloads, job);
+    end_run_locked(downloads, job);
+}
+
+/* Whose turn it is: one, or several that go together. */
+static size_t take_locked(struct downloads *downloads, struct job **jobs)
+{
+    job_queue_wake(&downloads->line, clock_boot_ms());
+    if (downloads->stopping)
+        return 0;
+    return job_queue_take_some(&downloads->line, downloads_may_batch,
+                               downloads_batch_size(downloads), jobs);
 }
 
 /* On a thread of the pool: whose turn it is, one after the other until nobody waits. */
 static void work(void *context)
 {
     struct downloads *downloads = context;
-    struct job *job;
+    struct job *jobs[BATCH_MAX];
+    size_t count;
 
     pthread_mutex_lock(&downloads->lock);
     do {
-        job_queue_wake(&downloads->line, clock_boot_ms());
-        job = downloads->stopping ? NULL : job_queue_take(&downloads->line);
-        if (job)
-            run_locked(downloads, job);
-    } while (job);
+        count = take_locked(downloads, jobs);
+        if (count > 0 && downloads_may_batch(jobs[0]))
+            downloads_run_batch_locked(downloads, jobs, count);
+        else if (count > 0)
+            run_locked(downloads, jobs[0]);
+    } while (count > 0);
     downloads->workers--;
     pthread_mutex_unlock(&downloads->lock);
 }
@@ -356,7 +365,7 @@ enum error_code downloads_restore(struct downloads *downloads, struct error *err
     pthread_mutex_lock(&downloads->lock);
     downloads->begun = true; /* not before: the last may be the most urgent */
     for (size_t i = 0; i < job_queue_count(&downloads->line); i++)
-        start_worker_locked(downloads);
+        downloads_start_worker_locked(downloads);
     pthread_mutex_unlock(&downloads->lock);
     return ERROR_NONE;
 }

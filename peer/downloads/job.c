@@ -74,7 +74,6 @@ void job_free(struct job *job)
     job_drop_spool(job);
     journal_close(job->journal);
     journal_job_done(&job->restored);
-    manifest_done(&job->small);
     swarm_free(atomic_load(&job->swarm));
     pthread_mutex_destroy(&job->spool_lock);
     free(job->stream_from);
@@ -101,10 +100,9 @@ void job_drop_spool(struct job *job)
 
 /* ---- what is recorded ---- */
 
-/* What is wanted; with spool_lock. */
-static enum error_code record_wish_locked(struct job *job, bool lasting)
+static struct journal_job wish_of(const struct job *job)
 {
-    const struct journal_job wish = {
+    return (struct journal_job){
         .name = job->draft.name,
         .peer = job->peer,
         .addresses = job->addresses,
@@ -112,19 +110,35 @@ static enum error_code record_wish_locked(struct job *job, bool lasting)
         .priority = (enum download_priority)atomic_load(&job->priority),
         .paused = job->recorded_pause,
     };
+}
+
+/* What is wanted; with spool_lock. */
+static enum error_code record_wish_locked(struct job *job, bool lasting)
+{
+    const struct journal_job wish = wish_of(job);
 
     return wanted_put(job->wanted, job->draft.id, &wish, lasting, NULL);
 }
 
-void job_record(struct job *job, const struct job_environment *environment)
+void job_record_all(struct job *const *jobs, size_t count,
+                    const struct job_environment *environment)
 {
-    if (!environment->wanted || job->draft.destination != DOWNLOAD_SHARE)
+    auto_free struct journal_job *wishes = memory_new(count, sizeof *wishes);
+    auto_free struct wanted_item *items = memory_new(count, sizeof *items);
+    size_t recorded = 0;
+
+    for (size_t i = 0; i < count && environment->wanted; i++) {
+        if (jobs[i]->draft.destination != DOWNLOAD_SHARE)
+            continue;
+        wishes[recorded] = wish_of(jobs[i]);
+        items[recorded] = (struct wanted_item){.id = jobs[i]->draft.id, .job = &wishes[recorded]};
+        recorded++;
+    }
+    if (recorded == 0 || wanted_put_all(environment->wanted, items, recorded, NULL) != ERROR_NONE)
         return;
-    pthread_mutex_lock(&job->spool_lock);
-    job->wanted = environment->wanted;
-    if (record_wish_locked(job, false) != ERROR_NONE)
-        job->wanted = NULL;
-    pthread_mutex_unlock(&job->spool_lock);
+    for (size_t i = 0; i < count; i++) /* nobody else knows them yet: no lock */
+        if (jobs[i]->draft.destination == DOWNLOAD_SHARE)
+            jobs[i]->wanted = environment->wanted;
 }
 
 static void record_pause_locked(struct job *job, bool paused)
@@ -173,6 +187,15 @@ static void forget_wish_locked(struct job *job)
     if (job->wanted)
         wanted_drop(job->wanted, job->draft.id);
     job->wanted = NULL;
+}
+
+bool job_take_wish(struct job *job)
+{
+    pthread_mutex_lock(&job->spool_lock);
+    bool there = job->wanted != NULL;
+    job->wanted = NULL;
+    pthread_mutex_unlock(&job->spool_lock);
+    return there;
 }
 
 void job_exchange_journal(struct job *job, struct journal *journal)
@@ -307,12 +330,7 @@ static enum error_code fetch_new(struct job_call *call, struct directory_sources
                                  struct error *error)
 {
     auto_manifest manifest = {0};
-    enum error_code code = job_fetch_small(call, sources, error);
 
-    call->job->storing = code == ERROR_NONE;
-    if (code == ERROR_NONE || code == ERROR_CANCELLED)
-        return code;
-    *error = (struct error){0};
     if (find_manifest(call, sources, &manifest))
         return fetch_known(call, &manifest, sources, error);
     return fetch_unknown(call, sources, error);
@@ -381,12 +399,9 @@ void job_run(struct job *job, const struct job_environment *environment,
     struct error error = {0};
 
     job->yielded = false;
-    job->storing = false;
     enum error_code code = fetch(&call, &error);
     job->draft.bytes_per_second = 0;
     job->draft.active_sources = 0;
-    if (job->storing)
-        return;
     bool interrupted = code != ERROR_NONE && interrupt_raised(interrupt);
     job->yielded |= interrupted && atomic_load(&job->wish) == JOB_GIVE_WAY;
     if (job->yielded)
@@ -394,25 +409,6 @@ void job_run(struct job *job, const struct job_environment *environment,
     if (interrupted)
         code = error_set(&error, ERROR_CANCELLED, "cancelado");
     finish(job, environment, code, &error);
-}
-
-void job_stored(struct job *job, const struct job_environment *environment)
-{
-    const struct share_commit *commit = &job->store->commit;
-    const struct error none = {0};
-
-    job->storing = false;
-    job->incoming =
-        commit->error.code == ERROR_NONE ? NULL : commit->incoming; /* nobody reads it */
-    if (commit->error.code != ERROR_NONE) {
-        job_drop_spool(job);
-        job->is_not_small = true; /* in the other way it waits for room, or says what is wrong */
-        job->yielded = true;
-        return;
-    }
-    job->draft.stored = commit->stored;
-    learn(job, environment, &job->small);
-    finish(job, environment, ERROR_NONE, &none);
 }
 
 void job_break_off(struct job *job, const struct job_environment *environment)

@@ -9,7 +9,6 @@
 #include "peer/downloads/job_queue.h"
 #include "peer/downloads/journal.h"
 #include "peer/downloads/rate.h"
-#include "peer/downloads/storer.h"
 #include "peer/downloads/swarm/swarm.h"
 #include "peer/downloads/wanted.h"
 #include "peer/network/interrupt.h"
@@ -42,9 +41,6 @@ struct job {
     struct rate rate;
     struct journal_job restored; /* what a journal knew of the content, until it is used */
     bool is_restored;            /* it was begun by an earlier daemon */
-    struct manifest small;       /* of a small file that is stored now */
-    bool storing;                /* its bytes are there: the storer has it */
-    bool is_not_small;           /* it could not be stored as one */
     bool recorded;               /* the journal names the temporary file */
     bool yielded;                /* it has only given its place away */
 
@@ -62,16 +58,17 @@ struct job {
     bool recorded_pause;
     struct address *stream_from; /* who sends the whole file as one stream; NULL: nobody has */
 
-    struct storer_item *store; /* of the storer, while storing */
-
     /* Of downloads.c, under its lock. */
     struct download_status *shown; /* the draft; while the job runs, as it was last published */
     struct interrupt *interrupt;   /* while the job runs */
     int64_t published_ms;
-    bool active;   /* in line or running */
-    bool again;    /* resumed while it was about to pause */
-    bool released; /* SPOOL: nobody reads it any more */
-    unsigned pins; /* who uses it without the lock, or wants it to stay */
+    bool active;                   /* in line, in a batch, or running */
+    bool alone;                    /* no batch can fetch it */
+    bool storing;                  /* its bytes are there: the storer has it */
+    struct downloads_batch *batch; /* that has it; NULL: none */
+    bool again;                    /* resumed while it was about to pause */
+    bool released;                 /* SPOOL: nobody reads it any more */
+    unsigned pins;                 /* who uses it without the lock, or wants it to stay */
     struct job_book_entry book;
     struct job_queue_entry line;
     struct downloads *owner;
@@ -103,25 +100,26 @@ struct job_environment {
  */
 void job_run(struct job *job, const struct job_environment *environment,
              struct interrupt *interrupt);
-/* With job->storing set, the bytes are in job->incoming, and the job goes on when the storer has
- * done its part. Like job_run then. */
-void job_stored(struct job *job, const struct job_environment *environment);
-/* Likewise, for one that has yielded or paused, and whose wish is another one by now. */
+/* The same for one that has yielded or paused, and whose wish is another one by now. */
 void job_break_off(struct job *job, const struct job_environment *environment);
 
-/* Records a job that has just been made; if that fails it does not outlive the daemon. */
-void job_record(struct job *job, const struct job_environment *environment);
+/* Records jobs that have just been made; if that fails they do not outlive the daemon. */
+void job_record_all(struct job *const *jobs, size_t count,
+                    const struct job_environment *environment);
 void job_record_pause(struct job *job, bool paused);
 void job_record_priority(struct job *job); /* as it is now */
 /* The job has a journal of its own from now on; what was ordered meanwhile goes in. */
 void job_exchange_journal(struct job *job, struct journal *journal);
+
+/* The job is over: its line in the file of those that are wanted may go. False: it has none. */
+bool job_take_wish(struct job *job);
 
 /* Takes the bytes away. */
 void job_drop_spool(struct job *job);
 /* The same, and what is on disk of it besides, the journal first of all. */
 void job_discard(struct job *job, const struct job_environment *environment);
 
-/* ---- between job.c, job_pieces.c, job_small.c and job_stream.c ---- */
+/* ---- between job.c, job_pieces.c and job_stream.c ---- */
 
 /* What the functions of one run hand to each other. */
 struct job_call {
@@ -138,13 +136,6 @@ void job_exchange_incoming(struct job *job, struct share_incoming *incoming);
 MUST_CHECK enum error_code job_fetch_pieces(struct job_call *call, struct manifest *manifest,
                                             const struct directory_sources *sources,
                                             struct error *error);
-
-/* Fetches a file of at most one piece whose content the directory knows: nobody has to be asked
- * for its hashes. Its bytes are in job->incoming then, verified, and its manifest in job->small.
- * Any error but ERROR_CANCELLED: it has to be fetched in another way, which says what is wrong. */
-MUST_CHECK enum error_code job_fetch_small(const struct job_call *call,
-                                           const struct directory_sources *sources,
-                                           struct error *error);
 
 /* Fetches a file whose content nobody knows, and stores it. Who sends it is remembered. */
 MUST_CHECK enum error_code job_fetch_stream(const struct job_call *call,

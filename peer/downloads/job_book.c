@@ -83,6 +83,12 @@ void job_book_wake(const struct job_book *book, const struct job *job)
             each->wake(each->context);
 }
 
+void job_book_wake_all(const struct job_book *book)
+{
+    for (const struct downloads_follower *each = book->followers; each; each = each->next)
+        each->wake(each->context);
+}
+
 void job_book_follow(struct job_book *book, struct downloads_follower *follower, struct job *job,
                      bool from_start)
 {

@@ -41,6 +41,8 @@ struct job *job_book_find(const struct job_book *book, uint64_t id); /* NULL: no
 void job_book_changed(struct job_book *book, struct job *job);
 /* Wakes who follows it. */
 void job_book_wake(const struct job_book *book, const struct job *job);
+/* Wakes everybody, after several have changed. */
+void job_book_wake_all(const struct job_book *book);
 
 /* job NULL: all. from_start: also what has changed before. */
 void job_book_follow(struct job_book *book, struct downloads_follower *follower, struct job *job,

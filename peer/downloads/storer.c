@@ -9,7 +9,8 @@
 TAILQ_HEAD(items, storer_item);
 
 struct storer {
-    pthread_t thread; /* constant */
+    struct storer_options options; /* constant */
+    pthread_t thread;              /* constant */
 
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t changed;
@@ -48,8 +49,7 @@ static void *run(void *context)
         for (size_t i = 0; i < count; i++)
             commits[i] = &items[i]->commit;
         share_commit_all(commits, count);
-        for (size_t i = 0; i < count; i++)
-            items[i]->done(items[i]);
+        storer->options.done(storer->options.context, items, count);
     }
     return NULL;
 }
@@ -61,10 +61,12 @@ static void destroy(struct storer *storer)
     free(storer);
 }
 
-enum error_code storer_start(struct storer **out, struct error *error)
+enum error_code storer_start(const struct storer_options *options, struct storer **out,
+                             struct error *error)
 {
     struct storer *storer = memory_new(1, sizeof *storer);
 
+    storer->options = *options;
     TAILQ_INIT(&storer->items);
     pthread_mutex_init(&storer->lock, NULL);
     pthread_cond_init(&storer->changed, NULL);

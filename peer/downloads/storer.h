@@ -19,12 +19,17 @@ struct storer;
 /* One file; the caller's memory until it is done. */
 struct storer_item {
     struct share_commit commit;
-    void (*done)(struct storer_item *item); /* on the storer's thread; it may free the item */
-    void *context;
     TAILQ_ENTRY(storer_item) next;
 };
 
-MUST_CHECK enum error_code storer_start(struct storer **storer, struct error *error);
+struct storer_options {
+    /* These have their names, or an error each. On the storer's thread; it may free the items. */
+    void (*done)(void *context, struct storer_item *const *items, size_t count);
+    void *context;
+};
+
+MUST_CHECK enum error_code storer_start(const struct storer_options *options,
+                                        struct storer **storer, struct error *error);
 /* After what was added is done. NULL is fine. */
 void storer_stop(struct storer *storer);
 

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -298,40 +299,91 @@ void wanted_close(struct wanted *wanted)
 
 /* ---- changes ---- */
 
+static enum error_code append(struct wanted *wanted, const struct buffer *lines, bool lasting,
+                              struct error *error)
+{
+    enum error_code code = write_text(wanted, lines->data, lines->length, error);
+
+    if (code == ERROR_NONE && lasting && fdatasync(wanted->file) < 0)
+        code = failed(wanted->path, error);
+    return code;
+}
+
+static enum error_code put_all(struct wanted *wanted, const struct wanted_item *items, size_t count,
+                               bool lasting, struct error *error)
+{
+    auto_free char **lines = memory_new(count, sizeof *lines);
+    auto_buffer all;
+    enum error_code code = ERROR_NONE;
+
+    buffer_init(&all, FILE_MAX_BYTES);
+    for (size_t i = 0; i < count && code == ERROR_NONE; i++) {
+        auto_buffer line;
+        code = format_line(items[i].id, items[i].job, &line, error);
+        if (code == ERROR_NONE)
+            buffer_append_string(&all, lines[i] = memory_copy_string(line.data));
+    }
+    if (code == ERROR_NONE && all.failed)
+        code = error_set(error, ERROR_TOO_LARGE, "%s: too long", wanted->path);
+    pthread_mutex_lock(&wanted->lock);
+    if (code == ERROR_NONE)
+        code = append(wanted, &all, lasting, error);
+    for (size_t i = 0; i < count && code == ERROR_NONE; i++)
+        put_line(wanted, items[i].id, take_pointer(&lines[i]));
+    if (code == ERROR_NONE)
+        tidy(wanted);
+    pthread_mutex_unlock(&wanted->lock);
+    for (size_t i = 0; i < count; i++)
+        free(lines[i]);
+    return code;
+}
+
 enum error_code wanted_put(struct wanted *wanted, uint64_t id, const struct journal_job *job,
                            bool lasting, struct error *error)
 {
-    auto_buffer line;
+    const struct wanted_item item = {.id = id, .job = job};
 
-    enum error_code code = format_line(id, job, &line, error);
-    if (code != ERROR_NONE)
-        return code;
+    return put_all(wanted, &item, 1, lasting, error);
+}
+
+enum error_code wanted_put_all(struct wanted *wanted, const struct wanted_item *items, size_t count,
+                               struct error *error)
+{
+    return count > 0 ? put_all(wanted, items, count, false, error) : ERROR_NONE;
+}
+
+/* That it is over, in memory. Returns whether it was there. */
+static bool end_line(struct wanted *wanted, uint64_t id)
+{
+    struct line *line = find_line(wanted, id);
+
+    if (line)
+        drop_text(wanted, line);
+    return line != NULL;
+}
+
+void wanted_drop_all(struct wanted *wanted, const uint64_t *ids, size_t count)
+{
+    struct error ignored; /* they would be begun again at the next start, and found to be there */
+    auto_buffer all;
+
+    buffer_init(&all, FILE_MAX_BYTES);
     pthread_mutex_lock(&wanted->lock);
-    code = write_text(wanted, line.data, line.length - 1, error);
-    if (code == ERROR_NONE && lasting && fdatasync(wanted->file) < 0)
-        code = failed(wanted->path, error);
-    if (code == ERROR_NONE) {
-        put_line(wanted, id, memory_copy_string(line.data));
+    for (size_t i = 0; i < count; i++) {
+        if (end_line(wanted, ids[i]))
+            buffer_printf(&all, "{\"id\":%" PRIu64 ",\"over\":true}\n", ids[i]);
+    }
+    if (all.length > 0) {
+        if (wanted->live > 0 && !all.failed)
+            (void)write_text(wanted, all.data, all.length, &ignored);
         tidy(wanted);
     }
     pthread_mutex_unlock(&wanted->lock);
-    return code;
 }
 
 void wanted_drop(struct wanted *wanted, uint64_t id)
 {
-    auto_free char *text = memory_format("{\"id\":%llu,\"over\":true}\n", (unsigned long long)id);
-    struct error ignored; /* it would be begun again at the next start, and found to be there */
-
-    pthread_mutex_lock(&wanted->lock);
-    struct line *line = find_line(wanted, id);
-    if (line) {
-        drop_text(wanted, line);
-        if (wanted->live > 0)
-            (void)write_text(wanted, text, strlen(text), &ignored);
-        tidy(wanted);
-    }
-    pthread_mutex_unlock(&wanted->lock);
+    wanted_drop_all(wanted, &id, 1);
 }
 
 bool wanted_next(struct wanted *wanted, uint64_t *id, struct journal_job *job)

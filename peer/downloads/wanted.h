@@ -30,8 +30,18 @@ void wanted_close(struct wanted *wanted); /* NULL is fine */
 MUST_CHECK enum error_code wanted_put(struct wanted *wanted, uint64_t id,
                                       const struct journal_job *job, bool lasting,
                                       struct error *error);
+/* The same for several new ones, by one write: all of them are kept, or none. */
+struct wanted_item {
+    uint64_t id;
+    const struct journal_job *job; /* borrowed */
+};
+MUST_CHECK enum error_code wanted_put_all(struct wanted *wanted, const struct wanted_item *items,
+                                          size_t count, struct error *error);
+
 /* It has a journal of its own now, or is over. One that is not there is fine. */
 void wanted_drop(struct wanted *wanted, uint64_t id);
+/* The same for several, by one write. */
+void wanted_drop_all(struct wanted *wanted, const uint64_t *ids, size_t count);
 
 /* The one with the lowest id above *id, which becomes *id; *job is the caller's (journal_job_done).
  * False: there is none. */

@@ -17,22 +17,50 @@ struct begun {
     P2p__Control__Begun message;
     P2p__Control__Failure failure;
     struct error refusal;
+    uint64_t id;
 };
 
-static void begin_one(struct control_service *service, const P2p__Control__GetRequest *wanted,
-                      struct begun *begun)
-{
+/* What is asked for, name by name. */
+struct beginning {
+    struct begun begun[BEGIN_MAX];
+    struct download_request requests[BEGIN_MAX]; /* of those that are good */
+    size_t wanted[BEGIN_MAX];                    /* their places in begun */
+    size_t wanted_count;
     struct address addresses[CONTROL_SOURCE_ADDRESSES];
-    struct download_request request;
-    uint64_t id = 0;
+};
 
-    begun->refusal = (struct error){0};
-    enum error_code code = control_parse_get(service, wanted, &request, addresses, &begun->refusal);
-    if (code == ERROR_NONE)
-        code = downloads_add(service->options.downloads, &request, &id, &begun->refusal);
-    p2p__control__begun__init(&begun->message);
-    begun->message.id = code == ERROR_NONE ? id : 0;
-    begun->message.failure = control_failure(&begun->failure, &begun->refusal);
+static void check_names(struct control_service *service, struct beginning *beginning,
+                        const P2p__Control__BeginRequest *asked, size_t count)
+{
+    P2p__Control__GetRequest wanted = P2P__CONTROL__GET_REQUEST__INIT;
+
+    wanted.peer = asked->peer;
+    wanted.addresses = asked->addresses;
+    wanted.n_addresses = asked->n_addresses;
+    wanted.priority = asked->priority;
+    for (size_t i = 0; i < count; i++) {
+        wanted.name = asked->names[i];
+        if (control_parse_get(service, &wanted, &beginning->requests[beginning->wanted_count],
+                              beginning->addresses, &beginning->begun[i].refusal) == ERROR_NONE)
+            beginning->wanted[beginning->wanted_count++] = i;
+    }
+}
+
+/* Returns how many of the names are answered: what follows found no room in the line. */
+static size_t begin_all(struct control_service *service, struct beginning *beginning, size_t count)
+{
+    uint64_t ids[BEGIN_MAX];
+    struct error refusal = {0};
+    size_t begun = downloads_add_all(service->options.downloads, beginning->requests,
+                                     beginning->wanted_count, ids, &refusal);
+
+    for (size_t i = 0; i < begun; i++)
+        beginning->begun[beginning->wanted[i]].id = ids[i];
+    if (begun < beginning->wanted_count && refusal.code == ERROR_BUSY)
+        return beginning->wanted[begun];
+    for (size_t i = begun; i < beginning->wanted_count; i++)
+        beginning->begun[beginning->wanted[i]].refusal = refusal;
+    return count;
 }
 
 enum error_code control_begin_call(void *context, const ProtobufCMessage *request,
@@ -41,21 +69,19 @@ enum error_code control_begin_call(void *context, const ProtobufCMessage *reques
     struct control_service *service = context;
     const P2p__Control__BeginRequest *asked = (const P2p__Control__BeginRequest *)request;
     P2p__Control__BeginReply message = P2P__CONTROL__BEGIN_REPLY__INIT;
-    P2p__Control__GetRequest wanted = P2P__CONTROL__GET_REQUEST__INIT;
-    auto_free struct begun *begun = memory_new(BEGIN_MAX, sizeof *begun);
+    auto_free struct beginning *beginning = memory_new(1, sizeof *beginning);
     P2p__Control__Begun *pointers[BEGIN_MAX];
+    size_t count = asked->n_names < BEGIN_MAX ? asked->n_names : BEGIN_MAX;
 
-    wanted.peer = asked->peer;
-    wanted.addresses = asked->addresses;
-    wanted.n_addresses = asked->n_addresses;
-    wanted.priority = asked->priority;
+    check_names(service, beginning, asked, count);
+    message.n_jobs = begin_all(service, beginning, count);
     message.jobs = pointers;
-    for (size_t i = 0; i < asked->n_names && i < BEGIN_MAX; i++) {
-        wanted.name = asked->names[i];
-        begin_one(service, &wanted, &begun[i]);
-        if (begun[i].refusal.code == ERROR_BUSY)
-            break;
-        pointers[message.n_jobs++] = &begun[i].message;
+    for (size_t i = 0; i < message.n_jobs; i++) {
+        struct begun *begun = &beginning->begun[i];
+        p2p__control__begun__init(&begun->message);
+        begun->message.id = begun->id;
+        begun->message.failure = control_failure(&begun->failure, &begun->refusal);
+        pointers[i] = &begun->message;
     }
     return rpc_reply_pack(reply, &message.base, error);
 }

@@ -226,7 +226,8 @@ struct share_commit {
     struct file_name name;
     enum share_conflict conflict;
 
-    struct file_name stored; /* results */
+    struct file_name stored;        /* results */
+    struct share_identity identity; /* of the file that has that name now; zeroes: not known */
     struct error error;
 
     int place; /* of share_commit.c, as the next: the folder that the file is in */

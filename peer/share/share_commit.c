@@ -44,9 +44,9 @@ struct target {
 enum existing { EXISTING_EQUAL, EXISTING_OTHER, EXISTING_GONE };
 
 /* What is there under the wanted name. An equal file is made as lasting as ours would be. */
-static enum existing look_at_existing(const struct share_incoming *incoming,
-                                      const struct target *target)
+static enum existing look_at_existing(struct share_commit *commit, const struct target *target)
 {
+    const struct share_incoming *incoming = commit->incoming;
     int64_t size = atomic_load(&incoming->written);
     auto_close int other = -1;
     struct stat status;
@@ -56,6 +56,7 @@ static enum existing look_at_existing(const struct share_incoming *incoming,
     if (share_regular_open(target->place, target->base, &other, &status, NULL) ||
         status.st_size != size || !is_equal_content(incoming->file, other, size))
         return EXISTING_OTHER;
+    commit->identity = share_identity_of(&status);
     return fsync(other) == 0 ? EXISTING_EQUAL : EXISTING_OTHER;
 }
 
@@ -101,7 +102,7 @@ static void cut(struct share_commit *commit)
                   "Nombre de archivo inválido: '%s' sería un archivo oculto", commit->name.text);
     else if (incoming->temporary[0] == '\0')
         share_write_failed(&commit->error, EIO);
-    else if (ftruncate(incoming->file, atomic_load(&incoming->written)) < 0 ||
+    else if ((!incoming->exact && ftruncate(incoming->file, atomic_load(&incoming->written)) < 0) ||
              fchmod(incoming->file, 0644) < 0)
         share_write_failed(&commit->error, errno);
 }
@@ -125,7 +126,7 @@ static enum error_code take_one(struct share_commit *commit, const struct file_n
             return ERROR_NONE;
         if (errno != EEXIST)
             return share_write_failed(error, errno);
-        enum existing existing = look_at_existing(incoming, &target);
+        enum existing existing = look_at_existing(commit, &target);
         if (existing == EXISTING_OTHER)
             break;
         if (existing == EXISTING_EQUAL && share_sync_folder(commit->place)) {
@@ -176,10 +177,17 @@ static void sync_name(struct share_commit *commit)
 
 static void end(struct share_commit *commit)
 {
+    const struct share_identity unknown = {0};
+
     if (commit->place >= 0)
         close(commit->place);
-    if (!has_failed(commit))
-        share_incoming_free(take_pointer(&commit->incoming));
+    if (has_failed(commit))
+        return;
+    /* The name has changed its times: not before. */
+    if (commit->visible &&
+        share_identify_open(commit->incoming->file, &commit->identity, NULL) != ERROR_NONE)
+        commit->identity = unknown;
+    share_incoming_free(take_pointer(&commit->incoming));
 }
 
 /* ---- several ---- */

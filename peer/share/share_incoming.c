@@ -85,6 +85,7 @@ enum error_code share_incoming_begin(struct share *share, struct share_incoming 
     (*incoming)->share = share;
     (*incoming)->folder = take_descriptor(&folder);
     (*incoming)->file = file;
+    (*incoming)->exact = true;
     memcpy((*incoming)->temporary, name, sizeof name);
     return ERROR_NONE;
 }
@@ -158,6 +159,7 @@ enum error_code share_incoming_write(struct share_incoming *incoming, const stru
     int64_t end = atomic_load(&incoming->written);
     enum error_code code = share_write_spans(incoming->file, spans, span_count, end, error);
 
+    incoming->exact = incoming->exact && code == ERROR_NONE;
     if (code != ERROR_NONE)
         return code;
     for (size_t i = 0; i < span_count; i++)

@@ -35,6 +35,7 @@ static int allocate(int file, int64_t size_bytes)
 enum error_code share_incoming_reserve(struct share_incoming *incoming, int64_t size_bytes,
                                        struct error *error)
 {
+    incoming->exact = false;
     if (size_bytes > 0 && allocate(incoming->file, size_bytes) < 0) {
         int reason = errno;
         (void)!ftruncate(incoming->file, 0); /* a part may have been taken */

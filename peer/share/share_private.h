@@ -33,6 +33,7 @@ struct share_incoming {
     int64_t writeback; /* up to here it was started; of what is appended */
     int64_t settled;   /* up to here it was waited for; a lag behind writeback */
     bool patient;      /* share_incoming_settle does the waiting */
+    bool exact; /* only appended to, and no write has failed: the file is as long as written */
 };
 
 /* Whether the name is one that we give to files that arrive. */

@@ -318,6 +318,40 @@ static void what_we_have_stored_is_learned(void **state)
     free(bytes);
 }
 
+/* By what they are, not by their names: in one go, or none of them. */
+static void several_are_learned(void **state)
+{
+    struct world *world = *state;
+    uint8_t *bytes = make_bytes(5000, 9);
+    auto_manifest manifest = manifest_of(bytes, 5000);
+    struct file_name names[] = {name_of("a"), name_of("b")};
+    struct share_identity identities[2];
+    struct catalogue_learned files[2];
+    struct catalogue_entry entry;
+    enum error_code code;
+
+    start(world);
+    for (size_t i = 0; i < 2; i++) {
+        (void)put_file(world, names[i].text, 5000, 9);
+        assert_int_equal(share_identify(world->share, &names[i], &identities[i], NULL), ERROR_NONE);
+        files[i] = (struct catalogue_learned){
+            .name = &names[i], .identity = &identities[i], .manifest = &manifest};
+    }
+    identities[1].size_bytes++;
+    assert_int_equal(catalogue_learn_all(world->catalogue, files, 2, NULL), ERROR_CHANGED);
+    assert_int_equal(catalogue_look_up(world->catalogue, &names[0], &entry, NULL), ERROR_BUSY);
+    identities[1].size_bytes--;
+    assert_int_equal(catalogue_learn_all(world->catalogue, files, 0, NULL), ERROR_NONE);
+    while ((code = catalogue_learn_all(world->catalogue, files, 2, NULL)) == ERROR_BUSY)
+        usleep(1000); /* the database is being opened */
+    assert_int_equal(code, ERROR_NONE);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(catalogue_look_up(world->catalogue, &names[i], &entry, NULL), ERROR_NONE);
+        assert_true(content_id_equal(&entry.id, &manifest.id));
+    }
+    free(bytes);
+}
+
 /* Hashing itself, without the waiting for quiet. */
 static void what_changes_while_it_is_hashed_is_refused(void **state)
 {
@@ -521,6 +555,7 @@ int main(void)
         TEST(a_changed_file_is_hashed_again),
         TEST(a_hard_link_is_the_same_file),
         TEST(what_we_have_stored_is_learned),
+        TEST(several_are_learned),
         TEST(what_changes_while_it_is_hashed_is_refused),
         TEST(a_file_that_grows_is_hashed_in_the_end),
         TEST(bad_databases_are_set_aside),

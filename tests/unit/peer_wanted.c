@@ -93,6 +93,35 @@ static void what_is_put_is_read(void **state)
     unit_folder_remove(folder);
 }
 
+/* By one write each; nothing of what is dropped comes back. */
+static void several_at_once(void **state)
+{
+    char folder[UNIT_PATH_BYTES];
+    char text[200];
+    struct journal_job job = {.peer = memory_copy_string(""), .priority = DOWNLOAD_NORMAL};
+    struct wanted_item items[10];
+
+    (void)state;
+    unit_folder_make(folder);
+    snprintf(job.name.text, sizeof job.name.text, "a");
+    for (size_t i = 0; i < ARRAY_LENGTH(items); i++)
+        items[i] = (struct wanted_item){.id = i + 1, .job = &job};
+    struct wanted *wanted = open_in(folder, false);
+    assert_int_equal(wanted_put_all(wanted, items, ARRAY_LENGTH(items), NULL), ERROR_NONE);
+    assert_int_equal(wanted_put_all(wanted, items, 0, NULL), ERROR_NONE);
+    wanted_drop_all(wanted, (uint64_t[]){2, 3, 3, 77, 10}, 5);
+    wanted_drop_all(wanted, NULL, 0);
+    assert_string_equal(ids_of(wanted, text, sizeof text), "1 4 5 6 7 8 9 ");
+    wanted_close(wanted);
+    wanted = open_in(folder, false);
+    assert_string_equal(ids_of(wanted, text, sizeof text), "1 4 5 6 7 8 9 ");
+    wanted_drop_all(wanted, (uint64_t[]){9, 8, 7, 6, 5, 4, 1}, 7);
+    assert_int_equal(size_of(folder), 0);
+    wanted_close(wanted);
+    journal_job_done(&job);
+    unit_folder_remove(folder);
+}
+
 /* One stays for ever while others come and go: the file does not grow with them. */
 static void the_file_stays_short(void **state)
 {
@@ -194,9 +223,8 @@ static void lines_that_are_none(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_put_is_read),
-        cmocka_unit_test(the_file_stays_short),
-        cmocka_unit_test(cut_anywhere),
+        cmocka_unit_test(what_is_put_is_read),  cmocka_unit_test(several_at_once),
+        cmocka_unit_test(the_file_stays_short), cmocka_unit_test(cut_anywhere),
         cmocka_unit_test(lines_that_are_none),
     };
 
