@@ -41,7 +41,8 @@ struct heartbeat {
     struct directory_client *client;
     struct heartbeat_rules rules;
     bool names_only;     /* the directory keeps no ids: the reference's */
-    bool folders;        /* the directory knows names with a '/' */
+    bool folders;        /* the directory knows names with a '/', */
+    bool folders_known;  /* or it is certain that it does not */
     uint64_t told;       /* hash of what the directory was last told of the files */
     bool listing_failed; /* and that was said */
     int64_t last_ms;     /* end of the last login */
@@ -58,8 +59,17 @@ static uint32_t random_number(void)
     return number;
 }
 
+static bool has_folders(const struct share_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (file_name_in_folder(&list->files[i].name))
+            return true;
+    return false;
+}
+
 /* A folder that is gone shares nothing, and the directory should know. False: it cannot be told
- * what is shared; what the directory has then stays. */
+ * what is shared, or not yet: whether the directory knows the names of all that is; what it has
+ * then stays. */
 static bool list_share(struct heartbeat *heartbeat, struct share_list *list)
 {
     struct error error;
@@ -74,9 +84,10 @@ static bool list_share(struct heartbeat *heartbeat, struct share_list *list)
         catalogue_leave_out_withdrawn(heartbeat->catalogue, list);
     if (heartbeat->arrivals && !heartbeat->names_only)
         arrivals_fill_list(heartbeat->arrivals, list);
+    bool certain = heartbeat->folders || heartbeat->folders_known || !has_folders(list);
     if (!heartbeat->folders)
         share_list_leave_out_folders(list);
-    return code == ERROR_NONE || code == ERROR_NOT_FOUND;
+    return certain && (code == ERROR_NONE || code == ERROR_NOT_FOUND);
 }
 
 /* The directory keeps names and ids: a file that only grew is no news to it until its new content
@@ -155,6 +166,7 @@ static void keep_names(struct share_list *list)
  * that it should have is another one, too. */
 static void note_folders(struct heartbeat *heartbeat, bool knows)
 {
+    heartbeat->folders_known = true;
     if (heartbeat->folders == knows)
         return;
     heartbeat->folders = knows;
