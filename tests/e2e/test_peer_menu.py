@@ -117,6 +117,27 @@ def test_search_and_download(pair, menu_of):
     assert menu.end() == 0
 
 
+def test_many_downloads_begun_elsewhere_are_a_sum(net, menu_of):
+    directory = net.directory()
+    names = [f"n{number:03}" for number in range(80)]
+    other = net.peer("Peer2", directory, files={name: name for name in names})
+    peer = net.peer("Peer1", directory)
+    directory.wait_for_files("Peer2", names)
+    menu = menu_of(peer)
+    menu.expect(CHOICE)
+    assert peer.command("get", "n*").returncode == 0
+    menu.expect("descargas más terminadas")
+    told = re.findall("✅ Archivo descargado exitosamente: ", menu.screen)
+    counted = re.findall(r"… y (\d+) descargas más terminadas", menu.screen)
+    assert len(told) + int(counted[0]) == 80
+    assert len(told) == 5
+    menu.expect(CHOICE)  # what was typed, or asked, is there again
+    assert (peer.share / "n079").read_text() == "n079"
+    menu.say("0")
+    assert menu.end() == 0
+    assert other.running()
+
+
 def test_several_sources_are_numbered(net, menu_of):
     directory = net.directory()
     others = [net.peer(f"Peer{n}", directory, files={"a": f"from {n}"}) for n in (2, 3)]

@@ -72,7 +72,11 @@ static enum error_code session_get(void *context, const P2p__Control__GetRequest
     struct session *session = context;
     struct control_taker taker = {.take = take_first};
 
-    return control_get(session->client, request, &taker, error);
+    menu_events_expect(session->events, request->name, true);
+    enum error_code code = control_get(session->client, request, &taker, error);
+    if (code != ERROR_NONE)
+        menu_events_expect(session->events, request->name, false);
+    return code;
 }
 
 static enum error_code take_outcome(void *context, ProtobufCMessage **message, bool *stop,
@@ -143,6 +147,7 @@ static enum error_code session_open(struct session *session, const struct comman
 /* What came while the menu was leaving. */
 static void print_rest(const struct session *session)
 {
+    menu_events_end(session->events);
     for (char *line = menu_events_take_line(session->events); line;
          line = menu_events_take_line(session->events)) {
         puts(line);

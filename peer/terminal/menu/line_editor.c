@@ -151,9 +151,10 @@ static bool read_byte(struct line_editor *editor, char *byte)
         return true;
     }
     for (;;) {
-        if (poll(polled, ARRAY_LENGTH(polled), -1) < 0 && errno != EINTR)
+        int ready = poll(polled, ARRAY_LENGTH(polled), menu_events_wait_ms(editor->events));
+        if (ready < 0 && errno != EINTR)
             return false;
-        if (polled[1].revents)
+        if (ready == 0 || polled[1].revents)
             take_events(editor);
         if (editor->signal_number)
             return false;

@@ -56,9 +56,10 @@ static bool fill(struct line_plain *plain, const char *prompt)
     };
 
     for (;;) {
-        if (poll(polled, ARRAY_LENGTH(polled), -1) < 0 && errno != EINTR)
+        int ready = poll(polled, ARRAY_LENGTH(polled), menu_events_wait_ms(plain->events));
+        if (ready < 0 && errno != EINTR)
             return false;
-        if (polled[1].revents)
+        if (ready == 0 || polled[1].revents)
             show_notices(plain, prompt);
         if (!polled[0].revents)
             continue;

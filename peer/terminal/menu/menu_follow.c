@@ -33,7 +33,8 @@ static void take(void *context, P2p__Control__DownloadsReply **reply)
     const P2p__Control__Job *job = (*reply)->job;
 
     /* What goes to a reader (get --output) is that command's to tell. */
-    if (!job->stream && job_is_over(job))
+    if (!job->stream && job_is_over(job) &&
+        menu_events_tells_end(context, job->name, job->state != DOWNLOAD_DONE))
         tell_end(context, job);
 }
 

@@ -1,6 +1,6 @@
 /*
- * The menu's ear: posts a notice when one of the daemon's downloads ends. When the daemon goes away
- * it tries again until that is back.
+ * The menu's ear: posts a notice when one of the daemon's downloads ends, or many. When the daemon
+ * goes away it tries again until that is back.
  */
 #pragma once
 
