@@ -23,6 +23,7 @@
 
 enum {
     TICK_MS = 1000,
+    REST_MS = 60000,  /* between writes of the clock while nobody is there */
     COMMIT_MS = 1000, /* for what was submitted when stopping */
     THREADS_MAX = 16, /* more loops than that gain nothing: the network is not our work */
 };
@@ -32,7 +33,8 @@ struct write_behind {
     struct daemon *daemon;
     struct index_job job;
     atomic_bool busy;
-    bool failing; /* said so; the writer's thread */
+    int64_t submitted_ms; /* 0: never */
+    bool failing;         /* said so; the writer's thread */
 };
 
 struct daemon {
@@ -124,8 +126,6 @@ static void on_written(struct index_job *job, enum error_code code, const struct
     struct write_behind *behind =
         (struct write_behind *)((char *)job - offsetof(struct write_behind, job));
 
-    if (code)
-        registry_collect_again(behind->daemon->registry, job->records, job->record_count);
     if (code && !behind->failing)
         log_line(LOG_ERROR, "directory", "cannot store who is alive: %s", error->text);
     else if (!code && behind->failing)
@@ -143,23 +143,44 @@ static void write_behind(struct write_behind *behind)
 
     if (atomic_load(&behind->busy))
         return;
-    size_t count = registry_collect(daemon->registry, &behind->job.records);
     /* While somebody is active the clock goes on, so that a restart knows the time left. */
-    if (count == 0 && registry_active_count(daemon->registry, now_ms) == 0)
+    if (behind->submitted_ms && now_ms - behind->submitted_ms < REST_MS &&
+        !registry_has_changed(daemon->registry) &&
+        registry_active_count(daemon->registry, now_ms) == 0)
         return;
-    behind->job.record_count = count;
-    behind->job.written_ms = now_ms;
+    behind->submitted_ms = now_ms;
+    behind->job.behind = true;
     behind->job.done = on_written;
     atomic_store(&behind->busy, true);
-    if (!index_writer_submit(daemon->writer, &behind->job)) {
-        index_job_done(&behind->job);
-        atomic_store(&behind->busy, false);
-    }
+    if (index_writer_submit(daemon->writer, &behind->job))
+        atomic_store(&behind->busy, false); /* it is stopping */
 }
 
-static void restore_peer(void *context, struct registry_record *record, int64_t written_ms)
+struct restoring {
+    struct registry *registry;
+    int64_t written_ms, now_ms;
+};
+
+static void restore_peer(void *context, const struct registry_record *record)
 {
-    registry_restore(context, record, written_ms, clock_boot_ms());
+    const struct restoring *restoring = context;
+
+    registry_restore(restoring->registry, record, restoring->written_ms, restoring->now_ms);
+}
+
+static enum error_code load_peers(struct daemon *daemon, struct error *error)
+{
+    struct index_peers *peers = index_peers(daemon->index);
+    struct restoring restoring = {.registry = daemon->registry, .now_ms = clock_boot_ms()};
+    struct index_clocks clocks;
+    enum error_code code = index_peers_clocks(peers, &clocks, error);
+
+    if (code)
+        return code;
+    restoring.written_ms = clocks.written_ms;
+    code = index_peers_load(peers, restore_peer, &restoring, error);
+    registry_restored(daemon->registry, clocks.run_ms, restoring.now_ms);
+    return code;
 }
 
 static enum error_code start_index(struct daemon *daemon, struct error *error)
@@ -169,13 +190,13 @@ static enum error_code start_index(struct daemon *daemon, struct error *error)
     if (code)
         return error_context(error, "database");
     daemon->registry = registry_new(daemon->settings->expiry * 1000);
-    code = index_load_peers(daemon->index, restore_peer, daemon->registry, error);
+    code = load_peers(daemon, error);
     if (code)
         return error_context(error, "database: %s", daemon->settings->database);
     sweep(daemon);
-    daemon->writer = index_writer_start(daemon->index);
-    /* Before any login: it stores the clock of now, and with it the times that were stored before
-     * the outage would be as much older. */
+    daemon->writer = index_writer_start(daemon->index, daemon->registry);
+    /* Before any login: it stores the times by the clock of now; those that were stored before the
+     * outage would be as much older. */
     write_behind(&daemon->behind);
     return ERROR_NONE;
 }

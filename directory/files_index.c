@@ -310,6 +310,11 @@ void files_index_free(struct files_index *index)
     free(index);
 }
 
+size_t files_index_memory_bytes(const struct files_index *index)
+{
+    return sizeof *index + index->count * sizeof *index->entries + index->texts.capacity;
+}
+
 size_t files_index_count(const struct files_index *index)
 {
     return index->count;

@@ -62,6 +62,9 @@ MUST_CHECK enum error_code files_index_check_size(const char *text, size_t lengt
  * that only those may see who know folders. */
 bool files_index_has_folders(const struct files_index *index);
 
+/* About what the list takes. */
+size_t files_index_memory_bytes(const struct files_index *index);
+
 size_t files_index_count(const struct files_index *index);
 /* Borrowed until files_index_free; item counts from 0 in the order of the names' bytes. */
 const char *files_index_name(const struct files_index *index, size_t item);

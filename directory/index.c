@@ -18,8 +18,6 @@ enum statement {
     BEGIN,
     COMMIT,
     ROLLBACK,
-    STORE_PEER,
-    STORE_CLOCK,
     STORE_LIST,
     FILES_OF,
     ADD_FILE,
@@ -32,11 +30,6 @@ static const char *const statement_sql[STATEMENT_COUNT] = {
     [BEGIN] = "BEGIN IMMEDIATE",
     [COMMIT] = "COMMIT",
     [ROLLBACK] = "ROLLBACK",
-    [STORE_PEER] =
-        "INSERT INTO peers(id, name, token, seen_ms, sequence) VALUES(?1, ?2, ?3, ?4, ?5)"
-        " ON CONFLICT(id) DO UPDATE SET token=?3, seen_ms=?4, sequence=?5",
-    [STORE_CLOCK] = "INSERT INTO state VALUES('written_ms', ?1)"
-                    " ON CONFLICT(key) DO UPDATE SET value=?1",
     [STORE_LIST] = "UPDATE peers SET urls=?2, etag=?3, host=?4 WHERE id=?1",
     [FILES_OF] = "SELECT name, urls, size, content, partial FROM files JOIN names ON id=name_id"
                  " WHERE peer_id=?1 ORDER BY name",
@@ -51,6 +44,7 @@ struct index {
     struct database *database;
     struct database_statement *statements[STATEMENT_COUNT];
     struct names *names;
+    struct index_peers *peers;
     int lock_file; /* holds the lock that keeps a second directory away */
     atomic_bool interrupted;
 };
@@ -78,6 +72,8 @@ static enum error_code open_all(struct index *index, const char *path, struct er
         code = database_prepare(index->database, statement_sql[i], &index->statements[i], error);
     if (!code)
         code = names_open(index->database, &index->names, error);
+    if (!code)
+        code = index_peers_open(index->database, &index->peers, error);
     if (!code)
         database_watch(index->database, &index->interrupted);
     return code;
@@ -129,72 +125,16 @@ void index_close(struct index *index)
     for (size_t i = 0; i < STATEMENT_COUNT; i++)
         database_statement_free(index->statements[i]);
     names_close(index->names);
+    index_peers_close(index->peers);
     database_close(index->database);
     if (index->lock_file >= 0)
         close(index->lock_file);
     free(index);
 }
 
-static void read_text(struct database_statement *statement, int column, char *out, size_t size)
+struct index_peers *index_peers(struct index *index)
 {
-    const char *text = database_text(statement, column);
-    size_t length = text ? strnlen(text, size - 1) : 0;
-
-    if (length > 0)
-        memcpy(out, text, length);
-    out[length] = '\0';
-}
-
-static char *copy_text(struct database_statement *statement, int column)
-{
-    const char *text = database_text(statement, column);
-
-    return memory_copy_string(text ? text : "");
-}
-
-static void read_peer(struct database_statement *statement, struct registry_record *record)
-{
-    size_t etag_bytes;
-    const void *etag = database_bytes(statement, 6, &etag_bytes);
-
-    *record = (struct registry_record){
-        .id = database_number(statement, 0),
-        .name = copy_text(statement, 1),
-        .seen_ms = database_number(statement, 3),
-        .sequence = (uint64_t)database_number(statement, 4),
-        .urls = copy_text(statement, 5),
-        .has_etag = etag && etag_bytes == sizeof record->etag,
-        .host = copy_text(statement, 7),
-    };
-    read_text(statement, 2, record->token, sizeof record->token);
-    if (record->has_etag)
-        memcpy(&record->etag, etag, sizeof record->etag);
-}
-
-enum error_code index_load_peers(struct index *index, index_peer_fn *take, void *context,
-                                 struct error *error)
-{
-    struct database_statement *statement = NULL;
-    int64_t written_ms = 0;
-    enum error_code code = database_get_number(
-        index->database, "SELECT value FROM state WHERE key='written_ms'", &written_ms, error);
-
-    if (!code)
-        code = database_prepare(
-            index->database,
-            "SELECT id, name, token, seen_ms, sequence, urls, etag, host FROM peers"
-            " WHERE id BETWEEN 1 AND 1000000000 ORDER BY id",
-            &statement, error);
-    if (code)
-        return code;
-    while (database_next(statement)) {
-        struct registry_record record;
-        read_peer(statement, &record);
-        take(context, &record, written_ms);
-    }
-    code = database_finish(statement, error);
-    database_statement_free(statement);
-    return code;
+    return index->peers;
 }
 
 enum error_code index_begin(struct index *index, struct error *error)
@@ -238,25 +178,6 @@ struct file_content index_read_content(const struct database_statement *statemen
         content.id = id;
     content.partial = database_is_number(statement, column + 2);
     return content;
-}
-
-enum error_code index_store_peer(struct index *index, const struct registry_record *record,
-                                 struct error *error)
-{
-    struct database_statement *statement = index->statements[STORE_PEER];
-
-    database_bind_number(statement, 1, record->id);
-    database_bind_text(statement, 2, record->name);
-    database_bind_text(statement, 3, record->token);
-    database_bind_number(statement, 4, record->seen_ms);
-    database_bind_number(statement, 5, (int64_t)record->sequence);
-    return database_run(statement, error);
-}
-
-enum error_code index_store_clock(struct index *index, int64_t written_ms, struct error *error)
-{
-    database_bind_number(index->statements[STORE_CLOCK], 1, written_ms);
-    return database_run(index->statements[STORE_CLOCK], error);
 }
 
 /* Looks at the stored rows, which come in the order of the names' bytes (SQLite's BINARY), before

@@ -3,7 +3,7 @@
  * and starts no thread. Searches and lists: directory/index_reader.h.
  *
  * Schema (user_version 5, application_id "P2PD"):
- *   peers  id, name, token, seen_ms, sequence: as in registry.h. urls, etag, host: of the stored
+ *   peers, seen, state: directory/index_peers.h. urls, etag and host of peers are of the stored
  *          list. etag NULL: no list was ever stored, or by version 3.
  *   names  Every name that somebody shares, and no other one, with its id: a name's first file
  *          brings it, its last one takes it away, and no id is ever given again (AUTOINCREMENT).
@@ -13,9 +13,8 @@
  *          bytes. partial: 1 for what is still arriving at the peer, else NULL.
  *          files_by_peer(peer_id, name_id) serves replacing a list and listing everything in an
  *          order that lasts.
- *   state  written_ms: the boot clock at the last write of the registry.
  * Version 1 had neither size nor content, version 2 no partial, version 3 another digest
- * and no host, version 4 the names in the files;
+ * and no host, version 4 the names in the files and no seen;
  * opening such a database brings it up to date, a version at a time, each in one transaction that
  * leaves it as it was when it fails. Every row of files has its rows of peers and names (written in
  * the same transaction).
@@ -33,7 +32,7 @@
 
 #include "common/error.h"
 #include "directory/files_index.h"
-#include "directory/registry.h"
+#include "directory/index_peers.h"
 
 #include <stdint.h>
 
@@ -45,22 +44,14 @@ struct index;
 MUST_CHECK enum error_code index_open(const char *path, struct index **index, struct error *error);
 void index_close(struct index *index);
 
-/* Hands every stored peer to the function, which takes the record's strings. */
-typedef void index_peer_fn(void *context, struct registry_record *record, int64_t written_ms);
-MUST_CHECK enum error_code index_load_peers(struct index *index, index_peer_fn *take, void *context,
-                                            struct error *error);
+/* What it keeps of the registry; borrowed. */
+struct index_peers *index_peers(struct index *index);
 
 /* One transaction: begin, stores, commit; any failure must be followed by a rollback.
  * ERROR_NO_SPACE: the disk is full; ERROR_CANCELLED: index_interrupt. */
 MUST_CHECK enum error_code index_begin(struct index *index, struct error *error);
 MUST_CHECK enum error_code index_commit(struct index *index, struct error *error);
 void index_rollback(struct index *index);
-
-/* Liveness of a peer (not urls, etag and host). */
-MUST_CHECK enum error_code
-index_store_peer(struct index *index, const struct registry_record *record, struct error *error);
-MUST_CHECK enum error_code index_store_clock(struct index *index, int64_t written_ms,
-                                             struct error *error);
 
 /* Called for each name that the peer did not have. */
 typedef void index_added_fn(void *context, const char *name);

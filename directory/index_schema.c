@@ -4,14 +4,17 @@
 #define PEERS_TABLE                                                                              \
     "CREATE TABLE peers(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, token TEXT NOT NULL," \
     " seen_ms INTEGER NOT NULL, sequence INTEGER NOT NULL, urls TEXT NOT NULL DEFAULT '[]',"     \
-    " etag BLOB, host TEXT NOT NULL DEFAULT '');"
+    " etag BLOB, host TEXT NOT NULL DEFAULT '', mark INTEGER NOT NULL DEFAULT 0,"                \
+    " epoch INTEGER NOT NULL DEFAULT 0, away_ms INTEGER NOT NULL DEFAULT 0);"
+#define SEEN_TABLE \
+    "CREATE TABLE seen(block INTEGER PRIMARY KEY, now_ms INTEGER NOT NULL, ages BLOB NOT NULL);"
 #define NAMES_TABLE "CREATE TABLE names(id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE);"
 #define FILES_TABLE                                                                     \
     "CREATE TABLE files(name_id INTEGER NOT NULL, peer_id INTEGER NOT NULL, urls TEXT," \
     " size INTEGER, content BLOB, partial INTEGER, PRIMARY KEY(name_id, peer_id)) WITHOUT ROWID;"
 #define FILES_INDEX "CREATE INDEX files_by_peer ON files(peer_id, name_id);"
 
-static const char schema[] = PEERS_TABLE NAMES_TABLE FILES_TABLE FILES_INDEX
+static const char schema[] = PEERS_TABLE SEEN_TABLE NAMES_TABLE FILES_TABLE FILES_INDEX
     "CREATE TABLE state(key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;";
 
 static const char from_version_1[] =
@@ -32,6 +35,9 @@ static const char from_version_3[] = "ALTER TABLE peers RENAME COLUMN digest TO 
 
 /* The ids rise with the names, so that all is written from the beginning to the end. */
 static const char from_version_4[] =
+    "ALTER TABLE peers ADD COLUMN mark INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE peers ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE peers ADD COLUMN away_ms INTEGER NOT NULL DEFAULT 0;" SEEN_TABLE
     "DROP INDEX files_by_peer;"
     "ALTER TABLE files RENAME TO named_files;" NAMES_TABLE FILES_TABLE
     "INSERT INTO names(name) SELECT DISTINCT name FROM named_files ORDER BY name;"

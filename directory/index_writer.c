@@ -1,5 +1,6 @@
 #include "directory/index_writer.h"
 
+#include "common/clock.h"
 #include "common/memory.h"
 
 #include <pthread.h>
@@ -11,21 +12,30 @@
 enum { GROUP_MAX = 256 };
 
 struct index_writer {
-    struct index *index; /* the thread's alone */
+    struct index *index; /* these three are the thread's alone */
+    struct registry *registry;
+    bool has_begun; /* the epoch is stored, and all times with it */
+
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t changed;
     struct index_job *first, **last; /* guarded by lock: the queue */
-    bool stopping, stopped;          /* guarded by lock */
+    size_t waiting_count, waiting_bytes;
+    bool stopping, stopped; /* guarded by lock */
 };
+
+static void forget_added(struct index_job *job)
+{
+    for (size_t i = 0; i < job->added_count && i < INDEX_WRITER_ADDED_MAX; i++)
+        free(job->added[i]);
+    job->added_count = 0;
+}
 
 void index_job_done(struct index_job *job)
 {
-    for (size_t i = 0; i < job->record_count; i++)
-        registry_record_done(&job->records[i]);
-    free(job->records);
-    for (size_t i = 0; i < job->added_count && i < INDEX_WRITER_ADDED_MAX; i++)
-        free(job->added[i]);
+    forget_added(job);
+    free(job->collected);
+    job->collected = NULL;
 }
 
 static void note_added(void *context, const char *name)
@@ -37,53 +47,124 @@ static void note_added(void *context, const char *name)
     job->added_count++;
 }
 
-static void forget_added(struct index_job *job)
+static enum error_code store_record(struct index_writer *writer, int64_t id, struct error *error)
 {
-    for (size_t i = 0; i < job->added_count && i < INDEX_WRITER_ADDED_MAX; i++)
-        free(job->added[i]);
-    job->added_count = 0;
+    CLEANUP(registry_record_done) struct registry_record record = {0};
+
+    if (!registry_get(writer->registry, id, &record))
+        return ERROR_NONE;
+    return index_peers_store(index_peers(writer->index), &record, error);
 }
 
-static enum error_code store(struct index *index, struct index_job *job, struct error *error)
+static enum error_code store_collected(struct index_writer *writer, struct index_job *job,
+                                       struct error *error)
 {
-    enum error_code code = index_store_clock(index, job->written_ms, error);
+    enum error_code code = ERROR_NONE;
 
-    for (size_t i = 0; i < job->record_count && !code; i++)
-        code = index_store_peer(index, &job->records[i], error);
-    if (!code && job->files)
-        code = index_replace_files(index, job->records[0].id, job->files, note_added, job, error);
+    job->collected = memory_new(INDEX_WRITER_RECORDS_MAX, sizeof *job->collected);
+    job->collected_count =
+        registry_collect(writer->registry, job->collected, INDEX_WRITER_RECORDS_MAX);
+    for (size_t i = 0; i < job->collected_count && !code; i++)
+        code = store_record(writer, job->collected[i], error);
     return code;
 }
 
-/* Stores the jobs up to end (not included) in one transaction. */
-static enum error_code store_group(struct index *index, struct index_job *first,
-                                   const struct index_job *end, struct error *error)
+static enum error_code store_seen(struct index_writer *writer, struct error *error)
 {
-    enum error_code code = index_begin(index, error);
+    struct registry_seen seen;
+    enum error_code code = ERROR_NONE;
 
-    for (struct index_job *job = first; job != end && !code; job = job->next)
-        code = store(index, job, error);
-    if (!code)
-        code = index_commit(index, error);
-    if (code) {
-        index_rollback(index);
-        for (struct index_job *job = first; job != end; job = job->next)
-            forget_added(job);
+    for (size_t next = 0;
+         !code && registry_collect_seen(writer->registry, &next, clock_boot_ms(), &seen);)
+        code = index_peers_store_seen(index_peers(writer->index), &seen, error);
+    if (code)
+        registry_collect_all_seen(writer->registry);
+    return code;
+}
+
+static enum error_code store(struct index_writer *writer, struct index_job *job,
+                             struct error *error)
+{
+    enum error_code code = ERROR_NONE;
+
+    if (job->behind)
+        code = store_collected(writer, job, error);
+    if (!code && job->behind)
+        code = store_seen(writer, error);
+    if (!code && job->with_record)
+        code = store_record(writer, job->peer_id, error);
+    if (!code && job->files)
+        code = index_replace_files(writer->index, job->peer_id, job->files, note_added, job, error);
+    return code;
+}
+
+/* Every transaction says how late it is; the first one of all begins the epoch. */
+static enum error_code store_clocks(struct index_writer *writer, struct error *error)
+{
+    int64_t now_ms = clock_boot_ms();
+    const struct index_clocks clocks = {
+        .written_ms = now_ms,
+        .run_ms = registry_run_ms(writer->registry, now_ms),
+    };
+    enum error_code code = index_peers_store_clocks(index_peers(writer->index), &clocks, error);
+
+    if (!code && !writer->has_begun)
+        code = index_peers_begin_epoch(index_peers(writer->index), error);
+    if (!code && !writer->has_begun) {
+        registry_collect_all_seen(writer->registry);
+        code = store_seen(writer, error);
     }
     return code;
 }
 
-static void write_group(struct index *index, struct index_job *first)
+/* Nothing of the jobs up to end is stored: what was collected for them is to be stored again. */
+static void give_back(struct index_writer *writer, struct index_job *first,
+                      const struct index_job *end)
+{
+    for (struct index_job *job = first; job != end; job = job->next) {
+        forget_added(job);
+        for (size_t i = 0; i < job->collected_count; i++)
+            registry_collect_again(writer->registry, job->collected[i]);
+        free(job->collected);
+        job->collected = NULL;
+        job->collected_count = 0;
+        if (job->behind)
+            registry_collect_all_seen(writer->registry);
+    }
+}
+
+/* Stores the jobs up to end (not included) in one transaction. */
+static enum error_code store_group(struct index_writer *writer, struct index_job *first,
+                                   const struct index_job *end, struct error *error)
+{
+    enum error_code code = index_begin(writer->index, error);
+
+    if (!code)
+        code = store_clocks(writer, error);
+    for (struct index_job *job = first; job != end && !code; job = job->next)
+        code = store(writer, job, error);
+    if (!code)
+        code = index_commit(writer->index, error);
+    if (code) {
+        index_rollback(writer->index);
+        give_back(writer, first, end);
+    } else {
+        writer->has_begun = true;
+    }
+    return code;
+}
+
+static void write_group(struct index_writer *writer, struct index_job *first)
 {
     struct error error = {0};
-    enum error_code code = store_group(index, first, NULL, &error);
+    enum error_code code = store_group(writer, first, NULL, &error);
     bool one_by_one = code != ERROR_NONE && first->next != NULL;
 
     while (first) {
         struct index_job *next = first->next;
         if (one_by_one) {
             error = (struct error){0};
-            code = store_group(index, first, next, &error);
+            code = store_group(writer, first, next, &error);
         }
         first->done(first, code, &error);
         first = next;
@@ -96,8 +177,11 @@ static struct index_job *take_group(struct index_writer *writer)
     struct index_job *first = writer->first;
     struct index_job **end = &writer->first;
 
-    for (int i = 0; i < GROUP_MAX && *end; i++)
+    for (int i = 0; i < GROUP_MAX && *end; i++) {
+        writer->waiting_count -= !(*end)->behind;
+        writer->waiting_bytes -= (*end)->bytes;
         end = &(*end)->next;
+    }
     writer->first = *end;
     *end = NULL;
     if (!writer->first)
@@ -117,7 +201,7 @@ static void *run(void *context)
             break;
         struct index_job *group = take_group(writer);
         pthread_mutex_unlock(&writer->lock);
-        write_group(writer->index, group);
+        write_group(writer, group);
         pthread_mutex_lock(&writer->lock);
     }
     writer->stopped = true;
@@ -126,12 +210,13 @@ static void *run(void *context)
     return NULL;
 }
 
-struct index_writer *index_writer_start(struct index *index)
+struct index_writer *index_writer_start(struct index *index, struct registry *registry)
 {
     struct index_writer *writer = memory_new(1, sizeof *writer);
     pthread_condattr_t attributes;
 
     writer->index = index;
+    writer->registry = registry;
     writer->last = &writer->first;
     pthread_mutex_init(&writer->lock, NULL);
     pthread_condattr_init(&attributes);
@@ -143,19 +228,35 @@ struct index_writer *index_writer_start(struct index *index)
     return writer;
 }
 
-bool index_writer_submit(struct index_writer *writer, struct index_job *job)
+/* The lock is held. */
+static bool has_room(const struct index_writer *writer, const struct index_job *job)
 {
+    return job->behind || !writer->first ||
+           (writer->waiting_count < INDEX_WRITER_JOBS_MAX &&
+            writer->waiting_bytes + job->bytes <= INDEX_WRITER_BYTES_MAX);
+}
+
+enum error_code index_writer_submit(struct index_writer *writer, struct index_job *job)
+{
+    enum error_code code = ERROR_NONE;
+
+    job->next = NULL;
+    job->bytes = job->files ? files_index_memory_bytes(job->files) : 0;
     pthread_mutex_lock(&writer->lock);
-    bool accepted = !writer->stopping;
-    if (accepted) {
-        job->next = NULL;
+    if (writer->stopping) {
+        code = ERROR_CANCELLED;
+    } else if (!has_room(writer, job)) {
+        code = ERROR_BUSY;
+    } else {
         if (!writer->first)
             pthread_cond_broadcast(&writer->changed);
         *writer->last = job;
         writer->last = &job->next;
+        writer->waiting_count += !job->behind;
+        writer->waiting_bytes += job->bytes;
     }
     pthread_mutex_unlock(&writer->lock);
-    return accepted;
+    return code;
 }
 
 void index_writer_stop(struct index_writer *writer, int64_t limit_ms)

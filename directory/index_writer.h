@@ -3,6 +3,9 @@
  * together (group commit), and each is told its outcome after the commit. When a group fails, each
  * of its jobs is tried in a transaction of its own, so that one too big for the disk does not fail
  * the others.
+ *
+ * What is stored of a peer is what the registry knows when the job's turn comes, so that it does
+ * not matter in which order threads submit.
  */
 #pragma once
 
@@ -16,33 +19,43 @@
 #include <stdint.h>
 
 #define INDEX_WRITER_ADDED_MAX 100 /* names that a job remembers for the log */
+/* Jobs that wait: two seconds' work, when they are small. */
+#define INDEX_WRITER_JOBS_MAX 8192
+/* Memory of the lists that wait; a list that is longer waits alone. */
+#define INDEX_WRITER_BYTES_MAX ((size_t)256 << 20)
+/* Records that one job for all the registry stores; the rest has its turn a second later. */
+#define INDEX_WRITER_RECORDS_MAX 4096
 
 struct index_writer;
 
-/* Liveness of some peers, and perhaps a new list for the first of them. Filled by whoever submits,
- * who owns it again when done is called (from the writer's thread). */
+/* Filled by whoever submits, who owns it again when done is called (from the writer's thread). */
 struct index_job {
-    struct registry_record *records;
-    size_t record_count;
-    int64_t written_ms;              /* the boot clock now */
-    const struct files_index *files; /* NULL: no list */
+    int64_t peer_id;
+    bool with_record;                /* of that peer */
+    const struct files_index *files; /* its new list; NULL: none */
+    bool behind; /* instead: all that the registry has collected; never refused */
     void (*done)(struct index_job *job, enum error_code code, const struct error *error);
 
     /* For done: what the list brought. */
     size_t added_count;
     char *added[INDEX_WRITER_ADDED_MAX]; /* the first of them; index_job_done frees them */
 
-    struct index_job *next; /* the writer's */
+    /* The writer's. */
+    struct index_job *next;
+    size_t bytes;
+    int64_t *collected; /* ids of the records that a job for all has taken */
+    size_t collected_count;
 };
 
-/* Frees records and names, not the files and the job. */
+/* Frees the names, not the files and the job. */
 void index_job_done(struct index_job *job);
 
-/* index is borrowed until index_writer_stop. */
-struct index_writer *index_writer_start(struct index *index);
+/* index and registry are borrowed until index_writer_stop. */
+struct index_writer *index_writer_start(struct index *index, struct registry *registry);
 
-/* Any thread. False when it is stopping: done will not be called. */
-MUST_CHECK bool index_writer_submit(struct index_writer *writer, struct index_job *job);
+/* Any thread. On failure done will not be called: ERROR_BUSY: too much is waiting;
+ * ERROR_CANCELLED: it is stopping. */
+MUST_CHECK enum error_code index_writer_submit(struct index_writer *writer, struct index_job *job);
 
 /* Commits what was submitted, at most for limit_ms (what is left then is done with
  * ERROR_CANCELLED), joins the thread, and refuses all jobs from then on. */

@@ -229,6 +229,8 @@ static void on_stored(struct index_job *job, enum error_code code, const struct 
 
     if (code)
         log_line(LOG_ERROR, "directory", "cannot store a login: %s", error->text);
+    if (code && login->registered.must_store_record)
+        registry_collect_again(services->registry, login->registered.id);
     if (code && login->files)
         registry_keep_index(services->registry, login->registered.id);
     if (!code && login->files) {
@@ -259,20 +261,21 @@ static bool answer_failure(struct login *login, struct http_reply *reply, enum e
 
 static bool submit_to_writer(struct login *login, struct http_reply *reply)
 {
+    const struct login_services *services = login->services;
     struct index_job *job = &login->index_job;
 
-    job->records = memory_new(1, sizeof *job->records);
-    job->record_count = 1;
-    job->written_ms = clock_boot_ms();
+    job->peer_id = login->registered.id;
+    job->with_record = login->registered.must_store_record;
     job->files = login->files;
     job->done = on_stored;
-    if (!registry_get(login->services->registry, login->registered.id, job->records))
-        job->record_count = 0; /* cannot be: it was just registered */
-    if (index_writer_submit(login->services->writer, job))
+    enum error_code code = index_writer_submit(services->writer, job);
+    if (!code)
         return false;
     if (login->files)
-        registry_keep_index(login->services->registry, login->registered.id);
-    return answer_failure(login, reply, ERROR_CANCELLED, NULL);
+        registry_keep_index(services->registry, login->registered.id);
+    if (login->registered.must_store_record)
+        registry_collect_again(services->registry, login->registered.id);
+    return answer_failure(login, reply, code, NULL);
 }
 
 static void run_on_worker(void *context);
@@ -304,7 +307,7 @@ static bool register_peer(struct login *login, struct http_reply *reply)
         files_index_free(login->files);
         login->files = NULL;
     }
-    if (registered->became_active || login->files)
+    if (registered->must_store_record || login->files)
         return submit_to_writer(login, reply);
     answer_good(login, reply);
     free_login(login);

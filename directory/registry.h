@@ -1,16 +1,21 @@
 /*
  * Who is alive, in memory. Time is passed in (milliseconds of the boot clock, common/clock.h), so a
- * step of the wall clock expires nobody. Any thread; one lock, held for memory only.
+ * step of the wall clock expires nobody. Any thread; one lock, held for memory only, and never for
+ * a walk over all peers.
  *
  *            login                    login: seen = now
  *   unknown ───────▶ active (sequence n) ◀───┐
  *                      │  ▲ └────────────────┘
  *   expiry passed, seen │  │ login: new sequence, new token
- *   by sweep or login   ▼  │
- *                     expired (sequence 0; keeps id, urls and etag, its files are kept too)
+ *   by sweep or login,  ▼  │
+ *   or logout         away (sequence 0; keeps id, urls and etag, its files are kept too)
  *
  * Every peer that ever logged in has an id that is never given to another. The sequence counts
  * activations and is the login order.
+ *
+ * What is stored of it (index_peers.h): a peer's record, when more of it changes than the time of
+ * its last login, and those times in blocks of many peers. Whoever lets a record change stores it,
+ * or leaves it to registry_collect.
  */
 #pragma once
 
@@ -21,55 +26,78 @@
 #include <stdint.h>
 
 #define REGISTRY_TOKEN_BYTES 33 /* 128 bits in hexadecimal and a NUL */
+#define REGISTRY_NAME_BYTES  129
+#define REGISTRY_BLOCK_PEERS 1024
 
 struct registry;
 
 /* What is stored of a peer. */
 struct registry_record {
     int64_t id; /* from 1 on */
-    char *name; /* owned */
-    char token[REGISTRY_TOKEN_BYTES];
+    const char *name;
+    char token[REGISTRY_TOKEN_BYTES]; /* "": none */
+    uint64_t mark;                    /* whom the token was given to (users.h); 0: not known */
     int64_t seen_ms;
-    uint64_t sequence; /* 0: not active */
-    char *urls;        /* owned; JSON list of the peer's usual urls */
+    uint64_t sequence; /* 0: away */
+    int64_t away_ms;   /* since then it is away, on the run clock (registry_restored) */
+    const char *urls;  /* JSON list of the peer's usual urls */
     bool has_etag;     /* a files_index was stored */
     struct index_sum etag;
-    char *host; /* owned; the address that its wildcards were replaced by, "": there were none */
+    const char *host; /* the address that its wildcards were replaced by, "": there were none */
+    char *memory;     /* owned; holds the strings, unless they are borrowed */
 };
+#define REGISTRY_NOTHING_KEPT (-1) /* as away_ms: its files were dropped already */
 
 void registry_record_done(struct registry_record *record);
 
 struct registry *registry_new(int64_t expiry_ms);
 void registry_free(struct registry *registry);
 
-/* Puts back a stored peer (its strings are taken). written_ms: the boot clock at the last write
+/* Puts back a stored peer (its strings are borrowed). written_ms: the boot clock at the last write
  * before the restart; the peer keeps the time that it had left then. Before any other call. */
-void registry_restore(struct registry *registry, struct registry_record *record, int64_t written_ms,
-                      int64_t now_ms);
+void registry_restore(struct registry *registry, const struct registry_record *record,
+                      int64_t written_ms, int64_t now_ms);
+/* All are back. The run clock, which only counts while the directory runs, is at run_ms now. */
+void registry_restored(struct registry *registry, int64_t run_ms, int64_t now_ms);
 
 /* What somebody who logs in says of his list. */
 struct registry_claim {
     const struct index_sum *etag; /* of the list that he brings, or has; NULL: he does not say */
     bool brings_list;
     const char *host; /* where he logs in from */
+    uint64_t mark;    /* of the user that he is; 0: not known */
 };
 
 struct registry_login {
     int64_t id;
     char token[REGISTRY_TOKEN_BYTES];
-    bool became_active; /* it was not; the token is new */
-    bool had_expired;   /* became_active, and no sweep had noticed the expiry yet */
-    bool is_stored;     /* the list that the claim is about is the one that is stored */
-    bool must_store;    /* it is not, and the peer brings it; see below */
+    bool became_active;     /* it was not */
+    bool had_expired;       /* became_active, and no sweep had noticed the expiry yet */
+    bool must_store_record; /* it has changed; the token is new, for instance */
+    bool is_stored;         /* the list that the claim is about is the one that is stored */
+    bool must_store;        /* it is not, and the peer brings it; see below */
 };
 
-/* The peer is alive now. name is a good one (its password was right). With login->must_store one of
- * registry_set_index and registry_keep_index is due; until then no list of the peer is taken for
- * stored, since what is on its way will replace the one that is known here. Nor is one whose
- * wildcards stand for another address than this one. */
+/* The peer is alive now. name is a good one (its password or token was right). With
+ * login->must_store one of registry_set_index and registry_keep_index is due; until then no list of
+ * the peer is taken for stored, since what is on its way will replace the one that is known here.
+ * Nor is one whose wildcards stand for another address than this one. A token is new when the peer
+ * comes, and when it is another user's by now. */
 void registry_log_in(struct registry *registry, const char *name,
                      const struct registry_claim *claim, int64_t now_ms,
                      struct registry_login *login);
+
+/* Whose token it is. */
+struct registry_owner {
+    int64_t id;
+    uint64_t mark;
+    char name[REGISTRY_NAME_BYTES];
+};
+/* False when no peer that is there has it. */
+bool registry_find_token(struct registry *registry, const char *token, int64_t now_ms,
+                         struct registry_owner *owner);
+/* The peer is away now, if it has that token still; its record must be stored. */
+bool registry_log_out(struct registry *registry, int64_t id, const char *token, int64_t now_ms);
 
 /* What is known of a peer during a visit; borrowed until the visitor returns. */
 struct registry_peer {
@@ -96,7 +124,7 @@ size_t registry_active_count(struct registry *registry, int64_t now_ms);
 void registry_sweep(struct registry *registry, int64_t now_ms, registry_visitor *visitor,
                     void *context);
 
-/* Of a stored list; the strings as in struct registry_record, but borrowed. */
+/* Of a stored list; the strings as in struct registry_record. */
 struct registry_list {
     const struct index_sum *etag;
     const char *host;
@@ -107,12 +135,32 @@ void registry_set_index(struct registry *registry, int64_t id, const struct regi
 /* It could not be stored: the peer keeps the one that it had. */
 void registry_keep_index(struct registry *registry, int64_t id);
 
+/* ---- storing ---- */
+
 /* A copy of one peer's record; false when there is no such peer. The caller's (record_done). */
 bool registry_get(struct registry *registry, int64_t id, struct registry_record *record);
 
-/* Copies of the records that changed since they were collected last; *records is the caller's
- * (each record_done, then free). */
-size_t registry_collect(struct registry *registry, struct registry_record **records);
-/* Those could not be stored: they count as changed again. */
-void registry_collect_again(struct registry *registry, const struct registry_record *records,
-                            size_t count);
+/* Up to max ids of peers whose record has changed and that were not collected since. */
+size_t registry_collect(struct registry *registry, int64_t *ids, size_t max);
+/* This record could not be stored, or shall be stored later. */
+void registry_collect_again(struct registry *registry, int64_t id);
+
+/* When the peers from block * REGISTRY_BLOCK_PEERS + 1 on were seen, as the time since then. */
+struct registry_seen {
+    int64_t block;
+    int64_t now_ms;
+    uint32_t ages_ms[REGISTRY_BLOCK_PEERS];
+};
+#define REGISTRY_AGE_AWAY UINT32_MAX /* not active, or no such peer */
+
+/* The first block from number *next on in which a time has changed since it was collected; false
+ * when there is none. *next becomes the one after it. */
+bool registry_collect_seen(struct registry *registry, size_t *next, int64_t now_ms,
+                           struct registry_seen *seen);
+/* They could not be stored. */
+void registry_collect_all_seen(struct registry *registry);
+
+/* Whether anything is to be collected. */
+bool registry_has_changed(struct registry *registry);
+
+int64_t registry_run_ms(struct registry *registry, int64_t now_ms);

@@ -1,6 +1,7 @@
 #include "unit.h"
 
 #include "common/buffer.h"
+#include "common/clock.h"
 #include "common/memory.h"
 #include "directory/index.h"
 #include "directory/index_reader.h"
@@ -53,9 +54,9 @@ static struct files_index *make_list(const char *text)
 static struct registry_record make_record(int64_t id, const char *name)
 {
     return (struct registry_record){.id = id,
-                                    .name = memory_copy_string(name),
-                                    .urls = memory_copy_string("[]"),
-                                    .host = memory_copy_string(""),
+                                    .name = name,
+                                    .urls = "[]",
+                                    .host = "",
                                     .token = "token",
                                     .seen_ms = 100,
                                     .sequence = (uint64_t)id};
@@ -75,11 +76,10 @@ static size_t store(struct fixture *fixture, int64_t id, const char *name, const
     size_t added = 0;
 
     assert_int_equal(index_begin(fixture->index, NULL), ERROR_NONE);
-    assert_int_equal(index_store_peer(fixture->index, &record, NULL), ERROR_NONE);
+    assert_int_equal(index_peers_store(index_peers(fixture->index), &record, NULL), ERROR_NONE);
     assert_int_equal(index_replace_files(fixture->index, id, files, count_added, &added, NULL),
                      ERROR_NONE);
     assert_int_equal(index_commit(fixture->index, NULL), ERROR_NONE);
-    registry_record_done(&record);
     files_index_free(files);
     return added;
 }
@@ -200,44 +200,109 @@ static void a_rollback_leaves_nothing(void **state)
     files_index_free(files);
 }
 
+/* The last one's; strings are copied. */
 struct loaded {
     struct registry_record record;
-    int64_t written_ms;
+    char name[32], urls[32];
     int count;
 };
 
-static void take_peer(void *context, struct registry_record *record, int64_t written_ms)
+static void take_peer(void *context, const struct registry_record *record)
 {
     struct loaded *loaded = context;
 
-    registry_record_done(&loaded->record);
     loaded->record = *record;
-    loaded->written_ms = written_ms;
+    snprintf(loaded->name, sizeof loaded->name, "%s", record->name);
+    snprintf(loaded->urls, sizeof loaded->urls, "%s", record->urls);
     loaded->count++;
 }
 
-static void what_is_stored_is_loaded(void **state)
+static struct loaded load(struct fixture *fixture)
 {
-    struct fixture *fixture = *state;
     struct loaded loaded = {0};
 
-    store(fixture, 7, "ñandú", "[{\"filename\":\"a\",\"url\":[\"h:1\"]}]");
-    assert_int_equal(index_store_clock(fixture->index, 12345, NULL), ERROR_NONE);
+    assert_int_equal(index_peers_load(index_peers(fixture->index), take_peer, &loaded, NULL),
+                     ERROR_NONE);
+    return loaded;
+}
+
+static void reopen(struct fixture *fixture)
+{
     index_reader_close(fixture->reader);
     index_close(fixture->index);
     fixture->reader = NULL;
     assert_int_equal(index_open(fixture->path, &fixture->index, NULL), ERROR_NONE);
-    assert_int_equal(index_load_peers(fixture->index, take_peer, &loaded, NULL), ERROR_NONE);
+}
+
+static void begin_epoch(struct fixture *fixture)
+{
+    assert_int_equal(index_peers_begin_epoch(index_peers(fixture->index), NULL), ERROR_NONE);
+}
+
+static void what_is_stored_is_loaded(void **state)
+{
+    const struct index_clocks stored = {.written_ms = 12345, .run_ms = 77};
+    struct fixture *fixture = *state;
+    struct index_clocks clocks;
+
+    begin_epoch(fixture);
+    store(fixture, 7, "ñandú", "[{\"filename\":\"a\",\"url\":[\"h:1\"]}]");
+    assert_int_equal(index_peers_store_clocks(index_peers(fixture->index), &stored, NULL),
+                     ERROR_NONE);
+    reopen(fixture);
+    assert_int_equal(index_peers_clocks(index_peers(fixture->index), &clocks, NULL), ERROR_NONE);
+    assert_int_equal(clocks.written_ms, 12345);
+    assert_int_equal(clocks.run_ms, 77);
+    struct loaded loaded = load(fixture);
     assert_int_equal(loaded.count, 1);
-    assert_int_equal(loaded.written_ms, 12345);
     assert_int_equal(loaded.record.id, 7);
     assert_int_equal(loaded.record.sequence, 7);
     assert_int_equal(loaded.record.seen_ms, 100);
-    assert_string_equal(loaded.record.name, "ñandú");
+    assert_string_equal(loaded.name, "ñandú");
     assert_string_equal(loaded.record.token, "token");
-    assert_string_equal(loaded.record.urls, "[\"h:1\"]");
+    assert_string_equal(loaded.urls, "[\"h:1\"]");
     assert_true(loaded.record.has_etag);
-    registry_record_done(&loaded.record);
+}
+
+/* A row's time counts when it is newer than its block, and in its own epoch only. */
+static void which_time_counts(void **state)
+{
+    static const struct {
+        int64_t row_ms;
+        int64_t block_ms; /* 0: none is stored */
+        uint32_t age_ms;
+        bool later_epoch;
+        int64_t expected; /* -1: long ago */
+    } rows[] = {
+        {100, 0, 0, false, 100},
+        {100, 90, 20, false, 100},
+        {100, 100, REGISTRY_AGE_AWAY, false, 100},
+        {100, 500, 20, false, 480},
+        {100, 500, REGISTRY_AGE_AWAY, false, -1},
+        {100, 0, 0, true, -1},
+        {100, 50, 20, true, 30},
+    };
+    struct fixture *fixture = *state;
+
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct registry_record record = make_record(1030, "A");
+        struct registry_seen seen = {.block = 1, .now_ms = rows[i].block_ms};
+        begin_epoch(fixture);
+        record.seen_ms = rows[i].row_ms;
+        check_row(i, !index_peers_store(index_peers(fixture->index), &record, NULL));
+        if (rows[i].later_epoch) {
+            reopen(fixture);
+            begin_epoch(fixture);
+        }
+        memset(seen.ages_ms, 0xff, sizeof seen.ages_ms);
+        seen.ages_ms[5] = rows[i].age_ms;
+        if (rows[i].block_ms)
+            check_row(i, !index_peers_store_seen(index_peers(fixture->index), &seen, NULL));
+        reopen(fixture);
+        struct loaded loaded = load(fixture);
+        check_row(i, rows[i].expected == -1 ? loaded.record.seen_ms < -1000000000000
+                                            : loaded.record.seen_ms == rows[i].expected);
+    }
 }
 
 static void a_second_directory_is_kept_away(void **state)
@@ -354,7 +419,6 @@ static void a_name_lives_as_long_as_its_files(void **state)
 static void a_database_of_version_1_is_brought_up_to_date(void **state)
 {
     struct fixture *fixture = *state;
-    struct loaded loaded = {0};
 
     start_with(fixture, version_1, "");
     for (int i = 0; i < 2; i++) { /* the second time nothing is left to do */
@@ -365,10 +429,10 @@ static void a_database_of_version_1_is_brought_up_to_date(void **state)
     assert_int_equal(index_reader_open(fixture->path, &fixture->reader, NULL), ERROR_NONE);
     check_all(fixture, "1 a -|1 b [\"h:2\"]|2 a -|");
     check_search(fixture, "a", "1 a -|2 a -|");
-    assert_int_equal(index_load_peers(fixture->index, take_peer, &loaded, NULL), ERROR_NONE);
-    assert_string_equal(loaded.record.urls, "[\"h:1\"]");
+    struct loaded loaded = load(fixture);
+    assert_string_equal(loaded.urls, "[\"h:1\"]");
+    assert_int_equal(loaded.record.seen_ms, 100);
     assert_false(loaded.record.has_etag); /* it was another digest */
-    registry_record_done(&loaded.record);
     assert_int_equal(store(fixture, 1, "A",
                            "[{\"filename\":\"a\",\"size\":7,\"content\":\"" ID
                            "\"},{\"filename\":\"b\"}]"),
@@ -460,11 +524,28 @@ static void count_done(struct index_job *job, enum error_code code, const struct
     __atomic_add_fetch(counted->done, 1, __ATOMIC_SEQ_CST);
 }
 
+/* P0 to P9 with the ids 1 to 10. */
+static struct registry *ten_peers(void)
+{
+    const struct registry_claim claim = {.host = "h"};
+    struct registry *registry = registry_new(1000000000000);
+    struct registry_login login;
+    char name[8];
+
+    assert_int_equal(secrets_init(NULL), ERROR_NONE);
+    for (int i = 0; i < 10; i++) {
+        snprintf(name, sizeof name, "P%d", i);
+        registry_log_in(registry, name, &claim, clock_boot_ms(), &login);
+    }
+    return registry;
+}
+
 static void jobs_are_committed_in_order(void **state)
 {
     enum { COUNT = 1000 };
     struct fixture *fixture = *state;
-    struct index_writer *writer = index_writer_start(fixture->index);
+    struct registry *registry = ten_peers();
+    struct index_writer *writer = index_writer_start(fixture->index, registry);
     struct counted_job *jobs = memory_new(COUNT, sizeof *jobs);
     int done = 0;
     char text[64];
@@ -473,20 +554,17 @@ static void jobs_are_committed_in_order(void **state)
         snprintf(text, sizeof text, "[{\"filename\":\"f%d\"},{\"filename\":\"z\"}]", i);
         jobs[i].files = make_list(text);
         jobs[i].done = &done;
-        jobs[i].job.records = memory_new(1, sizeof *jobs[i].job.records);
-        jobs[i].job.records[0] = make_record(i % 10 + 1, i % 10 ? "B" : "A");
-        snprintf(text, sizeof text, "P%d", i % 10);
-        free(jobs[i].job.records[0].name);
-        jobs[i].job.records[0].name = memory_copy_string(text);
-        jobs[i].job.record_count = 1;
-        jobs[i].job.files = jobs[i].files;
-        jobs[i].job.done = count_done;
-        assert_true(index_writer_submit(writer, &jobs[i].job));
+        jobs[i].job = (struct index_job){.peer_id = i % 10 + 1,
+                                         .with_record = i < 10,
+                                         .files = jobs[i].files,
+                                         .done = count_done};
+        assert_int_equal(index_writer_submit(writer, &jobs[i].job), ERROR_NONE);
     }
     index_writer_stop(writer, 60000);
     assert_int_equal(done, COUNT);
-    assert_false(index_writer_submit(writer, &jobs[0].job));
+    assert_int_equal(index_writer_submit(writer, &jobs[0].job), ERROR_CANCELLED);
     index_writer_free(writer);
+    registry_free(registry);
     for (int i = 0; i < COUNT; i++) {
         assert_int_equal(jobs[i].code, ERROR_NONE);
         index_job_done(&jobs[i].job);
@@ -496,6 +574,64 @@ static void jobs_are_committed_in_order(void **state)
     check_search(fixture, "f999", "10 f999 -|");
     check_search(fixture, "f989", "");
     check_search(fixture, "z", "1 z -|2 z -|3 z -|4 z -|5 z -|6 z -|7 z -|8 z -|9 z -|10 z -|");
+}
+
+/* The first write brings all times, and what is collected is stored once. */
+static void the_registry_is_stored(void **state)
+{
+    struct fixture *fixture = *state;
+    struct registry *registry = ten_peers();
+    struct index_writer *writer = index_writer_start(fixture->index, registry);
+    struct counted_job jobs[2] = {{.done = &(int){0}}, {.done = &(int){0}}};
+
+    for (int64_t id = 1; id <= 10; id++)
+        registry_collect_again(registry, id);
+    for (size_t i = 0; i < ARRAY_LENGTH(jobs); i++) {
+        jobs[i].job = (struct index_job){.behind = true, .done = count_done};
+        assert_int_equal(index_writer_submit(writer, &jobs[i].job), ERROR_NONE);
+    }
+    index_writer_stop(writer, 60000);
+    index_writer_free(writer);
+    for (size_t i = 0; i < ARRAY_LENGTH(jobs); i++) {
+        assert_int_equal(jobs[i].code, ERROR_NONE);
+        index_job_done(&jobs[i].job);
+    }
+    assert_false(registry_has_changed(registry));
+    registry_free(registry);
+    assert_int_equal(read_number(fixture->path, "SELECT count(*) FROM peers"), 10);
+    assert_int_equal(read_number(fixture->path, "SELECT count(*) FROM seen"), 1);
+    assert_int_equal(read_number(fixture->path, "SELECT value FROM state WHERE key='epoch'"), 1);
+    struct loaded loaded = load(fixture);
+    assert_string_equal(loaded.name, "P9");
+}
+
+static void too_many_jobs_are_refused(void **state)
+{
+    enum { COUNT = INDEX_WRITER_JOBS_MAX * 2 };
+    struct fixture *fixture = *state;
+    struct registry *registry = ten_peers();
+    struct index_writer *writer = index_writer_start(fixture->index, registry);
+    struct counted_job *jobs = memory_new(COUNT, sizeof *jobs);
+    int done = 0;
+    int accepted = 0;
+
+    for (int i = 0; i < COUNT; i++) {
+        jobs[i].done = &done;
+        jobs[i].job =
+            (struct index_job){.peer_id = i % 10 + 1, .with_record = true, .done = count_done};
+        accepted += index_writer_submit(writer, &jobs[i].job) == ERROR_NONE;
+    }
+    assert_in_range(accepted, INDEX_WRITER_JOBS_MAX, COUNT);
+    struct counted_job last = {.done = &done, .job = {.behind = true, .done = count_done}};
+    assert_int_equal(index_writer_submit(writer, &last.job), ERROR_NONE);
+    index_writer_stop(writer, 60000);
+    assert_int_equal(done, accepted + 1);
+    index_writer_free(writer);
+    registry_free(registry);
+    for (int i = 0; i < COUNT; i++)
+        index_job_done(&jobs[i].job);
+    index_job_done(&last.job);
+    free(jobs);
 }
 
 /* ---- cursors ---- */
@@ -556,6 +692,7 @@ int main(void)
         test(pages_of_the_list),
         test(a_rollback_leaves_nothing),
         test(what_is_stored_is_loaded),
+        test(which_time_counts),
         test(a_second_directory_is_kept_away),
         test(other_files_are_refused_unchanged),
         test(what_is_partial_becomes_whole),
@@ -565,6 +702,8 @@ int main(void)
         test(other_versions_are_refused_unchanged),
         test(damage_is_no_fault_of_the_request),
         test(jobs_are_committed_in_order),
+        test(the_registry_is_stored),
+        test(too_many_jobs_are_refused),
         cmocka_unit_test(cursors_come_back),
         cmocka_unit_test(foreign_cursors_are_refused),
     };

@@ -252,30 +252,132 @@ static void what_an_etag_says(void **state)
 
 static size_t collect(struct registry *registry, bool again)
 {
-    struct registry_record *records;
-    size_t count = registry_collect(registry, &records);
+    int64_t ids[8];
+    size_t count = registry_collect(registry, ids, 8);
 
-    if (again)
-        registry_collect_again(registry, records, count);
-    for (size_t i = 0; i < count; i++)
-        registry_record_done(&records[i]);
-    free(records);
+    for (size_t i = 0; i < count && again; i++)
+        registry_collect_again(registry, ids[i]);
     return count;
 }
 
+/* Who logs in has his record stored by his login; who goes is collected. */
 static void what_changed_is_collected_once(void **state)
 {
     struct registry *registry = *state;
+    auto_buffer names;
 
+    buffer_init(&names, 4096);
+    assert_true(log_in(registry, "A", 0).must_store_record);
+    assert_true(log_in(registry, "B", 0).must_store_record);
+    assert_false(log_in(registry, "A", 1).must_store_record);
     assert_int_equal(collect(registry, false), 0);
-    log_in(registry, "A", 0);
-    log_in(registry, "B", 0);
-    log_in(registry, "A", 1);
-    assert_int_equal(collect(registry, true), 2);
+    registry_sweep(registry, EXPIRY_MS, add_name, &names);
+    assert_string_equal(names.data, "B");
+    assert_int_equal(collect(registry, true), 1);
+    registry_collect_again(registry, 1);
+    registry_collect_again(registry, 1);
     assert_int_equal(collect(registry, false), 2);
     assert_int_equal(collect(registry, false), 0);
-    log_in(registry, "B", 2);
-    assert_int_equal(collect(registry, false), 1);
+}
+
+/* "1:AGE 2:AGE": of all peers whose times are collected. */
+static void check_seen(struct registry *registry, int64_t now_ms, const char *expected)
+{
+    struct registry_seen seen;
+    auto_buffer text;
+
+    buffer_init(&text, 4096);
+    buffer_append(&text, "", 0);
+    assert_int_equal(registry_has_changed(registry), *expected != '\0');
+    for (size_t next = 0; registry_collect_seen(registry, &next, now_ms, &seen);) {
+        assert_int_equal(seen.now_ms, now_ms);
+        for (int i = 0; i < REGISTRY_BLOCK_PEERS; i++)
+            if (seen.ages_ms[i] != REGISTRY_AGE_AWAY)
+                buffer_printf(&text, "%s%d:%u", text.length ? " " : "",
+                              (int)seen.block * REGISTRY_BLOCK_PEERS + i + 1, seen.ages_ms[i]);
+    }
+    assert_string_equal(text.data, expected);
+}
+
+static void times_are_collected_in_blocks(void **state)
+{
+    struct registry *registry = *state;
+    char name[16];
+
+    check_seen(registry, 0, "");
+    for (int i = 0; i < REGISTRY_BLOCK_PEERS; i++) {
+        snprintf(name, sizeof name, "%d", i);
+        log_in(registry, name, i == 3 ? 90 : -EXPIRY_MS);
+    }
+    log_in(registry, "B", 100);
+    registry_sweep(registry, 100, add_name, &(struct buffer){0});
+    while (collect(registry, false) > 0)
+        continue;
+    check_seen(registry, 150, "4:60 1025:50");
+    check_seen(registry, 150, "");
+    log_in(registry, "3", 160);
+    check_seen(registry, 160, "4:0");
+    registry_collect_all_seen(registry);
+    check_seen(registry, 170, "4:10 1025:70");
+}
+
+static void tokens_find_their_peer(void **state)
+{
+    struct registry *registry = *state;
+    struct registry_login a = log_in(registry, "A", 0);
+    struct registry_login b = log_in(registry, "B", 0);
+    struct registry_owner owner;
+
+    assert_true(registry_find_token(registry, b.token, 1, &owner));
+    assert_string_equal(owner.name, "B");
+    assert_int_equal(owner.id, b.id);
+    assert_true(registry_find_token(registry, a.token, EXPIRY_MS - 1, &owner));
+    assert_string_equal(owner.name, "A");
+    assert_false(registry_find_token(registry, a.token, EXPIRY_MS, &owner));
+    assert_false(registry_find_token(registry, "", 1, &owner));
+    assert_false(registry_find_token(registry, "00000000000000000000000000000000", 1, &owner));
+    a.token[0] = (char)(a.token[0] ^ 1);
+    assert_false(registry_find_token(registry, a.token, 1, &owner));
+}
+
+static void who_logs_out_is_away_at_once(void **state)
+{
+    struct registry *registry = *state;
+    struct registry_login a = log_in(registry, "A", 0);
+    struct registry_login b = log_in(registry, "B", 0);
+    struct registry_owner owner;
+
+    assert_false(registry_log_out(registry, b.id, a.token, 1));
+    check_active(registry, 1, "A B");
+    assert_true(registry_log_out(registry, a.id, a.token, 1));
+    assert_false(registry_log_out(registry, a.id, a.token, 1));
+    check_active(registry, 1, "B");
+    assert_false(registry_find_token(registry, a.token, 1, &owner));
+    struct registry_login again = log_in(registry, "A", 2);
+    assert_true(again.became_active && !again.had_expired);
+    assert_string_not_equal(again.token, a.token);
+    check_active(registry, 2, "B A");
+}
+
+/* A token that was given to somebody else of that name is not handed on. */
+static void another_user_gets_another_token(void **state)
+{
+    struct registry *registry = *state;
+    struct registry_claim claim = {.host = "h", .mark = 0};
+    struct registry_login first, same, known, other;
+
+    registry_log_in(registry, "A", &claim, 0, &first);
+    claim.mark = 7; /* known from now on */
+    registry_log_in(registry, "A", &claim, 1, &known);
+    assert_string_equal(known.token, first.token);
+    assert_true(known.must_store_record);
+    registry_log_in(registry, "A", &claim, 2, &same);
+    assert_string_equal(same.token, first.token);
+    assert_false(same.must_store_record);
+    claim.mark = 8;
+    registry_log_in(registry, "A", &claim, 3, &other);
+    assert_string_not_equal(other.token, first.token);
+    assert_true(other.must_store_record && !other.became_active);
 }
 
 /* Everything of one registry into another, as a restart does. */
@@ -284,8 +386,11 @@ static struct registry *restart(struct registry *registry, int64_t written_ms, i
     struct registry *fresh = registry_new(EXPIRY_MS);
     struct registry_record record;
 
-    for (int64_t id = 1; registry_get(registry, id, &record); id++)
+    for (int64_t id = 1; registry_get(registry, id, &record); id++) {
         registry_restore(fresh, &record, written_ms, now_ms);
+        registry_record_done(&record);
+    }
+    registry_restored(fresh, 0, now_ms);
     return fresh;
 }
 
@@ -342,6 +447,10 @@ int main(void)
         test(a_list_that_is_put_back),
         test(what_an_etag_says),
         test(what_changed_is_collected_once),
+        test(times_are_collected_in_blocks),
+        test(tokens_find_their_peer),
+        test(who_logs_out_is_away_at_once),
+        test(another_user_gets_another_token),
         test(a_restart_keeps_the_time_left),
         test(many_peers),
     };

@@ -186,7 +186,7 @@ static void share(struct fixture *fixture, const char *peer, const char *list, i
     registry_log_in(registry, peer, &claim, seen_ms, &login);
     assert_true(registry_get(registry, login.id, &record));
     assert_int_equal(index_begin(fixture->index, NULL), ERROR_NONE);
-    assert_int_equal(index_store_peer(fixture->index, &record, NULL), ERROR_NONE);
+    assert_int_equal(index_peers_store(index_peers(fixture->index), &record, NULL), ERROR_NONE);
     assert_int_equal(index_replace_files(fixture->index, login.id, files, ignore_added, NULL, NULL),
                      ERROR_NONE);
     assert_int_equal(index_commit(fixture->index, NULL), ERROR_NONE);
