@@ -3,6 +3,7 @@
 #include "common/clock.h"
 #include "common/memory.h"
 #include "peer/downloads/swarm/swarm.h"
+#include "peer/network/files_client.h"
 #include "peer/network/piece_client.h"
 
 #include <stdlib.h>
@@ -13,6 +14,7 @@ struct item {
     struct directory_sources sources;
     struct content_id content; /* that is wanted */
     int64_t size_bytes;
+    bool asked;   /* who has it */
     size_t tried; /* sources, in their order from the turn on */
     bool over;    /* arrived, left, or given up */
 };
@@ -31,6 +33,7 @@ struct group {
     struct address address;
     char who[DOWNLOAD_SOURCE_BYTES];
     size_t items[BATCH_MAX]; /* their numbers */
+    bool heard[BATCH_MAX];   /* of that one: it came, or not */
     size_t count;
     int64_t told_ms;
     bool worked; /* a file came from there as it should */
@@ -44,6 +47,11 @@ static bool is_same(const struct address *left, const struct address *right)
 static bool is_interrupted(const struct batch *batch)
 {
     return interrupt_raised(batch->options->interrupt);
+}
+
+static bool is_time_over(const struct batch *batch)
+{
+    return clock_boot_ms() - batch->begin_ms >= BATCH_MS;
 }
 
 static void leave(struct batch *batch, size_t index)
@@ -104,17 +112,22 @@ static const struct directory_source *next_source(const struct batch *batch, str
     return NULL;
 }
 
-/* One question for each; none for the rest when the directory does not tell contents. */
+/* Where the directory answers single names only, or others stand in for it. Nobody is asked for the
+ * rest when contents are not told; and those whose turn has not come when the time is over have not
+ * had it. */
 static void find_one_by_one(struct batch *batch)
 {
     bool tells = true;
 
-    for (size_t i = 0; i < batch->count && tells && !is_interrupted(batch); i++) {
+    for (size_t i = 0; i < batch->count && !is_interrupted(batch); i++) {
         struct item *item = &batch->items[i];
         struct locator_search search = {
             .name = item->file->name, .interrupt = batch->options->interrupt, .partial = true};
         struct error error;
-        if (!is_open(batch, i))
+        if (!is_open(batch, i) || (i > 0 && is_time_over(batch)))
+            continue;
+        item->asked = true;
+        if (!tells)
             continue;
         enum error_code code =
             sources_find(batch->options->finder, &search, &item->sources, &error);
@@ -123,12 +136,36 @@ static void find_one_by_one(struct batch *batch)
     }
 }
 
+/* False: it has to be asked in another way. */
+static bool find_together(struct batch *batch)
+{
+    const struct file_name *items[BATCH_MAX];
+    struct directory_sources sources[BATCH_MAX];
+    struct locator_names names = {.items = items, .interrupt = batch->options->interrupt};
+    struct error error;
+
+    for (size_t i = 0; i < batch->count; i++)
+        items[names.count++] = batch->items[i].file->name;
+    if (sources_find_many(batch->options->finder, &names, sources, &error) != ERROR_NONE)
+        return false;
+    for (size_t i = 0; i < batch->count; i++) {
+        batch->items[i].sources = sources[i];
+        batch->items[i].asked = true;
+    }
+    return true;
+}
+
 static void find_all(struct batch *batch)
 {
-    find_one_by_one(batch);
-    for (size_t i = 0; i < batch->count && !is_interrupted(batch); i++)
-        if (!batch->items[i].over && !choose_content(&batch->items[i]))
+    if (!find_together(batch))
+        find_one_by_one(batch);
+    for (size_t i = 0; i < batch->count && !is_interrupted(batch); i++) {
+        struct item *item = &batch->items[i];
+        if (!item->asked)
+            item->over = true;
+        else if (!item->over && !choose_content(item))
             leave(batch, i);
+    }
 }
 
 /* ---- one file ---- */
@@ -204,22 +241,34 @@ static void tell_place(struct group *group, size_t at)
     taker->at(taker->context, index, group->who, group->batch->items[index].size_bytes);
 }
 
-static void take_arrived(struct group *group, size_t at, const void *data)
+static void take_arrived(void *context, size_t at, const void *data, size_t bytes)
 {
+    struct group *group = context;
     size_t index = group->items[at];
 
-    if (!take_file(group->batch, index, data, group->who))
-        group->batch->items[index].tried++;
-    else
+    (void)bytes;
+    group->heard[at] = true;
+    if (take_file(group->batch, index, data, group->who))
         group->worked = true;
+    else
+        group->batch->items[index].tried++;
     tell_place(group, at + 1);
 }
 
-/* From `at` on: that source sends them no more. */
-static void give_up_source(struct group *group, size_t at)
+static void take_refused(void *context, size_t at, const struct error *error)
 {
-    for (size_t i = at; i < group->count; i++)
-        group->batch->items[group->items[i]].tried++;
+    struct group *group = context;
+
+    (void)error;
+    group->heard[at] = true;
+    group->batch->items[group->items[at]].tried++;
+}
+
+/* What that source has said nothing of, it is not asked for again. */
+static void give_up_source(struct group *group)
+{
+    for (size_t at = 0; at < group->count; at++)
+        group->batch->items[group->items[at]].tried += !group->heard[at];
 }
 
 static int64_t stall_ms(const struct batch *batch)
@@ -227,11 +276,6 @@ static int64_t stall_ms(const struct batch *batch)
     int64_t wanted = batch->options->stall_ms;
 
     return wanted > 0 && wanted < BATCH_STALL_MS ? wanted : BATCH_STALL_MS;
-}
-
-static bool is_time_over(const struct batch *batch)
-{
-    return clock_boot_ms() - batch->begin_ms >= BATCH_MS;
 }
 
 /* Whether a source that answers so for one file may well have the next one. */
@@ -253,35 +297,59 @@ static void fetch_one_by_one(struct group *group)
                                                  .impatient = true};
     auto_free void *data = memory_new(PIECE_BYTES, 1);
     struct piece_client *client = piece_client_open(&options);
+    enum error_code code = ERROR_NONE;
 
-    for (size_t i = 0; i < group->count && (i == 0 || !is_time_over(batch)); i++) {
-        struct item *item = &batch->items[group->items[i]];
+    for (size_t at = 0; at < group->count && is_of_one_file(code); at++) {
+        const struct item *item = &batch->items[group->items[at]];
         const struct piece_request request = {.name = item->file->name,
                                               .content = &item->content,
                                               .length = (size_t)item->size_bytes};
         struct error error;
-        if (!is_open(batch, group->items[i]))
+        if (at > 0 && is_time_over(batch))
+            break;
+        if (!is_open(batch, group->items[at]))
             continue;
-        enum error_code code = piece_client_fetch(client, &request, data, &error);
-        if (is_interrupted(batch))
-            break;
+        code = piece_client_fetch(client, &request, data, &error);
         if (code == ERROR_NONE)
-            take_arrived(group, i, data);
-        else
-            item->tried++;
-        if (!is_of_one_file(code)) {
-            give_up_source(group, i + 1);
-            break;
-        }
+            take_arrived(group, at, data, request.length);
+        else if (is_of_one_file(code))
+            take_refused(group, at, &error);
     }
     piece_client_close(client);
+    if (!is_of_one_file(code) && !is_interrupted(batch))
+        give_up_source(group);
+}
+
+static void fetch_together(struct group *group)
+{
+    struct batch *batch = group->batch;
+    const struct files_client_options options = {.address = &group->address,
+                                                 .channels = batch->options->channels,
+                                                 .limits = batch->options->limits,
+                                                 .interrupt = batch->options->interrupt,
+                                                 .stall_ms = stall_ms(batch)};
+    const struct files_client_taker taker = {
+        .arrived = take_arrived, .refused = take_refused, .context = group};
+    struct files_client_file files[BATCH_MAX];
+    struct error error;
+
+    for (size_t at = 0; at < group->count; at++) {
+        const struct item *item = &batch->items[group->items[at]];
+        files[at] = (struct files_client_file){
+            .name = item->file->name, .content = &item->content, .size_bytes = item->size_bytes};
+    }
+    enum error_code code = files_client_fetch(&options, files, group->count, &taker, &error);
+    if (code == ERROR_UNSUPPORTED)
+        fetch_one_by_one(group);
+    else if (!is_interrupted(batch))
+        give_up_source(group);
 }
 
 static void fetch_group(struct group *group)
 {
     group->told_ms = clock_boot_ms() - BATCH_TELL_MS;
     tell_place(group, 0);
-    fetch_one_by_one(group);
+    fetch_together(group);
     if (group->worked)
         sources_worked(group->batch->options->finder, &group->address);
 }
