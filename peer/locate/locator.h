@@ -88,9 +88,9 @@ MUST_CHECK enum error_code locator_find_content(struct locator *locator,
                                                 struct error *error);
 void locator_holders_done(struct locator_holders *holders);
 
+/* At most DIRECTORY_NAMES_MAX, of which some may be equal. */
 struct locator_names {
-    const struct file_name *const
-        *items; /* at most DIRECTORY_NAMES_MAX, of which some may be equal */
+    const struct file_name *const *items;
     size_t count;
     struct interrupt *interrupt;
 };

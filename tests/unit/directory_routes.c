@@ -328,6 +328,37 @@ static void a_popular_name_is_cut(void **state)
     reply_done(&reply);
 }
 
+/* Peers with very long lists of addresses. */
+static void a_long_reply_is_cut(void **state)
+{
+    enum { FILES = 150, URLS = 64, URL_BYTES = 1000 };
+    struct fixture *fixture = *state;
+    auto_buffer urls;
+    auto_buffer list;
+    auto_buffer names;
+
+    buffer_init(&urls, SIZE_MAX);
+    buffer_init(&list, SIZE_MAX);
+    buffer_init(&names, SIZE_MAX);
+    for (int i = 0; i < URLS; i++)
+        buffer_printf(&urls, "%s\"%0*d\"", i ? "," : "", URL_BYTES, i);
+    for (int i = 0; i < FILES; i++) {
+        buffer_printf(&list, "%s{\"filename\":\"f%03d\",\"url\":[%s]}", i ? "," : "[", i,
+                      urls.data);
+        buffer_printf(&names, "%s\"f%03d\"", i ? "," : "{\"filenames\":[", i);
+    }
+    buffer_append_string(&list, "]");
+    buffer_append_string(&names, "]}");
+    share(fixture, "Peer1", list.data, clock_boot_ms());
+    struct http_reply reply = post(fixture, "", names.data);
+    assert_int_equal(reply.status, 200);
+    assert_in_range(reply.body.length, SEARCH_REPLY_BYTES, SEARCH_REPLY_BYTES + 2 * URLS * 1024);
+    assert_non_null(strstr(reply.body.data, "{\"archivo\":\"f000\",\"disponible_en\":[{"));
+    assert_non_null(strstr(reply.body.data,
+                           "{\"archivo\":\"f149\",\"disponible_en\":[],\"truncated\":true}]}"));
+    reply_done(&reply);
+}
+
 #define test(function) cmocka_unit_test_setup_teardown(function, start, stop)
 
 int main(void)
@@ -339,6 +370,7 @@ int main(void)
         test(many_names_are_one_question),
         test(a_question_has_an_end),
         test(a_popular_name_is_cut),
+        test(a_long_reply_is_cut),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
