@@ -16,6 +16,7 @@ struct item {
     int64_t size_bytes;
     bool asked;   /* who has it */
     size_t tried; /* sources, in their order from the turn on */
+    bool failed;  /* one of them did not send it */
     bool over;    /* arrived, left, or given up */
 };
 
@@ -241,6 +242,14 @@ static void tell_place(struct group *group, size_t at)
     taker->at(taker->context, index, group->who, group->batch->items[index].size_bytes);
 }
 
+static void note_failed(struct group *group, size_t at)
+{
+    struct item *item = &group->batch->items[group->items[at]];
+
+    item->tried++;
+    item->failed = true;
+}
+
 static void take_arrived(void *context, size_t at, const void *data, size_t bytes)
 {
     struct group *group = context;
@@ -251,7 +260,7 @@ static void take_arrived(void *context, size_t at, const void *data, size_t byte
     if (take_file(group->batch, index, data, group->who))
         group->worked = true;
     else
-        group->batch->items[index].tried++;
+        note_failed(group, at);
     tell_place(group, at + 1);
 }
 
@@ -261,14 +270,15 @@ static void take_refused(void *context, size_t at, const struct error *error)
 
     (void)error;
     group->heard[at] = true;
-    group->batch->items[group->items[at]].tried++;
+    note_failed(group, at);
 }
 
 /* What that source has said nothing of, it is not asked for again. */
 static void give_up_source(struct group *group)
 {
     for (size_t at = 0; at < group->count; at++)
-        group->batch->items[group->items[at]].tried += !group->heard[at];
+        if (!group->heard[at])
+            note_failed(group, at);
 }
 
 static int64_t stall_ms(const struct batch *batch)
@@ -382,6 +392,15 @@ static bool choose_group(struct batch *batch, struct group *group)
     return group->count > 0;
 }
 
+/* The time is over. What a source has failed to send does not come back with the next batch, which
+ * might take as long with it. */
+static void leave_failed(struct batch *batch)
+{
+    for (size_t i = 0; i < batch->count; i++)
+        if (batch->items[i].failed && is_open(batch, i))
+            leave(batch, i);
+}
+
 void batch_run(const struct batch_options *options, const struct batch_file *files, size_t count,
                const struct batch_taker *taker)
 {
@@ -400,6 +419,8 @@ void batch_run(const struct batch_options *options, const struct batch_file *fil
          !is_interrupted(&batch) && (first || !is_time_over(&batch)) && choose_group(&batch, group);
          first = false)
         fetch_group(group);
+    if (!is_interrupted(&batch))
+        leave_failed(&batch);
     for (size_t i = 0; i < count; i++)
         directory_sources_done(&items[i].sources);
 }

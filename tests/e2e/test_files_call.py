@@ -16,6 +16,7 @@ from stubs import content as wire
 from test_content_peer import Client, refusal
 from test_limits import Relay, check_rate
 from test_peer_rot import let_rot, rotten
+from test_small_files import check_all, make_files, tell_all
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -257,3 +258,95 @@ def test_receivers_that_do_not_read(net):
     wait_until(lambda: json.loads(peer.command("status", "--json").stdout)["uploads_running"] == 0,
                10, "the calls to end")
     assert codes(peer.address, asked) == [OK] * len(asked)
+
+
+# ---- senders that lie ----
+
+def changed(parts, change):
+    """The same messages, after `change` had them as lists of files."""
+    for part in parts:
+        yield wire.FilesPart(files=change(list(part.files)))
+
+
+def one(**fields):
+    return wire.FilesPart(files=[wire.ArrivedFile(**fields)])
+
+
+def endless(part, pause=0.0):
+    while True:
+        yield part
+        time.sleep(pause)
+
+
+def then(parts, more):
+    yield from parts
+    yield from more
+
+
+def silent(_parts, _request, context):
+    yield one(data=b"half")
+    gone = threading.Event()
+    context.add_callback(gone.set)
+    gone.wait(60)
+
+
+def renumber(files, number):
+    for file in files:
+        file.index = number(file.index)
+    return files
+
+
+def spoil(files):
+    for file in files:
+        file.data = file.data[::-1]
+    return files
+
+
+LIES = {
+    "other bytes": lambda parts, *_: changed(parts, spoil),
+    "another order": lambda parts, *_: changed(parts, lambda files: files[::-1]),
+    "an index twice": lambda parts, *_: changed(parts, lambda files: files[:5] + files[4:]),
+    "an index left out": lambda parts, *_: changed(parts, lambda files: files[:5] + files[6:]),
+    "an index of none": lambda parts, *_: changed(
+        parts, lambda files: renumber(files, lambda index: index + 1000)),
+    "more than asked": lambda parts, *_: then(changed(parts, lambda files: files[:3]),
+                                              [one(index=3, data=bytes(5001))]),
+    "less than asked": lambda parts, *_: changed(parts, lambda files: files[:7]),
+    "nothing": lambda *_: [],
+    "empty messages": lambda *_: endless(wire.FilesPart()),
+    "the same for ever": lambda *_: endless(one(data=b"x")),
+    "a message over 2 MiB": lambda *_: [one(data=bytes(5 * MIB // 2))],
+    "a message over 4 MiB": lambda *_: [one(data=bytes(5 * MIB))],
+    "too many files": lambda *_: [wire.FilesPart(files=[wire.ArrivedFile()] * 100_000)],
+    "a line": lambda *_: endless(wire.FilesPart(queue_position=9), 0.5),
+    "silence": silent,
+    "refusals": lambda parts, *_: [wire.FilesPart(files=[
+        wire.ArrivedFile(index=index, code=5, reason="\x1b]0;no\x07") for index in range(20)])],
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_sender_that_lies(net, lie):
+    """Nothing false is stored; what did not come so comes file by file."""
+    directory = net.directory()
+    files = {f"f{number:02}": reference.random_bytes(5000, number) for number in range(20)}
+    source = net.reference_peer(reference.FilesPeer, files=files)
+    source.spoil = LIES[lie]
+    tell_all(directory, source, files)
+    peer = net.peer("Peer1", directory)
+    result = peer.command("get", *files, timeout=120)
+    assert result.returncode == 0, result.stderr
+    check_all(peer, files)
+    assert source.files_calls and "\x1b" not in result.stdout + result.stderr
+
+
+def test_a_sender_that_tells_the_truth(net):
+    directory = net.directory()
+    files = make_files(600)
+    source = net.reference_peer(reference.FilesPeer, files=files)
+    tell_all(directory, source, files)
+    peer = net.peer("Peer1", directory)
+    result = peer.command("get", *files, timeout=120)
+    assert result.returncode == 0, result.stderr
+    check_all(peer, files)
+    assert len(source.calls) < 10, source.calls
