@@ -43,6 +43,7 @@ struct daemon {
     struct registry *registry;
     struct index *index;
     struct index_writer *writer;
+    struct thread_pool *verifier;
     struct thread_pool *worker;
     atomic_bool stopping;
     struct routes routes;
@@ -255,6 +256,7 @@ static enum error_code start_http(struct daemon *daemon, struct error *error)
     daemon->routes.login = (struct login_services){
         .users = daemon->users,
         .registry = daemon->registry,
+        .verifier = daemon->verifier,
         .worker = daemon->worker,
         .writer = daemon->writer,
         .expiry_s = daemon->settings->expiry,
@@ -267,6 +269,19 @@ static enum error_code start_http(struct daemon *daemon, struct error *error)
 
 /* ---- the whole ---- */
 
+static enum error_code start_pools(struct daemon *daemon, struct error *error)
+{
+    unsigned threads = thread_count() - 1;
+
+    if (threads < 1)
+        threads = 1;
+    if (threads > LOGIN_VERIFIER_THREADS)
+        threads = LOGIN_VERIFIER_THREADS;
+    enum error_code code = thread_pool_start(
+        "verifier", threads, (size_t)threads * LOGIN_VERIFYING_MAX, &daemon->verifier, error);
+    return code ? code : thread_pool_start("login", 1, LOGIN_WAITING_MAX, &daemon->worker, error);
+}
+
 enum error_code daemon_start(const struct settings *settings, struct daemon **daemon,
                              struct error *error)
 {
@@ -278,7 +293,7 @@ enum error_code daemon_start(const struct settings *settings, struct daemon **da
     if (!code)
         code = start_index(made, error);
     if (!code)
-        code = thread_pool_start("login", 1, LOGIN_WAITING_MAX, &made->worker, error);
+        code = start_pools(made, error);
     if (!code)
         code = start_http(made, error);
     if (code) {
@@ -318,6 +333,7 @@ void daemon_stop(struct daemon *daemon)
     if (!daemon)
         return;
     atomic_store(&daemon->stopping, true);
+    thread_pool_stop(daemon->verifier); /* what it passes on is taken, or refused, by the worker */
     thread_pool_stop(daemon->worker);
     if (daemon->writer) {
         sweep(daemon); /* or the last moments' expired would come back for a while */
@@ -325,6 +341,7 @@ void daemon_stop(struct daemon *daemon)
         index_writer_stop(daemon->writer, COMMIT_MS);
     }
     http_stop(daemon->http);
+    thread_pool_free(daemon->verifier);
     thread_pool_free(daemon->worker);
     index_writer_free(daemon->writer);
     registry_free(daemon->registry);

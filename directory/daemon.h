@@ -6,11 +6,12 @@
  * | main      | 1        | signals; a tick a second that sweeps  | SIGTERM, SIGINT   |
  * |           |          | the registry and writes it behind     |                   |
  * | HTTP loop | a core   | its connections and index_reader      | http_stop         |
- * | login     | 1        | nothing; Argon2 and long bodies       | thread_pool_stop  |
+ * | verifier  | cores-1  | nothing; Argon2                       | thread_pool_stop  |
+ * | login     | 1        | nothing; long bodies                  | thread_pool_stop  |
  * | writer    | 1        | the index's writing connection        | index_writer_stop |
  *
- * Stopping: the login thread first (what waits is answered 503), then the writer (what was
- * submitted is committed), then HTTP, which sends those answers.
+ * Stopping: verifier and login threads first (what waits is answered 503), then the writer (what
+ * was submitted is committed), then HTTP, which sends those answers.
  */
 #pragma once
 

@@ -51,8 +51,9 @@ struct http_request {
     const char *method;
     char *target; /* as it was sent, undecoded; the handler may change it in place */
     size_t target_length;
-    const char *content_type; /* NULL: none was sent */
-    char *body;               /* NUL-terminated and changeable too; NULL: none */
+    const char *content_type;  /* NULL: none was sent */
+    const char *authorization; /* likewise */
+    char *body;                /* NUL-terminated and changeable too; NULL: none */
     size_t body_length;
     char client_host[HTTP_HOST_BYTES]; /* an address, without brackets */
     /* The request could not be read whole and must be answered with this: ERROR_TOO_LARGE (the
@@ -71,6 +72,7 @@ struct http_reply {
     unsigned status;
     struct buffer body; /* taken by the reply; JSON */
     const char *allow;  /* static text of an Allow header, or NULL */
+    unsigned retry_s;   /* Retry-After: seconds until it may be asked again; 0: no such header */
     bool close;         /* the connection, after it */
     /* Instead of a body: */
     http_stream_fn *stream; /* NULL: none */

@@ -1,6 +1,7 @@
 #include "common/memory.h"
 #include "directory/http_private.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 
@@ -46,6 +47,11 @@ static struct MHD_Response *make_response(struct http_reply *reply)
     if (!response)
         return NULL; /* no memory: the connection is closed */
     MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "application/json");
+    if (reply->retry_s > 0) {
+        char seconds[16];
+        snprintf(seconds, sizeof seconds, "%u", reply->retry_s);
+        MHD_add_response_header(response, MHD_HTTP_HEADER_RETRY_AFTER, seconds);
+    }
     if (reply->allow)
         MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, reply->allow);
     if (reply->close)

@@ -106,6 +106,7 @@ static bool begin_request(struct http_exchange *exchange, const char *method)
 
     request->method = method;
     request->content_type = header(exchange, MHD_HTTP_HEADER_CONTENT_TYPE);
+    request->authorization = header(exchange, MHD_HTTP_HEADER_AUTHORIZATION);
     request->target = exchange->target.data;
     request->target_length = exchange->target.length;
     request->target_too_long = exchange->target.failed;

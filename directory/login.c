@@ -1,158 +1,44 @@
 #include "directory/login.h"
 
 #include "common/clock.h"
-#include "common/json.h"
 #include "common/log.h"
 #include "common/memory.h"
 #include "directory/files_index.h"
-#include "directory/query.h"
+#include "directory/login_arguments.h"
 #include "directory/replies.h"
 
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
-enum field { USERNAME, PASSWORD, FILES_INDEX, FOLDERS, INDEX_ETAG, FIELD_COUNT };
+/* Which thread a login is on. */
+enum place { ON_HTTP, ON_VERIFIER, ON_WORKER };
 
 /* One login that could not be answered at once. */
 struct login {
     const struct login_services *services;
     struct http_exchange *exchange;
-    struct query_field fields[FIELD_COUNT];
-    struct json *body;       /* of a JSON body: what the fields point into */
-    const struct json *list; /* files_index as a list in it, or NULL */
-    bool parsed;             /* fields hold the arguments */
-    bool folders;            /* the peer knows names with a '/' */
-    bool has_etag;           /* it says what list it has */
-    bool etag_differs;       /* from that of the list that came with it */
-    struct index_sum etag;
-    bool verified; /* the password is right */
-    bool on_worker;
+    struct login_arguments arguments;
+    enum place place;
+    bool has_query, has_body;  /* they are taken apart */
+    bool verified;             /* the password or token is right */
+    uint64_t mark;             /* of the user */
+    bool etag_differs;         /* from that of the list that came with it */
     struct files_index *files; /* NULL: none was given */
     struct registry_login registered;
     struct index_job index_job;
-    char *query;
-    size_t query_length;
 };
 
-/* ---- arguments ---- */
-
-static bool content_is(const struct http_request *request, const char *type)
+static const char *name_of(const struct login *login)
 {
-    size_t length = strlen(type);
-
-    return request->content_type && strncasecmp(request->content_type, type, length) == 0 &&
-           strchr(" ;", request->content_type[length]) != NULL;
-}
-
-/* As text; a JSON body may also have given a boolean. */
-static enum error_code take_folders(struct login *login, struct error *error)
-{
-    const struct query_field *field = &login->fields[FOLDERS];
-
-    if (query_flag(field, &login->folders))
-        return ERROR_NONE;
-    return error_set(error, ERROR_INVALID, TEXT_BAD_FOLDERS);
-}
-
-static enum error_code take_etag(struct login *login, struct error *error)
-{
-    const struct query_field *field = &login->fields[INDEX_ETAG];
-
-    login->has_etag = field->value != NULL;
-    if (!field->value || index_sum_parse(field->value, field->length, &login->etag))
-        return ERROR_NONE;
-    return error_set(error, ERROR_INVALID, TEXT_BAD_ETAG);
-}
-
-static enum error_code take_json_body(struct login *login, const struct http_request *request,
-                                      struct error *error)
-{
-    if (files_index_check_size(request->body, request->body_length, NULL) ||
-        json_parse(request->body, request->body_length, &login->body, NULL) ||
-        !json_is_object(login->body))
-        return error_set(error, ERROR_INVALID, TEXT_BAD_BODY);
-    for (size_t i = 0; i < FIELD_COUNT; i++) {
-        const struct json *item = json_find(login->body, login->fields[i].name);
-        const char *text = json_string(item);
-        bool given = item && !json_is_null(item);
-        if (login->fields[i].value || !given)
-            continue;
-        if (i == FILES_INDEX && !text) {
-            login->list = item;
-        } else if (text) {
-            login->fields[i].length = strlen(text);
-            /* The fields' values are changeable for the query's sake; this one is not changed. */
-            memcpy(&login->fields[i].value, &text, sizeof text);
-        } else if (i != FOLDERS || !json_boolean(item, &login->folders)) {
-            return error_set(error, ERROR_INVALID, TEXT_BAD_BODY);
-        }
-    }
-    return ERROR_NONE;
-}
-
-/* Arguments of the query go before those of the body. */
-static enum error_code take_arguments(struct login *login, struct error *error)
-{
-    struct http_request *request = http_request(login->exchange);
-    struct query_field body[FIELD_COUNT];
-
-    login->parsed = true;
-    enum error_code code =
-        query_parse(login->query, login->query_length, login->fields, FIELD_COUNT, error);
-    if (code || !request->body)
-        return code;
-    /* Differs: the reference takes the query only, and so about 2,000 files. */
-    if (content_is(request, "application/json"))
-        return take_json_body(login, request, error);
-    if (!content_is(request, "application/x-www-form-urlencoded"))
-        return ERROR_NONE; /* the reference reads no body either */
-    for (size_t i = 0; i < FIELD_COUNT; i++)
-        body[i] = (struct query_field){.name = login->fields[i].name};
-    code = query_parse(request->body, request->body_length, body, FIELD_COUNT, error);
-    for (size_t i = 0; i < FIELD_COUNT && !code; i++)
-        if (!login->fields[i].value)
-            login->fields[i] = body[i];
-    return code;
-}
-
-static bool answer_missing(const struct login *login, struct http_reply *reply)
-{
-    const char *missing[2];
-    size_t count = 0;
-
-    for (size_t i = USERNAME; i <= PASSWORD; i++)
-        if (!login->fields[i].value)
-            missing[count++] = login->fields[i].name;
-    if (count > 0)
-        reply_missing(reply, "query", missing, count);
-    return count > 0;
-}
-
-static enum error_code take_files(struct login *login, struct error *error)
-{
-    const struct query_field *field = &login->fields[FILES_INDEX];
-    const char *host = http_request(login->exchange)->client_host;
-    enum error_code code = ERROR_NONE;
-
-    if (login->list)
-        code = files_index_from_json(login->list, host, &login->files, error);
-    else if (field->value)
-        code = files_index_parse(field->value, field->length, host, &login->files, error);
-    /* Who does not say that he knows such names has always been refused them. */
-    if (!code && login->files && !login->folders && files_index_has_folders(login->files))
-        code = error_set(error, ERROR_INVALID, TEXT_BAD_FILES_INDEX);
-    if (!code && login->files)
-        login->etag_differs = !index_sum_equal(files_index_sum(login->files), &login->etag);
-    return code;
+    return login->arguments.fields[LOGIN_USERNAME].value;
 }
 
 /* ---- log ---- */
 
 static void log_presence(const struct login *login)
 {
-    const char *name = login->fields[USERNAME].value;
+    const char *name = name_of(login);
 
     if (login->registered.had_expired)
         log_line(LOG_INFO, "directory", "[API] Peer '%s' se ha desconectado por inactividad", name);
@@ -163,7 +49,7 @@ static void log_presence(const struct login *login)
 static void log_added(const struct login *login)
 {
     const struct index_job *job = &login->index_job;
-    const char *name = login->fields[USERNAME].value;
+    const char *name = name_of(login);
     size_t shown =
         job->added_count < LOGIN_LOGGED_FILES ? job->added_count : (size_t)LOGIN_LOGGED_FILES;
 
@@ -188,10 +74,7 @@ static void log_unchanged(const struct login *login)
 /* Whether the login brings more than an HTTP thread should parse. */
 static bool is_long(const struct login *login)
 {
-    const struct query_field *field = &login->fields[FILES_INDEX];
-
-    return (field->value && field->length > LOGIN_SHORT_BYTES) ||
-           http_request(login->exchange)->body_length > LOGIN_SHORT_BYTES;
+    return http_request(login->exchange)->body_length > LOGIN_SHORT_BYTES;
 }
 
 static void free_login(struct login *login)
@@ -200,7 +83,7 @@ static void free_login(struct login *login)
 
     index_job_done(&login->index_job);
     files_index_free(login->files);
-    json_free(login->body);
+    login_arguments_done(&login->arguments);
     free(login);
     /* A hundred thousand files leave tens of MiB of small free blocks behind. */
     if (was_long)
@@ -212,8 +95,8 @@ static void answer_good(const struct login *login, struct http_reply *reply)
     const struct login_answer answer = {
         .token = login->registered.token,
         .expiry_s = login->services->expiry_s,
-        .folders = login->folders,
-        .says_index = login->has_etag,
+        .folders = login->arguments.folders,
+        .says_index = login->arguments.has_etag,
         .index_needed = !login->registered.is_stored || login->etag_differs,
     };
 
@@ -278,29 +161,21 @@ static bool submit_to_writer(struct login *login, struct http_reply *reply)
     return answer_failure(login, reply, code, NULL);
 }
 
-static void run_on_worker(void *context);
-
-static bool submit_to_worker(struct login *login, struct http_reply *reply)
-{
-    enum error_code code = thread_pool_submit(login->services->worker, run_on_worker, login, NULL);
-
-    return code ? answer_failure(login, reply, code, NULL) : false;
-}
-
 /* The password was right and the list, if any, is good. */
 static bool register_peer(struct login *login, struct http_reply *reply)
 {
+    const struct login_arguments *arguments = &login->arguments;
     struct registry_login *registered = &login->registered;
     const struct registry_claim claim = {
-        .etag = login->files      ? files_index_sum(login->files)
-                : login->has_etag ? &login->etag
-                                  : NULL,
+        .etag = login->files          ? files_index_sum(login->files)
+                : arguments->has_etag ? &arguments->etag
+                                      : NULL,
         .brings_list = login->files != NULL,
         .host = http_request(login->exchange)->client_host,
+        .mark = login->mark,
     };
 
-    registry_log_in(login->services->registry, login->fields[USERNAME].value, &claim,
-                    clock_boot_ms(), registered);
+    registry_log_in(login->services->registry, name_of(login), &claim, clock_boot_ms(), registered);
     log_presence(login);
     if (login->files && !registered->must_store) {
         log_unchanged(login);
@@ -314,62 +189,156 @@ static bool register_peer(struct login *login, struct http_reply *reply)
     return true;
 }
 
-/* All steps from wherever the login is; on the HTTP thread it leaves for the worker before what
- * takes long. True with the reply (the login is freed), or false: somebody else has it. */
+static void run_on_verifier(void *context);
+static void run_on_worker(void *context);
+
+/* Goes on there; false, unless that has no room. */
+static bool go_to(struct login *login, enum place place, struct http_reply *reply)
+{
+    const struct login_services *services = login->services;
+    enum error_code code =
+        place == ON_VERIFIER ? thread_pool_submit(services->verifier, run_on_verifier, login, NULL)
+                             : thread_pool_submit(services->worker, run_on_worker, login, NULL);
+
+    return code ? answer_failure(login, reply, code, NULL) : false;
+}
+
+/* Who has a token need not be asked for his password, as long as he is the same user. */
+static bool verify_token(struct login *login)
+{
+    struct registry_owner owner;
+
+    login->verified = registry_find_token(login->services->registry, login->arguments.token,
+                                          clock_boot_ms(), &owner) &&
+                      strcmp(owner.name, name_of(login)) == 0 && owner.mark == login->mark;
+    return login->verified;
+}
+
+/* What is known without Argon2; false with *denied: nobody else need be asked. */
+static bool verify_quickly(struct login *login, bool *denied)
+{
+    const struct query_field *name = &login->arguments.fields[LOGIN_USERNAME];
+    const struct query_field *password = &login->arguments.fields[LOGIN_PASSWORD];
+    const struct credentials credentials = {.name = name->value,
+                                            .name_length = name->length,
+                                            .password = password->value,
+                                            .password_length = password->length};
+    struct users *users = login->services->users;
+
+    login->mark = users_mark(users, name->value, name->length);
+    *denied = false;
+    if (!password->value) {
+        *denied = !login->mark || !verify_token(login);
+        return !*denied;
+    }
+    login->verified = users_verify_quickly(users, &credentials);
+    if (!login->verified && login->place == ON_VERIFIER) {
+        login->verified = users_verify(users, &credentials);
+        *denied = !login->verified;
+    }
+    return login->verified;
+}
+
+enum outcome { GOES_ON, ANSWERED, ELSEWHERE };
+
+static enum outcome verify(struct login *login, struct http_reply *reply)
+{
+    bool denied;
+
+    if (verify_quickly(login, &denied))
+        return GOES_ON;
+    if (denied) {
+        answer_failure(login, reply, ERROR_DENIED, NULL);
+        return ANSWERED;
+    }
+    return go_to(login, ON_VERIFIER, reply) ? ANSWERED : ELSEWHERE;
+}
+
+static enum outcome take_body(struct login *login, struct http_reply *reply)
+{
+    struct error error;
+
+    if (login->place != ON_WORKER && is_long(login))
+        return go_to(login, ON_WORKER, reply) ? ANSWERED : ELSEWHERE;
+    login->has_body = true;
+    if (login_arguments_take_body(&login->arguments, http_request(login->exchange), &error)) {
+        answer_failure(login, reply, ERROR_INVALID, &error);
+        return ANSWERED;
+    }
+    return GOES_ON;
+}
+
+/* Who he is, as soon as that can be known: of who has a wrong password no body is taken apart, if
+ * he gave it elsewhere. */
+static enum outcome identify(struct login *login, struct http_reply *reply)
+{
+    const char *missing[2];
+    struct error error;
+    enum outcome outcome = GOES_ON;
+
+    if (!login->has_query && login_arguments_take_query(&login->arguments, &error)) {
+        answer_failure(login, reply, ERROR_INVALID, &error);
+        return ANSWERED;
+    }
+    login->has_query = true;
+    if (!login->verified && login_arguments_has_credentials(&login->arguments))
+        outcome = verify(login, reply);
+    if (outcome == GOES_ON && !login->has_body)
+        outcome = take_body(login, reply);
+    if (outcome != GOES_ON || login->verified)
+        return outcome;
+    size_t missing_count = login_arguments_missing(&login->arguments, missing);
+    if (missing_count == 0)
+        return verify(login, reply);
+    reply_missing(reply, "query", missing, missing_count);
+    free_login(login);
+    return ANSWERED;
+}
+
+/* All steps from wherever the login is. True with the reply (the login is freed), or false: another
+ * thread has it. */
 static bool proceed(struct login *login, struct http_reply *reply)
 {
+    struct login_arguments *arguments = &login->arguments;
+    const char *host = http_request(login->exchange)->client_host;
     struct error error = {0};
-    enum error_code code;
+    enum outcome outcome = identify(login, reply);
 
-    if (!login->parsed) {
-        if (!login->on_worker && is_long(login))
-            return submit_to_worker(login, reply);
-        code = take_arguments(login, &error);
-        if (code)
-            return answer_failure(login, reply, code, &error);
-        if (answer_missing(login, reply)) {
-            free_login(login);
-            return true;
-        }
-    }
-    const struct credentials credentials = {
-        .name = login->fields[USERNAME].value,
-        .name_length = login->fields[USERNAME].length,
-        .password = login->fields[PASSWORD].value,
-        .password_length = login->fields[PASSWORD].length,
-    };
-    if (!login->verified)
-        login->verified = users_verify_quickly(login->services->users, &credentials);
-    if (!login->on_worker && (!login->verified || is_long(login)))
-        return submit_to_worker(login, reply);
-    if (!login->verified && !users_verify(login->services->users, &credentials))
-        return answer_failure(login, reply, ERROR_DENIED, NULL);
-    login->verified = true;
-    code = take_folders(login, &error);
+    if (outcome != GOES_ON)
+        return outcome == ANSWERED;
+    if (login->place != ON_WORKER && is_long(login))
+        return go_to(login, ON_WORKER, reply);
+    enum error_code code = login_arguments_check(arguments, &error);
     if (!code)
-        code = take_etag(login, &error);
+        code = login_arguments_read_list(arguments, host, &login->files, &error);
     if (code)
         return answer_failure(login, reply, code, &error);
-    if (take_files(login, &error)) {
-        /* Differs: a wrong shape is 400 like wrong JSON; the reference answers 500. */
-        error_set(&error, ERROR_INVALID, TEXT_BAD_FILES_INDEX);
-        return answer_failure(login, reply, ERROR_INVALID, &error);
-    }
+    login->etag_differs =
+        login->files && !index_sum_equal(files_index_sum(login->files), &arguments->etag);
     return register_peer(login, reply);
 }
 
-static void run_on_worker(void *context)
+static void run_on(struct login *login, enum place place)
 {
-    struct login *login = context;
     struct http_exchange *exchange = login->exchange;
     struct http_reply reply;
 
-    login->on_worker = true;
+    login->place = place;
     bool answered = atomic_load(login->services->stopping)
                         ? answer_failure(login, &reply, ERROR_CANCELLED, NULL)
                         : proceed(login, &reply);
     if (answered)
         http_answer(exchange, &reply);
+}
+
+static void run_on_verifier(void *context)
+{
+    run_on(context, ON_VERIFIER);
+}
+
+static void run_on_worker(void *context)
+{
+    run_on(context, ON_WORKER);
 }
 
 bool login_handle(const struct login_services *services, struct http_exchange *exchange,
@@ -379,12 +348,6 @@ bool login_handle(const struct login_services *services, struct http_exchange *e
 
     login->services = services;
     login->exchange = exchange;
-    login->query = query;
-    login->query_length = query_length;
-    login->fields[USERNAME].name = "username";
-    login->fields[PASSWORD].name = "password";
-    login->fields[FILES_INDEX].name = "files_index";
-    login->fields[FOLDERS].name = "folders";
-    login->fields[INDEX_ETAG].name = "index_etag";
+    login_arguments_init(&login->arguments, http_request(exchange), query, query_length);
     return proceed(login, reply);
 }

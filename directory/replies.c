@@ -39,6 +39,12 @@ void reply_method_not_allowed(struct http_reply *reply, const char *allow)
     reply->allow = allow;
 }
 
+static void reply_later(struct http_reply *reply, unsigned retry_s, const char *text)
+{
+    reply_detail(reply, 503, text);
+    reply->retry_s = retry_s;
+}
+
 void reply_failure(struct http_reply *reply, enum error_code code, const struct error *error)
 {
     switch (code) {
@@ -49,22 +55,24 @@ void reply_failure(struct http_reply *reply, enum error_code code, const struct 
         reply_detail(reply, 400, error->text);
         return;
     case ERROR_BUSY:
-        reply_detail(reply, 503, TEXT_BUSY);
+        reply_later(reply, RETRY_BUSY_S, TEXT_BUSY);
         return;
     case ERROR_CANCELLED:
-        reply_detail(reply, 503, TEXT_STOPPING);
+        reply_later(reply, RETRY_BUSY_S, TEXT_STOPPING);
         return;
     case ERROR_TOO_LARGE:
         reply_detail(reply, 413, TEXT_BODY_TOO_LARGE);
         return;
     case ERROR_NO_SPACE:
-        reply_detail(reply, 503, "No se pudo guardar: el disco del directorio está lleno");
+        reply_later(reply, RETRY_BROKEN_S,
+                    "No se pudo guardar: el disco del directorio está lleno");
         return;
     default:
         break;
     }
     /* The operator's words are in the log. */
-    reply_detail(reply, 503, "No se pudo leer o guardar en la base de datos del directorio");
+    reply_later(reply, RETRY_BROKEN_S,
+                "No se pudo leer o guardar en la base de datos del directorio");
 }
 
 void reply_missing(struct http_reply *reply, const char *where, const char *const *names,
@@ -108,6 +116,17 @@ void reply_login(struct http_reply *reply, const struct login_answer *answer)
         json_write_boolean(&json, "folders", true);
     if (answer->says_index)
         json_write_boolean(&json, "index_needed", answer->index_needed);
+    json_end_object(&json);
+}
+
+void reply_logout(struct http_reply *reply)
+{
+    struct json_writer json;
+
+    reply_begin(reply, 200);
+    json_writer_init(&json, &reply->body);
+    json_begin_object(&json, NULL);
+    json_write_string(&json, "status", "OK");
     json_end_object(&json);
 }
 

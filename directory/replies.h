@@ -25,6 +25,7 @@
 #define TEXT_BODY_TOO_LARGE    "El cuerpo de la petición es demasiado grande"
 #define TEXT_AMBIGUOUS_LENGTH  "La longitud del cuerpo de la petición es ambigua"
 #define TEXT_BUSY              "El directorio está ocupado; intente de nuevo más tarde"
+#define TEXT_WRONG_TOKEN       "Token inválido o vencido"
 #define TEXT_STOPPING          "El directorio se está deteniendo"
 #define TEXT_BAD_ENCODING      "Codificación por ciento inválida"
 #define TEXT_BAD_BODY          "El cuerpo de la petición no es un objeto JSON válido"
@@ -47,6 +48,9 @@ void reply_method_not_allowed(struct http_reply *reply, const char *allow);
 
 /* A failure inside, by its code: the one place where codes become statuses. */
 void reply_failure(struct http_reply *reply, enum error_code code, const struct error *error);
+/* What a 503 says of when to come back: soon, when a queue was full; later, when it is the disk. */
+#define RETRY_BUSY_S   5
+#define RETRY_BROKEN_S 30
 
 /* 422 for required arguments that are not there, in the "query" or the "body". */
 void reply_missing(struct http_reply *reply, const char *where, const char *const *names,
@@ -61,6 +65,8 @@ struct login_answer {
     bool index_needed; /* what we have is not what it stands for */
 };
 void reply_login(struct http_reply *reply, const struct login_answer *answer);
+/* {"status":"OK"} */
+void reply_logout(struct http_reply *reply);
 
 /* {"archivo":F,"disponible_en":[...]}: name, one add for each peer, end. Where more peers have it
  * than are told, "truncated" is true at the end. */

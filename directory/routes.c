@@ -4,6 +4,7 @@
 #include "common/memory.h"
 #include "common/text.h"
 #include "directory/listing.h"
+#include "directory/logout.h"
 #include "directory/query.h"
 #include "directory/replies.h"
 #include "directory/search.h"
@@ -25,6 +26,7 @@ typedef bool route_fn(const struct call *call, struct http_reply *reply);
 
 static bool answer_root(const struct call *call, struct http_reply *reply);
 static bool answer_login(const struct call *call, struct http_reply *reply);
+static bool answer_logout(const struct call *call, struct http_reply *reply);
 static bool answer_search(const struct call *call, struct http_reply *reply);
 static bool answer_searches(const struct call *call, struct http_reply *reply);
 static bool answer_peers(const struct call *call, struct http_reply *reply);
@@ -40,6 +42,7 @@ static const struct route {
     {"/buscar_archivos", READS, answer_search},
     {"/buscar_archivos", POSTS, answer_searches}, /* Differs: ours */
     {"/login", POSTS, answer_login},
+    {"/logout", POSTS, answer_logout}, /* Differs: ours */
     {"/peers_activos", READS, answer_peers},
     {"/ver_archivos", READS, answer_files},
     {"/", READS, answer_root},
@@ -127,6 +130,11 @@ static bool answer_login(const struct call *call, struct http_reply *reply)
 {
     return login_handle(&call->routes->login, call->exchange, call->query, call->query_length,
                         reply);
+}
+
+static bool answer_logout(const struct call *call, struct http_reply *reply)
+{
+    return logout_handle(&call->routes->login, call->exchange, reply);
 }
 
 static bool answer_failure(struct http_reply *reply, enum error_code code,

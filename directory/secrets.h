@@ -33,6 +33,9 @@ struct secrets_slot_key {
 void secrets_make_slot_key(struct secrets_slot_key *key);
 uint64_t secrets_slot(const struct secrets_slot_key *key, const char *text, size_t length);
 
+/* The same for ever, since it is stored: a short mark of something long, no secret. */
+uint64_t secrets_mark(const char *text, size_t length);
+
 struct secrets_key {
     unsigned char bytes[32];
 };

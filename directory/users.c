@@ -197,3 +197,17 @@ bool users_verify(struct users *users, const struct credentials *credentials)
     pthread_mutex_unlock(&users->lock);
     return same;
 }
+
+uint64_t users_mark(struct users *users, const char *name, size_t name_length)
+{
+    uint64_t mark = 0;
+
+    pthread_mutex_lock(&users->lock);
+    const struct user *user = slot_of(users, &users->table, name, name_length);
+    if (user->name) {
+        mark = secrets_mark(user->hash, strlen(user->hash));
+        mark = mark ? mark : 1;
+    }
+    pthread_mutex_unlock(&users->lock);
+    return mark;
+}

@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct users;
 
@@ -35,3 +36,7 @@ bool users_verify_quickly(struct users *users, const struct credentials *credent
 /* Runs Argon2, always once, so that a wrong password costs what an unknown user costs. Not on an
  * HTTP thread. */
 bool users_verify(struct users *users, const struct credentials *credentials);
+
+/* A mark of the user with the hash that he has now, never 0: another password is another user. 0:
+ * there is nobody of that name. */
+uint64_t users_mark(struct users *users, const char *name, size_t name_length);

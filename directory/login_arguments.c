@@ -1,0 +1,166 @@
+#include "directory/login_arguments.h"
+
+#include "directory/replies.h"
+
+#include <string.h>
+#include <strings.h>
+
+static const char *const names[LOGIN_FIELD_COUNT] = {
+    [LOGIN_USERNAME] = "username",       [LOGIN_PASSWORD] = "password",
+    [LOGIN_FILES_INDEX] = "files_index", [LOGIN_FOLDERS] = "folders",
+    [LOGIN_INDEX_ETAG] = "index_etag",
+};
+
+/* Of these a JSON body may give the list itself, too. */
+static bool is_list(enum login_field field)
+{
+    return field == LOGIN_FILES_INDEX;
+}
+
+const char *login_bearer(const struct http_request *request)
+{
+    static const char scheme[] = "bearer ";
+    const char *text = request->authorization;
+
+    if (!text || strncasecmp(text, scheme, sizeof scheme - 1) != 0)
+        return NULL;
+    text += sizeof scheme - 1;
+    return text + strspn(text, " ");
+}
+
+void login_arguments_init(struct login_arguments *arguments, const struct http_request *request,
+                          char *query, size_t query_length)
+{
+    *arguments = (struct login_arguments){
+        .query = query, .query_length = query_length, .token = login_bearer(request)};
+    for (size_t i = 0; i < LOGIN_FIELD_COUNT; i++)
+        arguments->fields[i].name = names[i];
+}
+
+void login_arguments_done(struct login_arguments *arguments)
+{
+    json_free(arguments->body);
+    arguments->body = NULL;
+}
+
+enum error_code login_arguments_take_query(struct login_arguments *arguments, struct error *error)
+{
+    return query_parse(arguments->query, arguments->query_length, arguments->fields,
+                       LOGIN_FIELD_COUNT, error);
+}
+
+static bool content_is(const struct http_request *request, const char *type)
+{
+    size_t length = strlen(type);
+
+    return request->content_type && strncasecmp(request->content_type, type, length) == 0 &&
+           strchr(" ;", request->content_type[length]) != NULL;
+}
+
+static bool take_json_field(struct login_arguments *arguments, enum login_field field,
+                            const struct json *item)
+{
+    struct query_field *taken = &arguments->fields[field];
+    const char *text = json_string(item);
+
+    if (text) {
+        taken->length = strlen(text);
+        /* The fields' values are changeable for the query's sake; this one is not changed. */
+        memcpy(&taken->value, &text, sizeof text);
+        return true;
+    }
+    if (is_list(field)) {
+        arguments->lists[field] = item;
+        return true;
+    }
+    return field == LOGIN_FOLDERS && json_boolean(item, &arguments->folders);
+}
+
+static enum error_code take_json(struct login_arguments *arguments,
+                                 const struct http_request *request, struct error *error)
+{
+    if (files_index_check_size(request->body, request->body_length, NULL) ||
+        json_parse(request->body, request->body_length, &arguments->body, NULL) ||
+        !json_is_object(arguments->body))
+        return error_set(error, ERROR_INVALID, TEXT_BAD_BODY);
+    for (enum login_field i = 0; i < LOGIN_FIELD_COUNT; i++) {
+        const struct json *item = json_find(arguments->body, names[i]);
+        if (arguments->fields[i].value || !item || json_is_null(item))
+            continue;
+        if (!take_json_field(arguments, i, item))
+            return error_set(error, ERROR_INVALID, TEXT_BAD_BODY);
+    }
+    return ERROR_NONE;
+}
+
+enum error_code login_arguments_take_body(struct login_arguments *arguments,
+                                          const struct http_request *request, struct error *error)
+{
+    struct query_field body[LOGIN_FIELD_COUNT];
+
+    if (!request->body)
+        return ERROR_NONE;
+    /* Differs: the reference takes the query only, and so about 2,000 files. */
+    if (content_is(request, "application/json"))
+        return take_json(arguments, request, error);
+    if (!content_is(request, "application/x-www-form-urlencoded"))
+        return ERROR_NONE; /* the reference reads no body either */
+    for (size_t i = 0; i < LOGIN_FIELD_COUNT; i++)
+        body[i] = (struct query_field){.name = names[i]};
+    enum error_code code =
+        query_parse(request->body, request->body_length, body, LOGIN_FIELD_COUNT, error);
+    for (size_t i = 0; i < LOGIN_FIELD_COUNT && !code; i++)
+        if (!arguments->fields[i].value)
+            arguments->fields[i] = body[i];
+    return code;
+}
+
+bool login_arguments_has_credentials(const struct login_arguments *arguments)
+{
+    return arguments->fields[LOGIN_USERNAME].value &&
+           (arguments->fields[LOGIN_PASSWORD].value || arguments->token);
+}
+
+size_t login_arguments_missing(const struct login_arguments *arguments, const char *missing[2])
+{
+    size_t count = 0;
+
+    if (!arguments->fields[LOGIN_USERNAME].value)
+        missing[count++] = names[LOGIN_USERNAME];
+    if (!arguments->fields[LOGIN_PASSWORD].value && !arguments->token)
+        missing[count++] = names[LOGIN_PASSWORD];
+    return count;
+}
+
+enum error_code login_arguments_check(struct login_arguments *arguments, struct error *error)
+{
+    const struct query_field *etag = &arguments->fields[LOGIN_INDEX_ETAG];
+
+    /* As text; a JSON body may also have given a boolean. */
+    if (!query_flag(&arguments->fields[LOGIN_FOLDERS], &arguments->folders))
+        return error_set(error, ERROR_INVALID, TEXT_BAD_FOLDERS);
+    arguments->has_etag = etag->value != NULL;
+    if (etag->value && !index_sum_parse(etag->value, etag->length, &arguments->etag))
+        return error_set(error, ERROR_INVALID, TEXT_BAD_ETAG);
+    return ERROR_NONE;
+}
+
+enum error_code login_arguments_read_list(const struct login_arguments *arguments,
+                                          const char *client_host, struct files_index **files,
+                                          struct error *error)
+{
+    const struct query_field *field = &arguments->fields[LOGIN_FILES_INDEX];
+    const struct json *list = arguments->lists[LOGIN_FILES_INDEX];
+    enum error_code code = ERROR_NONE;
+
+    *files = NULL;
+    if (list)
+        code = files_index_from_json(list, client_host, files, NULL);
+    else if (field->value)
+        code = files_index_parse(field->value, field->length, client_host, files, NULL);
+    /* Who does not say that he knows such names has always been refused them. */
+    if (!code && *files && !arguments->folders && files_index_has_folders(*files))
+        code = ERROR_INVALID;
+    /* Differs: a wrong shape is 400 like wrong JSON; the reference answers 500. */
+    return code ? error_set(error, ERROR_INVALID, TEXT_BAD_FILES_INDEX) : ERROR_NONE;
+}
