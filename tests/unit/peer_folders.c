@@ -1,92 +1,18 @@
 /* Folders in the shared folder: what is listed, opened and stored in them. */
-#include "unit.h"
+#include "share_fixture.h"
 
 #include "common/memory.h"
-#include "peer/share/share.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-struct fixture {
-    char folder[UNIT_PATH_BYTES];
-    char outside[UNIT_PATH_BYTES];
-    struct share *share;
-};
-
-static int set_up(void **state)
-{
-    struct fixture *fixture = calloc(1, sizeof *fixture);
-
-    assert_non_null(fixture);
-    unit_folder_make(fixture->folder);
-    unit_folder_make(fixture->outside);
-    assert_int_equal(share_open(fixture->folder, &fixture->share, NULL), ERROR_NONE);
-    *state = fixture;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *fixture = *state;
-
-    share_close(fixture->share);
-    unit_folder_remove(fixture->folder);
-    unit_folder_remove(fixture->outside);
-    free(fixture);
-    return 0;
-}
-
-static struct file_name name_of(const char *text)
-{
-    struct file_name name;
-
-    assert_int_equal(file_name_parse_path(text, strlen(text), &name, NULL), ERROR_NONE);
-    return name;
-}
-
-static void make_folder(const struct fixture *fixture, const char *name)
-{
-    char path[UNIT_PATH_BYTES];
-
-    assert_int_equal(mkdir(unit_path(fixture->folder, name, path), 0755), 0);
-}
-
-static void put_file(const struct fixture *fixture, const char *name, const char *text)
-{
-    char path[UNIT_PATH_BYTES];
-
-    unit_file_write(unit_path(fixture->folder, name, path), text, strlen(text));
-}
-
-static void check_file(const char *folder, const char *name, const char *expected)
-{
-    char path[UNIT_PATH_BYTES];
-    char text[256] = "";
-    FILE *file = fopen(unit_path(folder, name, path), "rb");
-
-    assert_non_null(file);
-    assert_int_equal(fread(text, 1, sizeof text - 1, file), strlen(expected));
-    fclose(file);
-    assert_string_equal(text, expected);
-}
-
 static void check_list(const struct share_list *list, const char *const *names, size_t count)
 {
     assert_int_equal(list->count, count);
     for (size_t i = 0; i < count; i++)
         assert_string_equal(list->files[i].name.text, names[i]);
-}
-
-static struct share_incoming *receive(const struct fixture *fixture, const char *text)
-{
-    struct share_incoming *incoming;
-    struct iovec span = {.iov_base = (void *)(uintptr_t)text, .iov_len = strlen(text)};
-
-    assert_int_equal(share_incoming_begin(fixture->share, &incoming, NULL), ERROR_NONE);
-    assert_int_equal(share_incoming_write(incoming, &span, 1, NULL), ERROR_NONE);
-    return incoming;
 }
 
 static void note_visit(void *context, const char *path)
@@ -107,20 +33,20 @@ static void lists_what_is_in_folders(void **state)
     char visited[256] = "";
     const struct share_visitor visitor = {.visit = note_visit, .context = visited};
 
-    make_folder(fixture, "a");
-    make_folder(fixture, "a/b");
-    make_folder(fixture, "a/.hidden");
-    make_folder(fixture, ".hidden");
-    make_folder(fixture, "bad\nname");
-    make_folder(fixture, "empty");
-    put_file(fixture, "z", "zz");
-    put_file(fixture, "a.txt", "1");
-    put_file(fixture, "a/d.txt", "2");
-    put_file(fixture, "a/b/c.txt", "333");
-    put_file(fixture, "a/.x", "h");
-    put_file(fixture, "a/.hidden/x", "h");
-    put_file(fixture, ".hidden/x", "h");
-    put_file(fixture, "bad\nname/x", "b");
+    fixture_make_folder(fixture, "a");
+    fixture_make_folder(fixture, "a/b");
+    fixture_make_folder(fixture, "a/.hidden");
+    fixture_make_folder(fixture, ".hidden");
+    fixture_make_folder(fixture, "bad\nname");
+    fixture_make_folder(fixture, "empty");
+    fixture_put(fixture, "z", "zz");
+    fixture_put(fixture, "a.txt", "1");
+    fixture_put(fixture, "a/d.txt", "2");
+    fixture_put(fixture, "a/b/c.txt", "333");
+    fixture_put(fixture, "a/.x", "h");
+    fixture_put(fixture, "a/.hidden/x", "h");
+    fixture_put(fixture, ".hidden/x", "h");
+    fixture_put(fixture, "bad\nname/x", "b");
     unit_file_write(unit_path(fixture->outside, "secret", path), "s", 1);
     assert_int_equal(symlink(fixture->outside, unit_path(fixture->folder, "out", path)), 0);
     assert_int_equal(symlink("../a", unit_path(fixture->folder, "a/loop", path)), 0);
@@ -194,10 +120,10 @@ static void does_not_shorten_a_list_for_want_of_descriptors(void **state)
     struct share_list list;
     struct rlimit limit;
 
-    make_folder(fixture, "a");
-    make_folder(fixture, "a/b");
-    make_folder(fixture, "a/b/c");
-    put_file(fixture, "a/b/c/file", "f");
+    fixture_make_folder(fixture, "a");
+    fixture_make_folder(fixture, "a/b");
+    fixture_make_folder(fixture, "a/b/c");
+    fixture_put(fixture, "a/b/c/file", "f");
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
     int next = dup(0);
     close(next);
@@ -230,11 +156,11 @@ static void opens_beneath_the_folder_only(void **state)
     struct fixture *fixture = *state;
     char path[UNIT_PATH_BYTES];
 
-    make_folder(fixture, "a");
-    make_folder(fixture, ".a");
-    put_file(fixture, "a/file", "text");
-    put_file(fixture, "a/.hidden", "h");
-    put_file(fixture, ".a/file", "h");
+    fixture_make_folder(fixture, "a");
+    fixture_make_folder(fixture, ".a");
+    fixture_put(fixture, "a/file", "text");
+    fixture_put(fixture, "a/.hidden", "h");
+    fixture_put(fixture, ".a/file", "h");
     unit_file_write(unit_path(fixture->outside, "secret", path), "s", 1);
     assert_int_equal(symlink(fixture->outside, unit_path(fixture->folder, "out", path)), 0);
     assert_int_equal(symlink("a", unit_path(fixture->folder, "inside", path)), 0);
@@ -271,14 +197,14 @@ static void notices_a_folder_that_is_replaced(void **state)
     char data[16];
     size_t got;
 
-    make_folder(fixture, "a");
-    put_file(fixture, "a/file", "text");
+    fixture_make_folder(fixture, "a");
+    fixture_put(fixture, "a/file", "text");
     assert_int_equal(share_reader_open(fixture->share, &name, &reader, NULL), ERROR_NONE);
     assert_int_equal(share_reader_read(reader, data, 4, &got, NULL), ERROR_NONE);
     assert_int_equal(
         rename(unit_path(fixture->folder, "a", from), unit_path(fixture->folder, "b", to)), 0);
-    make_folder(fixture, "a");
-    put_file(fixture, "a/file", "text");
+    fixture_make_folder(fixture, "a");
+    fixture_put(fixture, "a/file", "text");
     assert_int_equal(share_reader_read(reader, data, 4, &got, NULL), ERROR_CHANGED);
     share_reader_close(reader);
 }
@@ -292,22 +218,22 @@ static void stores_in_folders(void **state)
     struct stat status;
 
     assert_int_equal(
-        share_incoming_commit(receive(fixture, "one"), &name, SHARE_NUMBER, &stored, NULL),
+        share_incoming_commit(fixture_receive(fixture, "one"), &name, SHARE_NUMBER, &stored, NULL),
         ERROR_NONE);
     assert_string_equal(stored.text, "new/deep er/a.txt");
-    check_file(fixture->folder, "new/deep er/a.txt", "one");
+    fixture_check(fixture, "new/deep er/a.txt", "one");
     assert_int_equal(stat(unit_path(fixture->folder, "new/deep er", path), &status), 0);
     assert_int_equal(status.st_mode & 0777, 0755);
     assert_int_equal(
-        share_incoming_commit(receive(fixture, "two"), &name, SHARE_NUMBER, &stored, NULL),
+        share_incoming_commit(fixture_receive(fixture, "two"), &name, SHARE_NUMBER, &stored, NULL),
         ERROR_NONE);
     assert_string_equal(stored.text, "new/deep er/a (1).txt");
-    check_file(fixture->folder, "new/deep er/a.txt", "one");
+    fixture_check(fixture, "new/deep er/a.txt", "one");
     assert_int_equal(
-        share_incoming_commit(receive(fixture, "one"), &name, SHARE_NUMBER, &stored, NULL),
+        share_incoming_commit(fixture_receive(fixture, "one"), &name, SHARE_NUMBER, &stored, NULL),
         ERROR_NONE);
     assert_string_equal(stored.text, "new/deep er/a.txt");
-    struct share_incoming *incoming = receive(fixture, "three");
+    struct share_incoming *incoming = fixture_receive(fixture, "three");
     assert_int_equal(share_incoming_commit(incoming, &name, SHARE_REFUSE, &stored, NULL),
                      ERROR_EXISTS);
     share_incoming_abort(incoming);
@@ -327,14 +253,14 @@ static void stores_through_nothing_else(void **state)
     char path[UNIT_PATH_BYTES];
     struct stat status;
 
-    make_folder(fixture, "folder");
-    put_file(fixture, "file", "f");
+    fixture_make_folder(fixture, "folder");
+    fixture_put(fixture, "file", "f");
     assert_int_equal(symlink(fixture->outside, unit_path(fixture->folder, "out", path)), 0);
     assert_int_equal(symlink(fixture->outside, unit_path(fixture->folder, "folder/out", path)), 0);
     assert_int_equal(symlink("folder", unit_path(fixture->folder, "inside", path)), 0);
     assert_int_equal(symlink("nowhere", unit_path(fixture->folder, "dangling", path)), 0);
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
-        struct share_incoming *incoming = receive(fixture, "x");
+        struct share_incoming *incoming = fixture_receive(fixture, "x");
         struct file_name name = name_of(rows[i].name);
         struct file_name stored;
         struct error error = {0};
@@ -359,7 +285,7 @@ static void checks_a_place(void **state)
     char path[UNIT_PATH_BYTES];
     struct stat status;
 
-    make_folder(fixture, "folder");
+    fixture_make_folder(fixture, "folder");
     for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
         struct file_name name = name_of(names[i]);
         check_row(i, share_check_place(fixture->share, &name, NULL) == ERROR_NONE);
@@ -381,18 +307,18 @@ static void keeps_out_of_an_excluded_folder(void **state)
     struct share_list list;
     char path[UNIT_PATH_BYTES];
 
-    make_folder(fixture, "b");
-    make_folder(fixture, "b/state");
-    make_folder(fixture, "state2");
-    put_file(fixture, "b/state/file", "s");
-    put_file(fixture, "b/file", "f");
-    put_file(fixture, "state2/file", "f");
+    fixture_make_folder(fixture, "b");
+    fixture_make_folder(fixture, "b/state");
+    fixture_make_folder(fixture, "state2");
+    fixture_put(fixture, "b/state/file", "s");
+    fixture_put(fixture, "b/file", "f");
+    fixture_put(fixture, "state2/file", "f");
     share_exclude(fixture->share, unit_path(fixture->folder, "b/state", path));
     assert_int_equal(share_list_files(fixture->share, &list, NULL), ERROR_NONE);
     check_list(&list, names, ARRAY_LENGTH(names));
     share_list_done(&list);
     assert_int_equal(share_identify(fixture->share, &name, &identity, NULL), ERROR_NOT_FOUND);
-    struct share_incoming *incoming = receive(fixture, "x");
+    struct share_incoming *incoming = fixture_receive(fixture, "x");
     assert_int_equal(share_incoming_commit(incoming, &name, SHARE_NUMBER, &stored, NULL),
                      ERROR_DENIED);
     share_incoming_abort(incoming);
@@ -400,7 +326,7 @@ static void keeps_out_of_an_excluded_folder(void **state)
 
 int main(void)
 {
-#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+#define TEST(function) cmocka_unit_test_setup_teardown(function, fixture_set_up, fixture_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(lists_what_is_in_folders),
         TEST(leaves_out_what_lies_too_deep),

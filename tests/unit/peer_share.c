@@ -1,8 +1,7 @@
-#include "unit.h"
+#include "share_fixture.h"
 
 #include "common/memory.h"
 #include "peer/share/arrivals.h"
-#include "peer/share/share.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -13,59 +12,6 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
-
-struct fixture {
-    char folder[UNIT_PATH_BYTES];
-    struct share *share;
-};
-
-static int set_up(void **state)
-{
-    struct fixture *fixture = calloc(1, sizeof *fixture);
-
-    assert_non_null(fixture);
-    unit_folder_make(fixture->folder);
-    assert_int_equal(share_open(fixture->folder, &fixture->share, NULL), ERROR_NONE);
-    *state = fixture;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *fixture = *state;
-
-    share_close(fixture->share);
-    unit_folder_remove(fixture->folder);
-    free(fixture);
-    return 0;
-}
-
-static struct file_name name_of(const char *text)
-{
-    struct file_name name;
-
-    assert_int_equal(file_name_parse(text, strlen(text), &name, NULL), ERROR_NONE);
-    return name;
-}
-
-static void put_file(const struct fixture *fixture, const char *name, const char *text)
-{
-    char path[UNIT_PATH_BYTES];
-
-    unit_file_write(unit_path(fixture->folder, name, path), text, strlen(text));
-}
-
-static void check_file(const struct fixture *fixture, const char *name, const char *expected)
-{
-    char path[UNIT_PATH_BYTES];
-    char text[256] = "";
-    FILE *file = fopen(unit_path(fixture->folder, name, path), "rb");
-
-    assert_non_null(file);
-    assert_int_equal(fread(text, 1, sizeof text - 1, file), strlen(expected));
-    fclose(file);
-    assert_string_equal(text, expected);
-}
 
 static size_t count_entries(const char *folder)
 {
@@ -79,16 +25,6 @@ static size_t count_entries(const char *folder)
     return count - 2;
 }
 
-static struct share_incoming *receive(const struct fixture *fixture, const char *text)
-{
-    struct share_incoming *incoming;
-    struct iovec span = {.iov_base = (void *)(uintptr_t)text, .iov_len = strlen(text)};
-
-    assert_int_equal(share_incoming_begin(fixture->share, &incoming, NULL), ERROR_NONE);
-    assert_int_equal(share_incoming_write(incoming, &span, 1, NULL), ERROR_NONE);
-    return incoming;
-}
-
 /* Everything that is no shared file, under names of its own. */
 static void make_oddities(const struct fixture *fixture)
 {
@@ -98,11 +34,11 @@ static void make_oddities(const struct fixture *fixture)
 
     assert_int_equal(symlink("/etc/passwd", unit_path(fixture->folder, "link", path)), 0);
     assert_int_equal(symlink("nowhere", unit_path(fixture->folder, "dangling", path)), 0);
-    put_file(fixture, "real", "r");
+    fixture_put(fixture, "real", "r");
     assert_int_equal(symlink("real", unit_path(fixture->folder, "inside", path)), 0);
     assert_int_equal(mkdir(unit_path(fixture->folder, "folder", path), 0755), 0);
     assert_int_equal(mkfifo(unit_path(fixture->folder, "fifo", path), 0644), 0);
-    put_file(fixture, ".hidden", "h");
+    fixture_put(fixture, ".hidden", "h");
     unit_path(fixture->folder, "socket", target);
     snprintf(address.sun_path, sizeof address.sun_path, "%s", target);
     int server = socket(AF_UNIX, SOCK_STREAM, 0);
@@ -110,8 +46,8 @@ static void make_oddities(const struct fixture *fixture)
     close(server);
     /* Needs rights that a test may not have; the row is then about a name that is not there. */
     (void)!mknod(unit_path(fixture->folder, "device", path), S_IFCHR | 0666, 0x0103);
-    put_file(fixture, "bad\nname", "b");
-    put_file(fixture, "bad\xff", "b");
+    fixture_put(fixture, "bad\nname", "b");
+    fixture_put(fixture, "bad\xff", "b");
 }
 
 static void lists_regular_visible_files(void **state)
@@ -120,8 +56,8 @@ static void lists_regular_visible_files(void **state)
     struct share_list list;
 
     make_oddities(fixture);
-    put_file(fixture, "b.txt", "12345");
-    put_file(fixture, "a \xc3\xb1", "");
+    fixture_put(fixture, "b.txt", "12345");
+    fixture_put(fixture, "a \xc3\xb1", "");
     assert_int_equal(share_list_files(fixture->share, &list, NULL), ERROR_NONE);
     assert_int_equal(list.count, 3);
     assert_string_equal(list.files[0].name.text, "a \xc3\xb1");
@@ -171,8 +107,8 @@ static void leaves_out_what_it_may_not_read(void **state)
     char path[UNIT_PATH_BYTES];
     int status;
 
-    put_file(fixture, "private", "p");
-    put_file(fixture, "public", "p");
+    fixture_put(fixture, "private", "p");
+    fixture_put(fixture, "public", "p");
     assert_int_equal(chmod(unit_path(fixture->folder, "private", path), 0), 0);
     assert_int_equal(chmod(unit_path(fixture->folder, "public", path), 0644), 0);
     assert_int_equal(chmod(fixture->folder, 0755), 0);
@@ -191,7 +127,7 @@ static void reads_in_order_to_the_end(void **state)
     char data[4];
     size_t got;
 
-    put_file(fixture, "f", "123456789");
+    fixture_put(fixture, "f", "123456789");
     assert_int_equal(share_reader_open(fixture->share, &name, &reader, NULL), ERROR_NONE);
     assert_int_equal(share_reader_size(reader), 9);
     for (size_t at = 0; at < 9; at += got) {
@@ -202,7 +138,7 @@ static void reads_in_order_to_the_end(void **state)
     assert_int_equal(share_reader_read(reader, data, sizeof data, &got, NULL), ERROR_NONE);
     assert_int_equal(got, 0);
     share_reader_close(reader);
-    put_file(fixture, "f", "");
+    fixture_put(fixture, "f", "");
     assert_int_equal(share_reader_open(fixture->share, &name, &reader, NULL), ERROR_NONE);
     assert_int_equal(share_reader_read(reader, data, sizeof data, &got, NULL), ERROR_NONE);
     assert_int_equal(got, 0);
@@ -266,7 +202,7 @@ static void notices_a_file_that_changes(void **state)
         size_t total = i % 3 * 4;
         char data[8];
         size_t got = 0;
-        put_file(fixture, "f", "12345678");
+        fixture_put(fixture, "f", "12345678");
         check_row(i, share_reader_open(fixture->share, &name, &reader, NULL) == ERROR_NONE);
         if (total > 0)
             check_row(i, share_reader_read(reader, data, total, &got, NULL) == ERROR_NONE);
@@ -292,7 +228,7 @@ static void receives_a_file(void **state)
     size_t got;
     char bytes[] = "abcdef";
     struct iovec spans[] = {{bytes, 2}, {bytes, 0}, {bytes + 2, 4}};
-    struct share_incoming *incoming = receive(fixture, "123");
+    struct share_incoming *incoming = fixture_receive(fixture, "123");
 
     assert_int_equal(share_incoming_write(incoming, spans, 3, NULL), ERROR_NONE);
     assert_int_equal(share_incoming_read(incoming, 2, data, 4, &got, NULL), ERROR_NONE);
@@ -308,7 +244,7 @@ static void receives_a_file(void **state)
     assert_int_equal(share_incoming_commit(incoming, &name, SHARE_REFUSE, &stored, NULL),
                      ERROR_NONE);
     assert_string_equal(stored.text, "new.txt");
-    check_file(fixture, "new.txt", "123abcdef");
+    fixture_check(fixture, "new.txt", "123abcdef");
     assert_int_equal(count_entries(fixture->folder), 1);
 }
 
@@ -322,7 +258,7 @@ static void makes_received_files_readable_for_all(void **state)
     mode_t before = umask(077);
 
     assert_int_equal(
-        share_incoming_commit(receive(fixture, "x"), &name, SHARE_REFUSE, &stored, NULL),
+        share_incoming_commit(fixture_receive(fixture, "x"), &name, SHARE_REFUSE, &stored, NULL),
         ERROR_NONE);
     umask(before);
     assert_int_equal(stat(unit_path(fixture->folder, "f", path), &status), 0);
@@ -336,7 +272,7 @@ static void takes_many_spans(void **state)
     struct iovec spans[100];
     char text[201] = "";
     struct file_name stored;
-    struct share_incoming *incoming = receive(fixture, "");
+    struct share_incoming *incoming = fixture_receive(fixture, "");
 
     for (size_t i = 0; i < ARRAY_LENGTH(spans); i++) {
         spans[i] = (struct iovec){(void *)(uintptr_t) & "0123456789"[i % 9], 2};
@@ -345,7 +281,7 @@ static void takes_many_spans(void **state)
     assert_int_equal(share_incoming_write(incoming, spans, 100, NULL), ERROR_NONE);
     assert_int_equal(share_incoming_commit(incoming, &name, SHARE_REFUSE, &stored, NULL),
                      ERROR_NONE);
-    check_file(fixture, "f", text);
+    fixture_check(fixture, "f", text);
 }
 
 /* Who is patient is told when too much of what was written is not on the disk yet, and only then.
@@ -383,23 +319,23 @@ static void never_overwrites(void **state)
     struct file_name name = name_of("f.txt");
     struct file_name stored;
     struct error error = {0};
-    struct share_incoming *incoming = receive(fixture, "new");
+    struct share_incoming *incoming = fixture_receive(fixture, "new");
 
-    put_file(fixture, "f.txt", "old");
+    fixture_put(fixture, "f.txt", "old");
     assert_int_equal(share_incoming_commit(incoming, &name, SHARE_REFUSE, &stored, &error),
                      ERROR_EXISTS);
     assert_string_equal(error.text, "Ya existe f.txt");
-    check_file(fixture, "f.txt", "old");
+    fixture_check(fixture, "f.txt", "old");
     assert_int_equal(share_incoming_commit(incoming, &name, SHARE_NUMBER, &stored, NULL),
                      ERROR_NONE); /* the same one again, as the header allows */
     assert_string_equal(stored.text, "f (1).txt");
-    assert_int_equal(
-        share_incoming_commit(receive(fixture, "third"), &name, SHARE_NUMBER, &stored, NULL),
-        ERROR_NONE);
+    assert_int_equal(share_incoming_commit(fixture_receive(fixture, "third"), &name, SHARE_NUMBER,
+                                           &stored, NULL),
+                     ERROR_NONE);
     assert_string_equal(stored.text, "f (2).txt");
-    check_file(fixture, "f.txt", "old");
-    check_file(fixture, "f (1).txt", "new");
-    check_file(fixture, "f (2).txt", "third");
+    fixture_check(fixture, "f.txt", "old");
+    fixture_check(fixture, "f (1).txt", "new");
+    fixture_check(fixture, "f (2).txt", "third");
     assert_int_equal(count_entries(fixture->folder), 3);
 }
 
@@ -409,19 +345,19 @@ static void stores_equal_content_once(void **state)
     struct file_name name = name_of("f");
     struct file_name stored;
 
-    put_file(fixture, "f", "same");
+    fixture_put(fixture, "f", "same");
     for (int conflict = SHARE_REFUSE; conflict <= SHARE_NUMBER; conflict++) {
-        assert_int_equal(share_incoming_commit(receive(fixture, "same"), &name,
+        assert_int_equal(share_incoming_commit(fixture_receive(fixture, "same"), &name,
                                                (enum share_conflict)conflict, &stored, NULL),
                          ERROR_NONE);
         assert_string_equal(stored.text, "f");
     }
-    assert_int_equal(
-        share_incoming_commit(receive(fixture, "shorter"), &name, SHARE_NUMBER, &stored, NULL),
-        ERROR_NONE);
-    assert_int_equal(
-        share_incoming_commit(receive(fixture, "shorter"), &name, SHARE_NUMBER, &stored, NULL),
-        ERROR_NONE);
+    assert_int_equal(share_incoming_commit(fixture_receive(fixture, "shorter"), &name, SHARE_NUMBER,
+                                           &stored, NULL),
+                     ERROR_NONE);
+    assert_int_equal(share_incoming_commit(fixture_receive(fixture, "shorter"), &name, SHARE_NUMBER,
+                                           &stored, NULL),
+                     ERROR_NONE);
     assert_string_equal(stored.text, "f (1)");
     assert_int_equal(count_entries(fixture->folder), 2);
 }
@@ -437,7 +373,7 @@ static void respects_what_is_no_file(void **state)
     for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
         struct file_name name = name_of(names[i]);
         struct file_name stored;
-        struct share_incoming *incoming = receive(fixture, "x");
+        struct share_incoming *incoming = fixture_receive(fixture, "x");
         check_row(i, share_incoming_commit(incoming, &name, SHARE_REFUSE, &stored, NULL) ==
                          ERROR_EXISTS);
         share_incoming_abort(incoming);
@@ -450,7 +386,7 @@ static void refuses_hidden_names(void **state)
     struct fixture *fixture = *state;
     struct file_name name = name_of(".bashrc");
     struct file_name stored;
-    struct share_incoming *incoming = receive(fixture, "x");
+    struct share_incoming *incoming = fixture_receive(fixture, "x");
 
     assert_int_equal(share_incoming_commit(incoming, &name, SHARE_NUMBER, &stored, NULL),
                      ERROR_INVALID);
@@ -495,7 +431,7 @@ static size_t run_race(struct fixture *fixture, enum share_conflict conflict,
     for (size_t i = 0; i < RACERS; i++) {
         snprintf(text, sizeof text, "racer %zu", i);
         racers[i] = (struct racer){
-            .incoming = receive(fixture, text), .conflict = conflict, .start = &start};
+            .incoming = fixture_receive(fixture, text), .conflict = conflict, .start = &start};
         assert_int_equal(pthread_create(&threads[i], NULL, race, &racers[i]), 0);
     }
     for (size_t i = 0; i < RACERS; i++) {
@@ -520,7 +456,7 @@ static void lets_one_of_many_win_whole(void **state)
             continue;
         }
         snprintf(text, sizeof text, "racer %zu", i);
-        check_file(fixture, "prize", text);
+        fixture_check(fixture, "prize", text);
     }
 }
 
@@ -534,29 +470,29 @@ static void numbers_without_losing_one(void **state)
     assert_int_equal(count_entries(fixture->folder), RACERS);
     for (size_t i = 0; i < RACERS; i++) {
         snprintf(text, sizeof text, "racer %zu", i);
-        check_file(fixture, racers[i].stored.text, text);
+        fixture_check(fixture, racers[i].stored.text, text);
     }
 }
 
 static void removes_what_a_killed_peer_left(void **state)
 {
     struct fixture *fixture = *state;
-    struct share_incoming *held = receive(fixture, "in use");
+    struct share_incoming *held = fixture_receive(fixture, "in use");
     struct share *second;
     struct file_name name = name_of("f");
     struct file_name stored;
     char path[UNIT_PATH_BYTES];
 
-    put_file(fixture, ".p2p-part-abcdef", "left over");
-    put_file(fixture, ".p2p-part-", "not ours");
-    put_file(fixture, ".p2p-part-toolong", "not ours");
-    put_file(fixture, ".p2p-part-ab.def", "not ours");
+    fixture_put(fixture, ".p2p-part-abcdef", "left over");
+    fixture_put(fixture, ".p2p-part-", "not ours");
+    fixture_put(fixture, ".p2p-part-toolong", "not ours");
+    fixture_put(fixture, ".p2p-part-ab.def", "not ours");
     assert_int_equal(mkdir(unit_path(fixture->folder, ".p2p-part-folder", path), 0755), 0);
     assert_int_equal(share_open(fixture->folder, &second, NULL), ERROR_NONE);
     assert_int_equal(access(unit_path(fixture->folder, ".p2p-part-abcdef", path), F_OK), -1);
     assert_int_equal(count_entries(fixture->folder), 5);
     assert_int_equal(share_incoming_commit(held, &name, SHARE_REFUSE, &stored, NULL), ERROR_NONE);
-    check_file(fixture, "f", "in use");
+    fixture_check(fixture, "f", "in use");
     share_close(second);
 }
 
@@ -576,7 +512,7 @@ static void makes_the_folder(void **state)
     assert_int_equal(status.st_mode & 07777, 0755);
     assert_string_equal(share_path(share), path);
     share_close(share);
-    put_file(fixture, "file", "x");
+    fixture_put(fixture, "file", "x");
     assert_int_not_equal(share_open(unit_path(fixture->folder, "file", path), &share, &error),
                          ERROR_NONE);
     assert_non_null(strstr(error.text, path));
@@ -608,7 +544,7 @@ static void bears_a_folder_that_goes_and_comes_back(void **state)
     assert_int_equal(share_list_files(share, &list, NULL), ERROR_NOT_FOUND);
     assert_int_equal(unlink(path), 0);
     assert_int_equal(mkdir(path, 0755), 0);
-    put_file(fixture, "shared/f", "fresh");
+    fixture_put(fixture, "shared/f", "fresh");
     assert_int_equal(share_list_files(share, &list, NULL), ERROR_NONE);
     assert_int_equal(list.count, 1);
     share_list_done(&list);
@@ -738,7 +674,7 @@ static void what_arrives_is_told_and_read(void **state)
 
 int main(void)
 {
-#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+#define TEST(function) cmocka_unit_test_setup_teardown(function, fixture_set_up, fixture_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(lists_regular_visible_files),
         TEST(pieces_in_any_order_and_over_a_restart),
