@@ -2,7 +2,6 @@
 
 #include "common/json_writer.h"
 
-#include <ctype.h>
 #include <string.h>
 
 /* A name has at most 511 bytes, twice as many escaped; an address has at most 264. */
@@ -10,19 +9,24 @@
 
 static bool is_unreserved(unsigned char c)
 {
-    return (c < 0x80 && isalnum(c)) || c == '-' || c == '.' || c == '_' || c == '~';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '.' || c == '_' || c == '~';
 }
 
 void directory_encode(struct buffer *out, const char *text)
 {
     static const char digits[] = "0123456789ABCDEF";
+    const unsigned char *c = (const unsigned char *)text;
 
-    for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
-        if (is_unreserved(*c)) {
-            buffer_append_char(out, (char)*c);
-        } else {
+    while (*c) {
+        const unsigned char *run = c;
+        while (is_unreserved(*c))
+            c++;
+        buffer_append(out, run, (size_t)(c - run));
+        if (*c) {
             const char code[] = {'%', digits[*c >> 4], digits[*c & 15]};
             buffer_append(out, code, sizeof code);
+            c++;
         }
     }
 }
