@@ -18,8 +18,7 @@
 #include <stddef.h>
 
 #define FILE_NAME_MAX_BYTES 255 /* of one part */
-/* Lists of shared files hold each name in full: 100,000 files take 60 MB with this, and would take
- * 110 with twice as much. */
+/* A checked name has room for the longest. */
 #define FILE_PATH_MAX_BYTES 511
 /* Who reads the share has a descriptor a level open, and who stores a file makes a folder a part.
  */

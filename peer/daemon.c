@@ -21,8 +21,8 @@
 #include "peer/service/peer_service.h"
 #include "peer/service/reflection_service.h"
 #include "peer/share/arrivals.h"
+#include "peer/share/list/watch.h"
 #include "peer/share/share.h"
-#include "peer/share/watch.h"
 #include "peer/version.h"
 
 #include <stdatomic.h>
@@ -63,6 +63,7 @@ struct daemon {
     struct directories *directories;
     _Atomic(struct heartbeats *) heartbeats; /* NULL without auth_enabled, and before it is made */
     struct watch *watch;
+    atomic_bool tells; /* of changes of the share: who is told is there */
     struct locator *locator;
     struct address *fallbacks;
     struct source_finder finder;
@@ -108,6 +109,30 @@ static void ids_known(void *context)
 
     if (heartbeats)
         heartbeats_share_changed(heartbeats);
+}
+
+/* On the watch's thread. */
+static void share_changed(void *context)
+{
+    struct daemon *daemon = context;
+
+    if (!atomic_load(&daemon->tells))
+        return;
+    catalogue_share_changed(daemon->catalogue);
+    ids_known(daemon);
+}
+
+static enum error_code start_watch(struct daemon *daemon, struct error *error)
+{
+    return watch_start(daemon->share, share_changed, daemon, &daemon->watch, error);
+}
+
+static enum error_code start_telling(struct daemon *daemon, struct error *error)
+{
+    (void)error;
+    atomic_store(&daemon->tells, true);
+    share_changed(daemon); /* what has changed since the first scan and the first login */
+    return ERROR_NONE;
 }
 
 /* On any thread that looks at files; those end before the repairer does. */
@@ -199,25 +224,6 @@ static enum error_code start_heartbeats(struct daemon *daemon, struct error *err
     struct heartbeats *heartbeats = NULL;
     enum error_code code = heartbeats_start(&options, &heartbeats, error);
     atomic_store(&daemon->heartbeats, heartbeats);
-    return code;
-}
-
-/* On the watch's thread. */
-static void share_changed(void *context)
-{
-    struct daemon *daemon = context;
-
-    catalogue_share_changed(daemon->catalogue);
-    ids_known(daemon);
-}
-
-static enum error_code start_watch(struct daemon *daemon, struct error *error)
-{
-    enum error_code code = watch_start(daemon->share, share_changed, daemon, &daemon->watch, error);
-
-    /* What changed between the first login and now, the watch does not know. */
-    if (!code)
-        share_changed(daemon);
     return code;
 }
 
@@ -344,9 +350,9 @@ enum error_code daemon_start(const struct settings *settings, struct daemon **da
                              struct error *error)
 {
     static enum error_code (*const steps[])(struct daemon *, struct error *) = {
-        open_share,      start_catalogue,  make_limits,  make_services,
-        start_server,    start_heartbeats, start_watch,  start_locator,
-        start_downloads, start_scrub,      start_control};
+        open_share,    start_watch,     start_catalogue,  make_limits,
+        make_services, start_server,    start_heartbeats, start_telling,
+        start_locator, start_downloads, start_scrub,      start_control};
     struct daemon *made = memory_new(1, sizeof *made);
     enum error_code code;
 

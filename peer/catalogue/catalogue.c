@@ -28,9 +28,10 @@
 /* After a file could not be opened, or no thread could take it: no descriptors, a disk's fault. */
 #define RETRY_FAILED_MS 30000
 
-/* A scan looks at every file: when files come by the thousand, the next one begins after so many
- * times the time that the last one took. */
-#define SCAN_REST 10
+/* When files come by the thousand, the next scan begins after so many times the time that the last
+ * one took, and not before what comes in the meantime is worth it. */
+#define SCAN_REST    10
+#define SCAN_REST_MS 100
 
 void catalogue_wake(struct catalogue *catalogue)
 {
@@ -99,32 +100,40 @@ static void scan_again_in(struct catalogue *catalogue, int64_t delay_ms)
         catalogue->retry_ms = retry_ms;
 }
 
-static void begin(struct catalogue *catalogue, const struct share_file *file)
+static void retry_in(struct catalogue *catalogue, int64_t delay_ms)
 {
+    atomic_store(&catalogue->whole, true);
+    scan_again_in(catalogue, delay_ms);
+}
+
+static void begin(struct catalogue *catalogue, const struct waiting *file)
+{
+    struct file_name name;
     struct share_identity identity;
     struct hashing_job *job;
     auto_close int descriptor = -1;
 
     if (is_known(catalogue, &file->identity) || hashing_has(catalogue->hashing, &file->identity))
         return; /* another name of a file that had its turn, or one that we have learned */
-    enum error_code code =
-        share_open_file(catalogue->share, &file->name, &descriptor, &identity, NULL);
+    listed_name(file->name, &name);
+    enum error_code code = share_open_file(catalogue->share, &name, &descriptor, &identity, NULL);
     if (code == ERROR_NOT_FOUND || code == ERROR_DENIED)
         return; /* gone, or not ours to read: only a change of the folder changes that */
     if (!code && !share_identity_equal(&identity, &file->identity)) {
-        scan_again_in(catalogue, RETRY_MS);
+        share_look_again(catalogue->share, &name);
+        retry_in(catalogue, RETRY_MS);
         return;
     }
     if (!code)
-        code = hashing_job_new(file, descriptor, &job, NULL);
+        code = hashing_job_new(&name, &identity, descriptor, &job, NULL);
     if (code) {
-        scan_again_in(catalogue, RETRY_FAILED_MS);
+        retry_in(catalogue, RETRY_FAILED_MS);
         return;
     }
     (void)take_descriptor(&descriptor);
     if (hashing_add(catalogue->hashing, job, NULL)) {
         hashing_job_free(job);
-        scan_again_in(catalogue, RETRY_FAILED_MS);
+        retry_in(catalogue, RETRY_FAILED_MS);
     }
 }
 
@@ -164,8 +173,10 @@ static void note_failure(struct catalogue *catalogue, const struct hashing_job *
     pthread_mutex_unlock(&catalogue->lock);
     log_line(LOG_DEBUG, MODULE, "'%s' could not be hashed: %s", job->name.text,
              error_code_name(job->failure));
-    if (job->failure == ERROR_CHANGED)
-        scan_again_in(catalogue, RETRY_MS);
+    if (job->failure != ERROR_CHANGED)
+        return;
+    share_look_again(catalogue->share, &job->name);
+    retry_in(catalogue, RETRY_MS);
 }
 
 static void take_hashed(struct catalogue *catalogue)
@@ -197,7 +208,7 @@ static void feed(struct catalogue *catalogue, size_t pieces_ahead)
         next = catalogue_next_waiting(
             catalogue, now_ms, load.pieces < pieces_ahead ? INT64_MAX : load.shortest_left - 1);
         if (next)
-            begin(catalogue, &next->file);
+            begin(catalogue, next);
     } while (next);
     take_hashed(catalogue);
 }
@@ -284,7 +295,8 @@ static void scan(struct catalogue *catalogue)
 
     catalogue_scan(catalogue);
     int64_t end_ms = clock_boot_ms();
-    catalogue->rested_ms = end_ms + SCAN_REST * (end_ms - begin_ms);
+    int64_t rest_ms = SCAN_REST * (end_ms - begin_ms);
+    catalogue->rested_ms = end_ms + (rest_ms > SCAN_REST_MS ? rest_ms : SCAN_REST_MS);
 }
 
 /* Between bursts of work nothing is held that is not needed. */
@@ -324,7 +336,8 @@ static void destroy(struct catalogue *catalogue)
     store_close(atomic_load(&catalogue->store));
     known_done(&catalogue->known);
     damages_done(&catalogue->damages);
-    free(catalogue->waiting.items);
+    catalogue_waiting_done(&catalogue->waiting);
+    listing_release(catalogue->seen);
     stop_event_free(catalogue->stop);
     if (catalogue->wake >= 0)
         close(catalogue->wake);
@@ -387,6 +400,13 @@ void catalogue_share_changed(struct catalogue *catalogue)
     catalogue_wake(catalogue);
 }
 
+void catalogue_look_again(struct catalogue *catalogue, const struct file_name *name)
+{
+    share_look_again(catalogue->share, name); /* should the watch not have told */
+    atomic_store(&catalogue->whole, true);
+    catalogue_share_changed(catalogue);
+}
+
 bool catalogue_find_known(struct catalogue *catalogue, const struct share_identity *identity,
                           struct known_file *known)
 {
@@ -413,7 +433,7 @@ void catalogue_fill_list(struct catalogue *catalogue, struct share_list *list)
 {
     for (size_t i = 0; i < list->count; i++) {
         struct share_file *file = &list->files[i];
-        file->has_content = catalogue_find_id(catalogue, &file->identity, &file->content);
+        file->has_content = catalogue_find_id(catalogue, file->identity, &file->content);
     }
 }
 
@@ -434,7 +454,7 @@ enum error_code catalogue_look_up(struct catalogue *catalogue, const struct file
     if (identity.size_bytes > CONTENT_MAX_BYTES)
         return error_set(error, ERROR_TOO_LARGE, "El archivo es demasiado grande");
     if (!catalogue_find_known(catalogue, &identity, &known)) {
-        catalogue_share_changed(catalogue); /* should the watch not have told */
+        catalogue_look_again(catalogue, name);
         return not_yet(error);
     }
     if (known.number == 0)

@@ -143,7 +143,7 @@ static enum error_code open_reading(struct reading *reading, struct error *error
     if (size > CONTENT_MAX_BYTES)
         return error_set(error, ERROR_TOO_LARGE, "El archivo es demasiado grande");
     if (!catalogue_find_known(catalogue, &reading->identity, &known) || known.number == 0) {
-        catalogue_share_changed(catalogue);
+        catalogue_look_again(catalogue, reading->check->name);
         return error_set(error, ERROR_BUSY, "El contenido del archivo todavía se está calculando");
     }
     reading->entry =

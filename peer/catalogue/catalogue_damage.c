@@ -36,7 +36,7 @@ void catalogue_leave_out_withdrawn(struct catalogue *catalogue, struct share_lis
     if (catalogue_count_damaged(catalogue) == 0)
         return;
     for (size_t i = 0; i < list->count; i++)
-        if (!catalogue_is_withdrawn(catalogue, &list->files[i].identity))
+        if (!catalogue_is_withdrawn(catalogue, list->files[i].identity))
             list->files[kept++] = list->files[i];
     list->count = kept;
 }

@@ -6,13 +6,15 @@
 #include "peer/catalogue/hashing.h"
 #include "peer/catalogue/known.h"
 #include "peer/catalogue/store.h"
+#include "peer/share/list/listing.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 
 /* A file that is to be hashed. */
 struct waiting {
-    struct share_file file;
+    char *name;
+    struct share_identity identity;
     int64_t due_ms; /* on the boot clock */
     bool taken;
 };
@@ -20,6 +22,7 @@ struct waiting {
 struct waiting_list {
     struct waiting *items; /* the smallest files first */
     size_t count, first;   /* all before the first were taken */
+    size_t capacity;
 };
 
 struct catalogue {
@@ -30,7 +33,8 @@ struct catalogue {
     void *context;
     struct stop_event *stop;
     int wake;           /* eventfd: one of the next three was set, or a file was hashed */
-    atomic_bool rescan; /* the share may have changed */
+    atomic_bool rescan; /* the share may have changed, */
+    atomic_bool whole;  /* or files that have not are to be looked at again */
     atomic_bool news;   /* ids have become known */
     pthread_t thread;
 
@@ -44,17 +48,20 @@ struct catalogue {
     /* From here on: the catalogue's thread alone. */
     struct hashing *hashing;
     struct waiting_list waiting;
-    int64_t fed_ms;    /* for which time the waiting list was last asked */
-    int64_t news_ms;   /* since when there is something to tell; 0: nothing */
-    int64_t told_ms;   /* when it was last told */
-    int64_t rested_ms; /* not scanned before */
-    int64_t retry_ms;  /* when to scan again by ourselves; 0: not */
-    int64_t kept_ms;   /* when the store was last told what is in use; 0: never */
-    bool store_failed; /* and that was said */
+    struct listing *seen; /* that the last scan looked at; NULL: none yet */
+    int64_t fed_ms;       /* for which time the waiting list was last asked */
+    int64_t news_ms;      /* since when there is something to tell; 0: nothing */
+    int64_t told_ms;      /* when it was last told */
+    int64_t rested_ms;    /* not scanned before */
+    int64_t retry_ms;     /* when to scan again by ourselves; 0: not */
+    int64_t kept_ms;      /* when the store was last told what is in use; 0: never */
+    bool store_failed;    /* and that was said */
 };
 
-/* Looks at the share: what is stored becomes known, what is not goes to the waiting list. */
+/* Looks at what has changed in the share since the last scan: what is stored becomes known, what is
+ * not goes to the waiting list. */
 void catalogue_scan(struct catalogue *catalogue);
+void catalogue_waiting_done(struct waiting_list *waiting);
 
 /* The next file to hash that is due, of at most so many bytes; NULL: none. It counts as taken. */
 struct waiting *catalogue_next_waiting(struct catalogue *catalogue, int64_t now_ms,
@@ -74,6 +81,10 @@ bool catalogue_recognise(struct catalogue *catalogue, const struct hashing_job *
                          struct known_file *known, struct damage *left);
 /* Of a file that was put as damaged just now; *damage is taken. */
 void catalogue_put_damaged(struct catalogue *catalogue, struct damage *damage);
+
+/* That file, though it is in the share as it was, is not known: it may be another one, or has to be
+ * hashed once more. The next scan sees to it. Any thread. */
+void catalogue_look_again(struct catalogue *catalogue, const struct file_name *name);
 
 /* Makes the catalogue's thread look whether there is anything to do. Any thread. */
 void catalogue_wake(struct catalogue *catalogue);

@@ -11,33 +11,39 @@
 
 struct scan {
     struct catalogue *catalogue;
-    const struct share_list *list; /* sorted by name */
-    struct waiting_list waiting;   /* the new one */
-    size_t capacity;
+    struct listing *listing;
+    struct waiting_list waiting; /* the new one */
     bool news;
     int64_t now_ms, wall_ms;
+    struct share_identity *gone; /* since the last scan, by inode */
+    size_t gone_count, gone_capacity;
+    bool linked_gone; /* one of them had other names */
 };
 
-static int compare_name(const void *name, const void *file)
-{
-    return strcmp(name, ((const struct share_file *)file)->name.text);
-}
+/* A file of the share that is looked at. */
+struct looked {
+    struct file_name name;
+    struct share_identity identity;
+};
+
+/* ---- what is stored ---- */
 
 /* Whether the stored file was renamed to this one: the same inode with the same size and time of
  * modification, and nothing has the old name, or something else. A file that kept its name and has
  * another time of change may have been written, its time of modification set back. */
 static bool was_renamed(const struct scan *scan, const struct store_row *row,
-                        const struct share_file *file)
+                        const struct looked *file)
 {
+    struct listed old;
+
     if (strcmp(row->name.text, file->name.text) == 0)
         return false;
-    const struct share_file *old = bsearch(row->name.text, scan->list->files, scan->list->count,
-                                           sizeof *scan->list->files, compare_name);
-    return !old || old->identity.inode != file->identity.inode ||
-           old->identity.device != file->identity.device;
+    return !listing_find(scan->listing, row->name.text, &old) ||
+           old.identity->inode != file->identity.inode ||
+           old.identity->device != file->identity.device;
 }
 
-static bool find_stored(struct scan *scan, const struct share_file *file, struct known_file *known)
+static bool find_stored(struct scan *scan, const struct looked *file, struct known_file *known)
 {
     const struct store_file moved = {.identity = &file->identity, .name = &file->name};
     struct store *store = atomic_load(&scan->catalogue->store);
@@ -67,7 +73,7 @@ static bool find_stored(struct scan *scan, const struct share_file *file, struct
 }
 
 /* What was found bad before the start. A list that cannot be is none: the next check tells. */
-static void put_stored(struct catalogue *catalogue, const struct share_file *file,
+static void put_stored(struct catalogue *catalogue, const struct looked *file,
                        struct known_file *known)
 {
     struct damage damage = {.name = file->name,
@@ -79,7 +85,7 @@ static void put_stored(struct catalogue *catalogue, const struct share_file *fil
     if (known->damaged &&
         (store_read_damage(atomic_load(&catalogue->store), known->number, &stored, &damage.bad,
                            NULL) ||
-         damage.bad.count == 0 || !piece_list_fits(&damage.bad, file->size_bytes)))
+         damage.bad.count == 0 || !piece_list_fits(&damage.bad, file->identity.size_bytes)))
         known->damaged = known->withdrawn = false;
     catalogue_put_known(catalogue, known);
     if (known->damaged)
@@ -88,7 +94,7 @@ static void put_stored(struct catalogue *catalogue, const struct share_file *fil
 }
 
 /* How long the file has to be left alone yet. A time in the future says nothing. */
-static int64_t quiet_left_ms(const struct scan *scan, const struct share_file *file, bool again)
+static int64_t quiet_left_ms(const struct scan *scan, const struct looked *file, bool again)
 {
     const struct share_identity *identity = &file->identity;
     int64_t quiet_ms = again ? CATALOGUE_QUIET_AGAIN_MS : CATALOGUE_QUIET_MS;
@@ -99,20 +105,34 @@ static int64_t quiet_left_ms(const struct scan *scan, const struct share_file *f
     return age_ms < 0 || age_ms > quiet_ms ? 0 : quiet_ms - age_ms + 1;
 }
 
-static void add_waiting(struct scan *scan, const struct share_file *file, bool again)
+static void add_waiting(struct waiting_list *waiting, const struct waiting *item)
 {
-    struct waiting_list *waiting = &scan->waiting;
-
-    if (waiting->count == scan->capacity) {
-        scan->capacity = scan->capacity ? 2 * scan->capacity : 16;
-        waiting->items = memory_resize(waiting->items, scan->capacity, sizeof *waiting->items);
+    if (waiting->count == waiting->capacity) {
+        waiting->capacity = waiting->capacity ? 2 * waiting->capacity : 16;
+        waiting->items = memory_resize(waiting->items, waiting->capacity, sizeof *waiting->items);
     }
-    waiting->items[waiting->count++] =
-        (struct waiting){.file = *file, .due_ms = scan->now_ms + quiet_left_ms(scan, file, again)};
+    waiting->items[waiting->count++] = *item;
+}
+
+static void let_wait(struct scan *scan, const struct looked *file, bool again)
+{
+    const struct waiting item = {.name = memory_copy_string(file->name.text),
+                                 .identity = file->identity,
+                                 .due_ms = scan->now_ms + quiet_left_ms(scan, file, again)};
+
+    add_waiting(&scan->waiting, &item);
+}
+
+void catalogue_waiting_done(struct waiting_list *waiting)
+{
+    for (size_t i = 0; i < waiting->count; i++)
+        free(waiting->items[i].name);
+    free(waiting->items);
+    *waiting = (struct waiting_list){0};
 }
 
 /* A known file has a name that it is not stored under: a folder was renamed, or it has several. */
-static void follow_name(struct scan *scan, const struct share_file *file)
+static void follow_name(struct scan *scan, const struct looked *file)
 {
     const struct store_file moved = {.identity = &file->identity, .name = &file->name};
     struct catalogue *catalogue = scan->catalogue;
@@ -139,26 +159,31 @@ static void follow_name(struct scan *scan, const struct share_file *file)
 
 /* What was known of an inode stays in the table in its old state: so it is seen that the file
  * changes again and again. */
-static void look_at(struct scan *scan, const struct share_file *file)
+static void look_at(void *context, const struct listed *listed)
 {
+    struct scan *scan = context;
     struct catalogue *catalogue = scan->catalogue;
+    struct looked file = {.identity = *listed->identity};
     struct known_file known;
 
+    if (stop_event_raised(catalogue->stop))
+        return;
+    listed_name(listed->name, &file.name);
     pthread_mutex_lock(&catalogue->lock);
-    const struct known_file *old = known_see(&catalogue->known, &file->identity, catalogue->scan);
-    bool is_known = old && share_identity_equal(&old->identity, &file->identity);
+    const struct known_file *old = known_see(&catalogue->known, &file.identity, catalogue->scan);
+    bool is_known = old && share_identity_equal(&old->identity, &file.identity);
     bool is_seen_before = old != NULL;
-    bool is_named = is_known && old->named == known_hash_name(&file->name);
+    bool is_named = is_known && old->named == known_hash_name(&file.name);
     pthread_mutex_unlock(&catalogue->lock);
     if (is_known && !is_named)
-        follow_name(scan, file);
-    if (is_known || file->size_bytes > CONTENT_MAX_BYTES)
+        follow_name(scan, &file);
+    if (is_known || file.identity.size_bytes > CONTENT_MAX_BYTES)
         return;
-    if (find_stored(scan, file, &known)) {
-        put_stored(catalogue, file, &known);
+    if (find_stored(scan, &file, &known)) {
+        put_stored(catalogue, &file, &known);
         scan->news = true;
-    } else if (!hashing_has(catalogue->hashing, &file->identity)) {
-        add_waiting(scan, file, is_seen_before);
+    } else if (!hashing_has(catalogue->hashing, &file.identity)) {
+        let_wait(scan, &file, is_seen_before);
     }
 }
 
@@ -167,7 +192,8 @@ static int compare_size(const void *left, const void *right)
     const struct waiting *a = left;
     const struct waiting *b = right;
 
-    return (a->file.size_bytes > b->file.size_bytes) - (a->file.size_bytes < b->file.size_bytes);
+    return (a->identity.size_bytes > b->identity.size_bytes) -
+           (a->identity.size_bytes < b->identity.size_bytes);
 }
 
 static void keep_rows(struct catalogue *catalogue, int64_t now_ms)
@@ -201,32 +227,125 @@ static void keep_known(struct catalogue *catalogue)
     }
 }
 
+/* ---- all of it ---- */
+
+static void look_at_all(struct scan *scan)
+{
+    struct catalogue *catalogue = scan->catalogue;
+    struct listing_cursor cursor = {.listing = scan->listing};
+    struct listed file;
+
+    catalogue_waiting_done(&scan->waiting);
+    while (!stop_event_raised(catalogue->stop) && listing_next(&cursor, &file))
+        look_at(scan, &file);
+    pthread_mutex_lock(&catalogue->lock);
+    if (!stop_event_raised(catalogue->stop))
+        keep_known(catalogue);
+    pthread_mutex_unlock(&catalogue->lock);
+}
+
+/* ---- what has changed ---- */
+
+static int compare_inodes(const void *left, const void *right)
+{
+    const struct share_identity *a = left;
+    const struct share_identity *b = right;
+
+    if (a->inode != b->inode)
+        return a->inode > b->inode ? 1 : -1;
+    return (a->device > b->device) - (a->device < b->device);
+}
+
+static void note_gone(void *context, const struct listed *file)
+{
+    struct scan *scan = context;
+
+    if (scan->gone_count == scan->gone_capacity) {
+        scan->gone_capacity = scan->gone_capacity ? 2 * scan->gone_capacity : 16;
+        scan->gone = memory_resize(scan->gone, scan->gone_capacity, sizeof *scan->gone);
+    }
+    scan->gone[scan->gone_count++] = *file->identity;
+    scan->linked_gone = scan->linked_gone || file->linked;
+}
+
+/* Those that are as they were wait on. */
+static void keep_waiting(struct scan *scan)
+{
+    struct waiting_list *old = &scan->catalogue->waiting;
+
+    for (size_t i = old->first; i < old->count; i++) {
+        struct waiting *item = &old->items[i];
+        if (item->taken ||
+            (scan->gone_count > 0 && bsearch(&item->identity, scan->gone, scan->gone_count,
+                                             sizeof *scan->gone, compare_inodes)))
+            continue;
+        add_waiting(&scan->waiting, item);
+        item->name = NULL;
+    }
+}
+
+/* Whether something has gone for good: what is known of it is to be dropped. */
+static bool has_unseen(const struct scan *scan)
+{
+    struct catalogue *catalogue = scan->catalogue;
+    bool unseen = scan->linked_gone;
+
+    pthread_mutex_lock(&catalogue->lock);
+    for (size_t i = 0; i < scan->gone_count && !unseen; i++)
+        unseen = known_unseen(&catalogue->known, &scan->gone[i], catalogue->scan);
+    pthread_mutex_unlock(&catalogue->lock);
+    return unseen;
+}
+
+static void look_at_changes(struct scan *scan)
+{
+    const struct listing *seen = scan->catalogue->seen;
+    const struct listing_difference gone = {.gone = note_gone, .context = scan};
+    const struct listing_difference come = {.come = look_at, .context = scan};
+
+    listing_compare(seen, scan->listing, &gone);
+    if (scan->gone_count > 0)
+        qsort(scan->gone, scan->gone_count, sizeof *scan->gone, compare_inodes);
+    keep_waiting(scan);
+    listing_compare(seen, scan->listing, &come);
+    if (has_unseen(scan))
+        look_at_all(scan);
+    free(scan->gone);
+}
+
+static void take_waiting(struct scan *scan)
+{
+    struct catalogue *catalogue = scan->catalogue;
+
+    if (scan->waiting.count > 0)
+        qsort(scan->waiting.items, scan->waiting.count, sizeof *scan->waiting.items, compare_size);
+    catalogue_waiting_done(&catalogue->waiting);
+    catalogue->waiting = scan->waiting;
+}
+
 void catalogue_scan(struct catalogue *catalogue)
 {
-    struct share_list list;
-    struct scan scan = {.catalogue = catalogue,
-                        .list = &list,
-                        .now_ms = clock_boot_ms(),
-                        .wall_ms = clock_wall_ms()};
+    struct scan scan = {
+        .catalogue = catalogue, .now_ms = clock_boot_ms(), .wall_ms = clock_wall_ms()};
+    bool whole = atomic_exchange(&catalogue->whole, false) || !catalogue->seen;
 
     /* Before the list is made: what is learned from now on is not dropped. */
     pthread_mutex_lock(&catalogue->lock);
     catalogue->scan++;
     pthread_mutex_unlock(&catalogue->lock);
     /* A folder that is away comes back: what is known of it stays, and is asked for by nobody. */
-    if (share_list_files(catalogue->share, &list, NULL))
+    if (share_listing(catalogue->share, &scan.listing, NULL)) {
+        atomic_store(&catalogue->whole, whole);
         return;
-    for (size_t i = 0; i < list.count && !stop_event_raised(catalogue->stop); i++)
-        look_at(&scan, &list.files[i]);
-    share_list_done(&list);
-    if (scan.waiting.count > 0)
-        qsort(scan.waiting.items, scan.waiting.count, sizeof *scan.waiting.items, compare_size);
-    free(catalogue->waiting.items);
-    catalogue->waiting = scan.waiting;
-    pthread_mutex_lock(&catalogue->lock);
-    if (!stop_event_raised(catalogue->stop))
-        keep_known(catalogue);
-    pthread_mutex_unlock(&catalogue->lock);
+    }
+    if (whole)
+        look_at_all(&scan);
+    else if (scan.listing != catalogue->seen)
+        look_at_changes(&scan);
+    if (whole || scan.listing != catalogue->seen)
+        take_waiting(&scan);
+    listing_release(catalogue->seen);
+    catalogue->seen = scan.listing;
     keep_rows(catalogue, scan.now_ms);
     if (scan.news)
         atomic_store(&catalogue->news, true);
@@ -243,11 +362,13 @@ struct waiting *catalogue_next_waiting(struct catalogue *catalogue, int64_t now_
             waiting->first++;
         if (item->taken || item->due_ms > now_ms)
             continue;
-        if (item->file.size_bytes > max_bytes)
+        if (item->identity.size_bytes > max_bytes)
             return NULL;
         item->taken = true;
         return item;
     }
+    if (waiting->first == waiting->count)
+        catalogue_waiting_done(waiting);
     return NULL;
 }
 

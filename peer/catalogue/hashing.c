@@ -41,17 +41,17 @@ struct hashing *hashing_new(unsigned threads, void (*done)(void *context), void 
     return hashing;
 }
 
-enum error_code hashing_job_new(const struct share_file *file, int descriptor,
-                                struct hashing_job **job, struct error *error)
+enum error_code hashing_job_new(const struct file_name *name, const struct share_identity *identity,
+                                int descriptor, struct hashing_job **job, struct error *error)
 {
     struct manifest manifest;
-    enum error_code code = manifest_init(&manifest, file->identity.size_bytes, error);
+    enum error_code code = manifest_init(&manifest, identity->size_bytes, error);
 
     if (code)
         return code;
     *job = memory_new(1, sizeof **job);
     **job = (struct hashing_job){
-        .name = file->name, .identity = file->identity, .file = descriptor, .manifest = manifest};
+        .name = *name, .identity = *identity, .file = descriptor, .manifest = manifest};
     return ERROR_NONE;
 }
 

@@ -35,8 +35,9 @@ struct hashing_job {
 };
 
 /* The job for the file that is open there: ERROR_TOO_LARGE and so on as manifest_init. *job is
- * owned by the caller; file is taken on success. */
-MUST_CHECK enum error_code hashing_job_new(const struct share_file *file, int descriptor,
+ * owned by the caller; the descriptor is taken on success. */
+MUST_CHECK enum error_code hashing_job_new(const struct file_name *name,
+                                           const struct share_identity *identity, int descriptor,
                                            struct hashing_job **job, struct error *error);
 void hashing_job_free(struct hashing_job *job);
 

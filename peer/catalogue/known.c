@@ -43,6 +43,13 @@ const struct known_file *known_see(struct known *known, const struct share_ident
     return file;
 }
 
+bool known_unseen(const struct known *known, const struct share_identity *identity, uint64_t scan)
+{
+    const struct known_file *file = find_inode(known, identity);
+
+    return file && file->scan != scan;
+}
+
 const struct known_file *known_find(const struct known *known,
                                     const struct share_identity *identity)
 {

@@ -39,6 +39,9 @@ uint64_t known_hash_name(const struct file_name *name);
 const struct known_file *known_see(struct known *known, const struct share_identity *identity,
                                    uint64_t scan);
 
+/* Whether it is known of that inode that the scan has not seen it. */
+bool known_unseen(const struct known *known, const struct share_identity *identity, uint64_t scan);
+
 /* What is known of the file in that very state; NULL. Borrowed likewise. */
 const struct known_file *known_find(const struct known *known,
                                     const struct share_identity *identity);

@@ -60,7 +60,7 @@ static void format_entry(struct buffer *entry, const struct directory_login *log
     buffer_init(&raw, ENTRY_MAX_BYTES);
     json_writer_init(&json, &raw);
     json_begin_object(&json, NULL);
-    json_write_string(&json, "filename", file->name.text);
+    json_write_string(&json, "filename", file->name);
     json_begin_array(&json, "url");
     json_write_string(&json, NULL, login->advertise);
     json_end_array(&json);
@@ -87,7 +87,7 @@ size_t directory_append_index(struct buffer *out, const struct directory_login *
         /* Who is told names only would take it for a whole file. */
         if (login->names_only && files->files[next].partial)
             continue;
-        if (!login->folders && file_name_in_folder(&files->files[next].name))
+        if (!login->folders && strchr(files->files[next].name, '/'))
             continue;
         format_entry(&entry, login, &files->files[next]);
         size_t added = entry.length + strlen(comma) + strlen(end);

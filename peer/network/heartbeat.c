@@ -62,7 +62,7 @@ static uint32_t random_number(void)
 static bool has_folders(const struct share_list *list)
 {
     for (size_t i = 0; i < list->count; i++)
-        if (file_name_in_folder(&list->files[i].name))
+        if (strchr(list->files[i].name, '/'))
             return true;
     return false;
 }
@@ -98,7 +98,7 @@ static void compare_share(struct heartbeat *heartbeat)
 
     if (!atomic_exchange(&heartbeat->share_changed, false) || heartbeat->rules.wants_index)
         return;
-    if (list_share(heartbeat, &list) && share_list_hash(&list, true) != heartbeat->told)
+    if (list_share(heartbeat, &list) && share_list_hash(&list) != heartbeat->told)
         heartbeat_rules_changed(&heartbeat->rules);
     share_list_done(&list);
 }
@@ -180,7 +180,7 @@ static void note_told(struct heartbeat *heartbeat, struct share_list *list,
     heartbeat->names_only = session && !session->tells_expiry;
     if (heartbeat->names_only)
         keep_names(list);
-    heartbeat->told = share_list_hash(list, true);
+    heartbeat->told = share_list_hash(list);
 }
 
 static void log_in(struct heartbeat *heartbeat)

@@ -186,7 +186,7 @@ static enum error_code list_own(const struct control_service_options *options,
     files->items = memory_new(list.count + 1, sizeof *files->items);
     files->count = list.count;
     for (size_t i = 0; i < list.count; i++) {
-        files->items[i].name = memory_copy_string(list.files[i].name.text);
+        files->items[i].name = memory_copy_string(list.files[i].name);
         files->items[i].size_bytes = list.files[i].size_bytes;
         files->items[i].has_content = list.files[i].has_content;
         files->items[i].content = list.files[i].content;

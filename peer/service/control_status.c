@@ -2,6 +2,7 @@
 
 #include "common/memory.h"
 #include "peer/catalogue/catalogue_check.h"
+#include "peer/share/list/listing.h"
 
 #include <stdlib.h>
 
@@ -39,18 +40,32 @@ void control_job_done(struct control_job *job)
     free(job->path);
 }
 
+static void take_off_withdrawn(struct catalogue *catalogue, const struct listing *listing,
+                               P2p__Control__StatusReply *message)
+{
+    struct listing_cursor cursor = {.listing = listing};
+    struct listed file;
+
+    if (catalogue_count_damaged(catalogue) == 0)
+        return;
+    while (listing_next(&cursor, &file))
+        if (catalogue_is_withdrawn(catalogue, file.identity)) {
+            message->shared_files--;
+            message->shared_bytes -= file.identity->size_bytes;
+        }
+}
+
 static void count_share(const struct control_service *service, P2p__Control__StatusReply *message,
                         struct error *error)
 {
-    struct share_list list = {0};
+    struct listing *listing;
 
-    if (share_list_files(service->options.share, &list, error) != ERROR_NONE)
+    if (share_listing(service->options.share, &listing, error) != ERROR_NONE)
         return;
-    catalogue_leave_out_withdrawn(service->options.catalogue, &list);
-    message->shared_files = (int64_t)list.count;
-    for (size_t i = 0; i < list.count; i++)
-        message->shared_bytes += list.files[i].size_bytes;
-    share_list_done(&list);
+    message->shared_files = (int64_t)listing_count(listing);
+    message->shared_bytes = listing_bytes(listing);
+    take_off_withdrawn(service->options.catalogue, listing, message);
+    listing_release(listing);
 }
 
 static void fill_daemon(P2p__Control__StatusReply *message, struct control_status *status)

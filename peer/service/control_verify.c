@@ -4,6 +4,7 @@
 #include "common/clock.h"
 #include "common/memory.h"
 #include "peer/catalogue/catalogue_check.h"
+#include "peer/share/list/listing.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -143,16 +144,20 @@ static void set_total(struct verify *verify, int64_t total_bytes)
 
 static enum error_code verify_all(struct verify *verify, struct error *error)
 {
-    struct share_list list;
-    int64_t total_bytes = 0;
-    enum error_code code = share_list_files(verify->operation.service->options.share, &list, error);
+    struct listing *listing = NULL;
+    struct file_name name;
+    struct listed file;
+    enum error_code code = share_listing(verify->operation.service->options.share, &listing, error);
 
-    for (size_t i = 0; i < list.count; i++)
-        total_bytes += list.files[i].size_bytes;
-    set_total(verify, total_bytes);
-    for (size_t i = 0; i < list.count && !code; i++)
-        code = verify_file(verify, &list.files[i].name);
-    share_list_done(&list);
+    if (code)
+        return code;
+    struct listing_cursor cursor = {.listing = listing};
+    set_total(verify, listing_bytes(listing));
+    while (!code && listing_next(&cursor, &file)) {
+        listed_name(file.name, &name);
+        code = verify_file(verify, &name);
+    }
+    listing_release(listing);
     return code;
 }
 

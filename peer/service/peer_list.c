@@ -62,8 +62,8 @@ static void take_out(struct list_call *call)
 static void fill(Peer__FileInfo *info, struct share_file *file)
 {
     peer__file_info__init(info);
-    info->filename.data = (uint8_t *)file->name.text;
-    info->filename.len = strlen(file->name.text);
+    info->filename.data = (uint8_t *)(uintptr_t)file->name;
+    info->filename.len = strlen(file->name);
     info->size_bytes = file->size_bytes;
     if (file->has_content)
         info->content_id = (ProtobufCBinaryData){.data = file->content.bytes, .len = HASH_BYTES};
@@ -122,8 +122,7 @@ static void look(struct lister *lister, struct outcome outcomes[2])
 {
     struct share_list list = {.count = 0};
     struct error error = {0};
-    enum error_code code = outcomes[true].wanted ? share_list_files(lister->share, &list, &error)
-                                                 : share_list_top(lister->share, &list, &error);
+    enum error_code code = share_list_files(lister->share, &list, &error);
 
     if (!code && lister->catalogue) {
         catalogue_fill_list(lister->catalogue, &list);

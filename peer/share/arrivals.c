@@ -262,37 +262,15 @@ enum error_code arrival_open(struct arrival *arrival, struct share_reader **read
 
 /* ---- for who tells ---- */
 
-static bool has_name(const struct share_list *list, const struct file_name *name)
-{
-    for (size_t i = 0; i < list->count; i++)
-        if (strcmp(list->files[i].name.text, name->text) == 0)
-            return true;
-    return false;
-}
-
-/* The list stays sorted. */
-static void insert(struct share_list *list, const struct arrival *arrival)
-{
-    size_t place = list->count;
-
-    list->files = memory_resize(list->files, list->count + 1, sizeof *list->files);
-    while (place > 0 && strcmp(list->files[place - 1].name.text, arrival->name.text) > 0)
-        place--;
-    memmove(&list->files[place + 1], &list->files[place],
-            (list->count - place) * sizeof *list->files);
-    list->files[place] = (struct share_file){.name = arrival->name,
-                                             .size_bytes = arrival->manifest.size_bytes,
-                                             .has_content = true,
-                                             .content = arrival->manifest.id,
-                                             .partial = true};
-    list->count++;
-}
-
 void arrivals_fill_list(struct arrivals *arrivals, struct share_list *list)
 {
     pthread_mutex_lock(&arrivals->lock);
     for (struct arrival *arrival = arrivals->first; arrival; arrival = arrival->next)
-        if (is_told(arrival) && !has_name(list, &arrival->name))
-            insert(list, arrival);
+        if (is_told(arrival))
+            share_list_add(list, &(struct share_file){.name = arrival->name.text,
+                                                      .size_bytes = arrival->manifest.size_bytes,
+                                                      .has_content = true,
+                                                      .content = arrival->manifest.id,
+                                                      .partial = true});
     pthread_mutex_unlock(&arrivals->lock);
 }

@@ -158,6 +158,7 @@ enum error_code share_open_keeping(const char *folder, const struct share_kept *
     (*share)->path = memory_copy_string(folder);
     (*share)->folder = take_descriptor(&descriptor);
     pthread_mutex_init(&(*share)->lock, NULL);
+    kept_init(&(*share)->kept);
     return ERROR_NONE;
 }
 
@@ -166,6 +167,7 @@ void share_close(struct share *share)
     if (!share)
         return;
     close(share->folder);
+    kept_done(&share->kept);
     pthread_mutex_destroy(&share->lock);
     free(share->path);
     free(share);

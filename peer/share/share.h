@@ -67,51 +67,55 @@ struct share_identity {
     int64_t modified_ns, changed_ns; /* mtime and ctime, since 1970 */
 };
 
+/* A scan takes half a second of a core for the first, and the list of them 35 MB. */
+#define SHARE_FILES_MAX   500000
+#define SHARE_FOLDERS_MAX 50000
+
+/* What is shared now (peer/share/list/listing.h). It is kept where the folder is watched
+ * (peer/share/list/watch.h): then this costs a look at what has changed, and no memory. A file that
+ * is in the making, or that is written without being opened and closed, has the size that it had
+ * when it was looked at last. Owned by the caller (listing_release). ERROR_NOT_FOUND: the folder is
+ * gone. */
+struct listing;
+MUST_CHECK enum error_code share_listing(struct share *share, struct listing **listing,
+                                         struct error *error);
+
+/* The file of that name is another one than in the list, though perhaps nothing has told: the next
+ * list has it as it is then. Does not block. */
+void share_look_again(struct share *share, const struct file_name *name);
+
+/* One file for who tells others of it, or is told by others. Borrowed where it points to. */
 struct share_file {
-    struct file_name name;
+    const char *name;
+    const struct share_identity *identity; /* NULL: of no file in the share */
     int64_t size_bytes;
-    struct share_identity identity; /* zeroes in the list of another peer */
-    bool has_content;               /* false as the share lists it: see peer/catalogue */
+    bool has_content; /* false as the share lists it: see peer/catalogue */
+    bool partial;     /* it is still arriving (share/arrivals); false as the share lists it */
     struct content_id content;
-    bool partial; /* it is still arriving (share/arrivals); false as the share lists it */
 };
 
 struct share_list {
     struct share_file *files; /* sorted by the bytes of the name */
     size_t count;
-    size_t left_out; /* files and folders beyond the limits, of number or of a path */
+    struct listing *listing; /* what the names and identities are borrowed from, */
+    char **names;            /* and these */
+    size_t name_count;
 };
 
-/* A scan takes half a second of a core for the first, and the list of them 300 MB. */
-#define SHARE_FILES_MAX   500000
-#define SHARE_FOLDERS_MAX 50000
-
-/* What is shared now. Names in the folder that are no good names are left out. ERROR_NOT_FOUND: the
- * folder is gone; *list is empty with any error. */
+/* What is shared now, to be filled in. Errors as share_listing; *list is empty with any. */
 MUST_CHECK enum error_code share_list_files(struct share *share, struct share_list *list,
                                             struct error *error);
 void share_list_done(struct share_list *list);
 
-/* The same without what is in folders, which are not looked at. */
-MUST_CHECK enum error_code share_list_top(struct share *share, struct share_list *list,
-                                          struct error *error);
-
-/* Told of each folder in the folder before it is read: its path in it. Borrowed for the call. */
-struct share_visitor {
-    void (*visit)(void *context, const char *path);
-    void *context;
-};
-
-/* The same with a visitor. */
-MUST_CHECK enum error_code share_walk(struct share *share, const struct share_visitor *visitor,
-                                      struct share_list *list, struct error *error);
+/* Adds the file in its place, with a copy of its name. False: the list has one of that name. */
+bool share_list_add(struct share_list *list, const struct share_file *file);
 
 /* Drops the files that are in folders in the folder: for who does not know such names. */
 void share_list_leave_out_folders(struct share_list *list);
 
-/* A number that is another one when the list is: FNV-1a over names and identities, or over what the
- * directory is told: names, content ids, and what is partial. Pure. */
-uint64_t share_list_hash(const struct share_list *list, bool told_only);
+/* A number that is another one when what the directory is told is: FNV-1a over names, content ids,
+ * and what is partial. Pure. */
+uint64_t share_list_hash(const struct share_list *list);
 
 /* The file of that name now. ERROR_NOT_FOUND as share_reader_open. */
 MUST_CHECK enum error_code share_identify(struct share *share, const struct file_name *name,

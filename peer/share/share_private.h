@@ -15,8 +15,23 @@
 _Static_assert(SHARE_TEMPORARY_BYTES == sizeof SHARE_TEMPORARY_PREFIX + SHARE_TEMPORARY_LETTERS,
                "the length of a temporary name");
 
+/* Between who keeps the list and who wants it (list/kept.h). */
+struct kept {
+    pthread_mutex_t lock; /* guards all */
+    pthread_cond_t answered;
+    int wake; /* of who keeps it; -1: nobody */
+    uint64_t asked, served;
+    struct listing *listing; /* the answer; NULL: the error is */
+    struct error error;
+    char **again; /* names that are to be looked at */
+    size_t again_count;
+};
+void kept_init(struct kept *kept);
+void kept_done(struct kept *kept);
+
 struct share {
     char *path;
+    struct kept kept;
     pthread_mutex_t lock;
     int folder; /* guarded by lock */
     /* A folder that is not shared wherever it lies; zeroes: none. Set before anything is read. */

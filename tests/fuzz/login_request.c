@@ -18,12 +18,12 @@ enum { USERNAME, PASSWORD, FILES_INDEX, FIELDS };
 /* Made of the name alone, so that a name that is there twice has the same content twice. */
 static void make_content(struct share_file *file)
 {
-    size_t length = strlen(file->name.text);
+    size_t length = strlen(file->name);
 
-    file->size_bytes = (int64_t)length << (file->name.text[0] & 0x1f);
+    file->size_bytes = (int64_t)length << (file->name[0] & 0x1f);
     file->has_content = length % 2 == 0;
     for (size_t i = 0; i < HASH_BYTES; i++)
-        file->content.bytes[i] = (uint8_t)file->name.text[i % length];
+        file->content.bytes[i] = (uint8_t)file->name[i % length];
 }
 
 static void check_listed(const struct files_index *index, const struct share_file *file,
@@ -32,7 +32,7 @@ static void check_listed(const struct files_index *index, const struct share_fil
     size_t item = 0;
 
     while (item < files_index_count(index) &&
-           strcmp(files_index_name(index, item), file->name.text) != 0)
+           strcmp(files_index_name(index, item), file->name) != 0)
         item++;
     fuzz_check(item < files_index_count(index));
     struct file_content content = files_index_content(index, item);
@@ -77,14 +77,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     part = fuzz_part(&data, &size, &length);
     auto_free char *password = memory_copy(part, length);
     auto_free struct share_file *files = memory_new(FILES_MAX, sizeof *files);
+    auto_free struct file_name *names = memory_new(FILES_MAX, sizeof *names);
     struct share_list list = {.files = files};
 
     if (!text_is_utf8(username, strlen(username)) || !text_is_utf8(password, strlen(password)))
         return 0; /* they come out of a JSON document */
     while (size > 0 && list.count < FILES_MAX) {
         part = fuzz_part(&data, &size, &length);
-        if (file_name_parse_path(part, length, &files[list.count].name, NULL) == ERROR_NONE)
-            make_content(&files[list.count++]);
+        if (file_name_parse_path(part, length, &names[list.count], NULL))
+            continue;
+        files[list.count].name = names[list.count].text;
+        make_content(&files[list.count++]);
     }
     struct directory_login login = {.username = username,
                                     .password = password,

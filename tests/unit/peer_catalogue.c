@@ -191,12 +191,12 @@ static void a_list_gets_what_is_known(void **state)
     assert_known(world, "a", &id);
     (void)put_file(world, "b", 100, 2);
     assert_int_equal(share_list_files(world->share, &list, NULL), ERROR_NONE);
-    uint64_t names = share_list_hash(&list, true);
+    uint64_t names = share_list_hash(&list);
     catalogue_fill_list(world->catalogue, &list);
     assert_true(list.files[0].has_content);
     assert_true(content_id_equal(&list.files[0].content, &id));
     assert_false(list.files[1].has_content); /* nobody has looked yet */
-    assert_true(share_list_hash(&list, true) != names);
+    assert_true(share_list_hash(&list) != names);
     share_list_done(&list);
 }
 
@@ -356,7 +356,8 @@ static void several_are_learned(void **state)
 static void what_changes_while_it_is_hashed_is_refused(void **state)
 {
     struct world *world = *state;
-    struct share_file file = {.name = name_of("a")};
+    struct file_name name = name_of("a");
+    struct share_identity identity;
     struct hashing_job *job, *taken;
     atomic_int done = 0;
     struct hashing *hashing = hashing_new(2, count_telling, &done);
@@ -364,10 +365,9 @@ static void what_changes_while_it_is_hashed_is_refused(void **state)
 
     for (int round = 0; round < 3; round++) {
         (void)put_file(world, "a", 4 * PIECE_BYTES, 1);
-        assert_int_equal(
-            share_open_file(world->share, &file.name, &descriptor, &file.identity, NULL),
-            ERROR_NONE);
-        assert_int_equal(hashing_job_new(&file, descriptor, &job, NULL), ERROR_NONE);
+        assert_int_equal(share_open_file(world->share, &name, &descriptor, &identity, NULL),
+                         ERROR_NONE);
+        assert_int_equal(hashing_job_new(&name, &identity, descriptor, &job, NULL), ERROR_NONE);
         if (round == 0)
             (void)put_file(world, "a", 4 * PIECE_BYTES, 2);
         if (round == 1)

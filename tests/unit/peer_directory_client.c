@@ -66,10 +66,13 @@ static int tear_down(void **state)
 
 static struct share_list make_list(size_t count)
 {
-    struct share_list list = {.files = memory_new(count, sizeof *list.files), .count = count};
+    struct share_list list = {.count = 0};
+    char name[32];
 
-    for (size_t i = 0; i < count; i++)
-        snprintf(list.files[i].name.text, sizeof list.files[i].name.text, "file %zu.txt", i);
+    for (size_t i = 0; i < count; i++) {
+        snprintf(name, sizeof name, "file %zu.txt", i);
+        share_list_add(&list, &(struct share_file){.name = name});
+    }
     return list;
 }
 

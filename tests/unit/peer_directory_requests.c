@@ -28,10 +28,13 @@ static void encodes(void **state)
 
 static struct share_list make_list(size_t count)
 {
-    struct share_list list = {.files = memory_new(count, sizeof *list.files), .count = count};
+    struct share_list list = {.count = 0};
+    char name[32];
 
-    for (size_t i = 0; i < count; i++)
-        snprintf(list.files[i].name.text, sizeof list.files[i].name.text, "file %zu.txt", i);
+    for (size_t i = 0; i < count; i++) {
+        snprintf(name, sizeof name, "file %zu.txt", i);
+        share_list_add(&list, &(struct share_file){.name = name});
+    }
     return list;
 }
 
@@ -43,7 +46,7 @@ static void writes_user_and_index(void **state)
     auto_buffer out;
 
     (void)state;
-    snprintf(list.files[1].name.text, sizeof list.files[1].name.text, "a\"b");
+    list.files[1].name = "a\"b";
     list.files[1].has_content = true; /* must not go to a directory of names */
     login.names_only = true;
     buffer_init(&out, 10000);
@@ -63,7 +66,7 @@ static void writes_folders_for_who_knows_them(void **state)
     auto_buffer out;
 
     (void)state;
-    snprintf(list.files[1].name.text, sizeof list.files[1].name.text, "sub/a");
+    list.files[1].name = "sub/a";
     for (int folders = 0; folders <= 1; folders++) {
         buffer_init(&out, 10000);
         login.folders = folders;
@@ -140,12 +143,14 @@ static void splits_a_long_index(void **state)
 static void takes_the_worst_name(void **state)
 {
     struct share_list list = make_list(1);
+    char name[FILE_NAME_MAX_BYTES + 1];
     struct directory_login login = {.advertise = "1.2.3.4:8001", .files = &list};
     auto_buffer out;
 
     (void)state;
-    memset(list.files[0].name.text, '"', FILE_NAME_MAX_BYTES);
-    list.files[0].name.text[FILE_NAME_MAX_BYTES] = '\0';
+    memset(name, '"', FILE_NAME_MAX_BYTES);
+    name[FILE_NAME_MAX_BYTES] = '\0';
+    list.files[0].name = name;
     buffer_init(&out, 100000);
     assert_int_equal(directory_append_index(&out, &login, 0, 10), 1); /* one always goes */
     assert_false(out.failed);

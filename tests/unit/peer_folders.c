@@ -2,6 +2,8 @@
 #include "share_fixture.h"
 
 #include "common/memory.h"
+#include "peer/share/list/listing.h"
+#include "peer/share/list/walk.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,7 +14,7 @@ static void check_list(const struct share_list *list, const char *const *names, 
 {
     assert_int_equal(list->count, count);
     for (size_t i = 0; i < count; i++)
-        assert_string_equal(list->files[i].name.text, names[i]);
+        assert_string_equal(list->files[i].name, names[i]);
 }
 
 static void note_visit(void *context, const char *path)
@@ -29,9 +31,10 @@ static void lists_what_is_in_folders(void **state)
     static const char *const top[] = {"a.txt", "z"};
     struct fixture *fixture = *state;
     struct share_list list;
+    struct listing *listing;
     char path[UNIT_PATH_BYTES];
     char visited[256] = "";
-    const struct share_visitor visitor = {.visit = note_visit, .context = visited};
+    const struct walk_visitor visitor = {.visit = note_visit, .context = visited};
 
     fixture_make_folder(fixture, "a");
     fixture_make_folder(fixture, "a/b");
@@ -51,10 +54,13 @@ static void lists_what_is_in_folders(void **state)
     assert_int_equal(symlink(fixture->outside, unit_path(fixture->folder, "out", path)), 0);
     assert_int_equal(symlink("../a", unit_path(fixture->folder, "a/loop", path)), 0);
     assert_int_equal(symlink("d.txt", unit_path(fixture->folder, "a/link", path)), 0);
-    assert_int_equal(share_walk(fixture->share, &visitor, &list, NULL), ERROR_NONE);
+    assert_int_equal(walk_share(fixture->share, &visitor, NULL, &listing, NULL), ERROR_NONE);
+    assert_int_equal(listing_left_out(listing), 0);
+    assert_int_equal(listing_bytes(listing), 7);
+    listing_release(listing);
+    assert_int_equal(share_list_files(fixture->share, &list, NULL), ERROR_NONE);
     check_list(&list, all, ARRAY_LENGTH(all));
     assert_int_equal(list.files[1].size_bytes, 3);
-    assert_int_equal(list.left_out, 0);
     assert_true(strstr(visited, "a;a/b;") && strstr(visited, "empty;"));
     assert_null(strstr(visited, "hidden"));
     assert_null(strstr(visited, "out"));
@@ -81,7 +87,7 @@ static void leaves_out_what_lies_too_deep(void **state)
     close(folder);
     assert_int_equal(share_list_files(fixture->share, &list, NULL), ERROR_NONE);
     assert_int_equal(list.count, FILE_PATH_PARTS_MAX);
-    assert_int_equal(list.left_out, 1);
+    assert_int_equal(listing_left_out(list.listing), 1);
     share_list_done(&list);
 }
 
@@ -108,8 +114,8 @@ static void leaves_out_what_is_too_long(void **state)
     close(folder);
     assert_int_equal(share_list_files(fixture->share, &list, NULL), ERROR_NONE);
     assert_int_equal(list.count, 2);
-    assert_int_equal(strlen(list.files[0].name.text), FILE_PATH_MAX_BYTES);
-    assert_int_equal(list.left_out, 1);
+    assert_int_equal(strlen(list.files[0].name), FILE_PATH_MAX_BYTES);
+    assert_int_equal(listing_left_out(list.listing), 1);
     share_list_done(&list);
 }
 

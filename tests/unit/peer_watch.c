@@ -1,7 +1,9 @@
 #include "unit.h"
 
 #include "common/clock.h"
-#include "peer/share/watch.h"
+#include "peer/share/list/listing.h"
+#include "peer/share/list/walk.h"
+#include "peer/share/list/watch.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -35,6 +37,7 @@ static int set_up(void **state)
     struct fixture *fixture = calloc(1, sizeof *fixture);
     char path[UNIT_PATH_BYTES];
     pthread_condattr_t attributes;
+    struct listing *first;
 
     assert_non_null(fixture);
     pthread_mutex_init(&fixture->lock, NULL);
@@ -46,6 +49,8 @@ static int set_up(void **state)
     assert_int_equal(share_open(fixture->folder, &fixture->share, NULL), ERROR_NONE);
     assert_int_equal(watch_start(fixture->share, count_call, fixture, &fixture->watch, NULL),
                      ERROR_NONE);
+    assert_int_equal(share_listing(fixture->share, &first, NULL), ERROR_NONE);
+    listing_release(first);
     *state = fixture;
     return 0;
 }
@@ -251,6 +256,224 @@ static void keeps_quiet_about_hidden_folders(void **state)
     check_told(fixture);
 }
 
+/* ---- the list that is kept ---- */
+
+static void check_kept(struct fixture *fixture, size_t step)
+{
+    struct listing *kept, *there;
+
+    check_row(step, share_listing(fixture->share, &kept, NULL) == ERROR_NONE);
+    check_row(step, walk_share(fixture->share, NULL, NULL, &there, NULL) == ERROR_NONE);
+    check_row(step, listing_equal(kept, there));
+    listing_release(kept);
+    listing_release(there);
+}
+
+/* Who asks does not wait for the burst to end. */
+static void has_at_once_what_has_happened(void **state)
+{
+    struct fixture *fixture = *state;
+    char path[UNIT_PATH_BYTES];
+    char to[UNIT_PATH_BYTES];
+    struct listing *list;
+    struct listed file;
+
+    for (size_t i = 0; i < 100; i++) {
+        unit_file_write(unit_path(fixture->folder, i % 2 ? "new" : "new2", path), "12345",
+                        1 + i % 5);
+        check_kept(fixture, i);
+    }
+    assert_int_equal(share_listing(fixture->share, &list, NULL), ERROR_NONE);
+    assert_true(listing_find(list, "new", &file));
+    assert_int_equal(listing_count(list), 3);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(
+        rename(unit_path(fixture->folder, "new2", path), unit_path(fixture->folder, "z", to)), 0);
+    assert_true(listing_find(list, "new2", &file)); /* the old list stays as it was */
+    listing_release(list);
+    assert_int_equal(share_listing(fixture->share, &list, NULL), ERROR_NONE);
+    assert_false(listing_find(list, "new", &file));
+    assert_false(listing_find(list, "new2", &file));
+    assert_true(listing_find(list, "z", &file));
+    listing_release(list);
+}
+
+/* What nothing tells of is looked at again when somebody says so. */
+static void looks_again(void **state)
+{
+    struct fixture *fixture = *state;
+    struct file_name name = {"old"};
+    char path[UNIT_PATH_BYTES];
+
+    assert_int_equal(truncate(unit_path(fixture->folder, "old", path), 100), 0);
+    share_look_again(fixture->share, &name);
+    check_kept(fixture, 0);
+}
+
+static uint32_t any_of(uint32_t *random, uint32_t below)
+{
+    *random = *random * 1664525 + 1013904223;
+    return (*random >> 8) % below;
+}
+
+/* A file, or a folder that it may be in. */
+static void any_path(const struct fixture *fixture, uint32_t *random, bool file,
+                     char path[UNIT_PATH_BYTES])
+{
+    static const char *const folders[] = {"a", "a/b", "a/b/c", "b", "a-b", "c", "c/a", "c/.h"};
+    static const char *const files[] = {"f", "g", "a", ".h", "f.x", "-"};
+    char name[64];
+    const char *folder = folders[any_of(random, ARRAY_LENGTH(folders))];
+
+    if (!file)
+        snprintf(name, sizeof name, "%s", folder);
+    else if (any_of(random, 3) == 0)
+        snprintf(name, sizeof name, "%s", files[any_of(random, ARRAY_LENGTH(files))]);
+    else
+        snprintf(name, sizeof name, "%s/%s", folder, files[any_of(random, ARRAY_LENGTH(files))]);
+    unit_path(fixture->folder, name, path);
+}
+
+static void remove_tree(const char *path)
+{
+    struct stat status;
+
+    if (lstat(path, &status) == 0 && S_ISDIR(status.st_mode))
+        unit_folder_remove(path);
+    else
+        unlink(path);
+}
+
+static void write_some(const char *path, size_t length)
+{
+    int file = open(path, O_WRONLY | O_CREAT | O_NONBLOCK, 0644);
+
+    if (file < 0)
+        return;
+    assert_int_equal(write(file, "12345678", length), length);
+    close(file);
+}
+
+static bool is_hidden(const char *path)
+{
+    return strstr(path, "/.") != NULL;
+}
+
+/* Most of these fail now and then: there is no such file or folder, or there is one already. */
+static void do_anything(const struct fixture *fixture, uint32_t *random, const char *outside)
+{
+    char path[UNIT_PATH_BYTES];
+    char to[UNIT_PATH_BYTES];
+    bool of_file = any_of(random, 2) == 0;
+    int result = 0;
+
+    any_path(fixture, random, of_file, path);
+    any_path(fixture, random, of_file, to);
+    switch (any_of(random, 10)) {
+    case 0:
+        remove_tree(path);
+        break;
+    case 1:
+    case 2:
+        result = rename(path, to);
+        break;
+    case 3:
+        result = symlink(path, to);
+        break;
+    case 4:
+        result = chmod(path, any_of(random, 2) ? 0755 : 0700);
+        break;
+    case 5:
+        result = rename(path, outside);
+        break;
+    case 6:
+        result = rename(outside, path);
+        break;
+    case 7:
+        result = mkdir(path, 0755);
+        any_path(fixture, random, true, path);
+        /* fall through */
+    default:
+        write_some(path, any_of(random, 9));
+    }
+    (void)result;
+}
+
+static void keeps_the_list_that_is_there(void **state)
+{
+    struct fixture *fixture = *state;
+    char outside[UNIT_PATH_BYTES];
+    char path[UNIT_PATH_BYTES];
+    uint32_t random = 12345;
+
+    unit_folder_make(outside);
+    unit_path(outside, "away", path);
+    for (size_t step = 0; step < 3000; step++) {
+        do_anything(fixture, &random, path);
+        if (any_of(&random, 3) == 0)
+            check_kept(fixture, step);
+    }
+    check_kept(fixture, 3000);
+    unit_folder_remove(outside);
+}
+
+/* Of links that are hidden or outside, nothing tells; nor of one that is gone again unseen. */
+static void keeps_the_list_with_files_of_several_names(void **state)
+{
+    struct fixture *fixture = *state;
+    char path[UNIT_PATH_BYTES];
+    char to[UNIT_PATH_BYTES];
+    uint32_t random = 54321;
+
+    for (size_t step = 0; step < 2000; step++) {
+        uint32_t what = any_of(&random, 6);
+        any_path(fixture, &random, what > 0, path);
+        any_path(fixture, &random, what > 0, to);
+        if (is_hidden(path) || is_hidden(to))
+            continue;
+        if (what == 0)
+            (void)!mkdir(path, 0755);
+        else if (what == 1)
+            remove_tree(path);
+        else if (what == 2)
+            (void)!rename(path, to);
+        else if (what == 3)
+            write_some(path, any_of(&random, 9));
+        if ((what > 3 && link(path, to) == 0) || any_of(&random, 3) == 0)
+            check_kept(fixture, step);
+    }
+}
+
+static void bears_more_events_than_there_is_room_for(void **state)
+{
+    struct fixture *fixture = *state;
+    char path[UNIT_PATH_BYTES];
+    char name[32];
+
+    for (size_t i = 0; i < 20000; i++) { /* max_queued_events is 16384 */
+        snprintf(name, sizeof name, "%zu", i % 3000);
+        unit_path(fixture->folder, name, path);
+        int file = open(path, O_WRONLY | O_CREAT, 0644);
+        assert_true(file >= 0);
+        close(file);
+    }
+    check_kept(fixture, 0);
+    assert_int_equal(unlink(path), 0);
+    check_kept(fixture, 1);
+}
+
+/* Who asks while nobody keeps the list any more, looks by himself. */
+static void can_be_asked_for_the_list_when_stopped(void **state)
+{
+    struct fixture *fixture = *state;
+    char path[UNIT_PATH_BYTES];
+
+    watch_stop(fixture->watch);
+    fixture->watch = NULL;
+    unit_file_write(unit_path(fixture->folder, "new", path), "n", 1);
+    check_kept(fixture, 0);
+}
+
 static void stops_at_once(void **state)
 {
     struct fixture *fixture = *state;
@@ -265,10 +488,20 @@ int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(tells_of_each_kind_of_change),      TEST(keeps_quiet_about_the_rest),
-        TEST(tells_of_a_received_file_once),     TEST(gathers_bursts),
-        TEST(follows_a_folder_that_is_replaced), TEST(follows_folders),
-        TEST(keeps_quiet_about_hidden_folders),  TEST(stops_at_once),
+        TEST(tells_of_each_kind_of_change),
+        TEST(keeps_quiet_about_the_rest),
+        TEST(tells_of_a_received_file_once),
+        TEST(gathers_bursts),
+        TEST(follows_a_folder_that_is_replaced),
+        TEST(follows_folders),
+        TEST(keeps_quiet_about_hidden_folders),
+        TEST(has_at_once_what_has_happened),
+        TEST(looks_again),
+        TEST(keeps_the_list_that_is_there),
+        TEST(keeps_the_list_with_files_of_several_names),
+        TEST(bears_more_events_than_there_is_room_for),
+        TEST(can_be_asked_for_the_list_when_stopped),
+        TEST(stops_at_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
