@@ -3,8 +3,10 @@
 #include "common/clock.h"
 #include "common/file_io.h"
 #include "common/memory.h"
+#include "common/notify.h"
 #include "common/signals.h"
 #include "common/thread_pool.h"
+#include "directory/health.h"
 #include "directory/http.h"
 #include "directory/index.h"
 #include "directory/index_reader.h"
@@ -23,9 +25,10 @@
 
 enum {
     TICK_MS = 1000,
-    REST_MS = 60000,  /* between writes of the clock while nobody is there */
-    COMMIT_MS = 1000, /* for what was submitted when stopping */
-    THREADS_MAX = 16, /* more loops than that gain nothing: the network is not our work */
+    REST_MS = 60000,   /* between writes of the clock while nobody is there */
+    COMMIT_MS = 1000,  /* for what was submitted when stopping */
+    STALLED_MS = 5000, /* a loop that answers nobody for so long is worth a line */
+    THREADS_MAX = 16,  /* more loops than that gain nothing: the network is not our work */
 };
 
 /* One of the registry's ways to the database: at most one write is under way. */
@@ -46,6 +49,8 @@ struct daemon {
     struct thread_pool *verifier;
     struct thread_pool *worker;
     atomic_bool stopping;
+    struct health health;
+    bool said_stalled;
     struct routes routes;
     struct http *http;
     struct write_behind behind;  /* of the ticks */
@@ -121,6 +126,19 @@ static void sweep(struct daemon *daemon)
                  names.data + i);
 }
 
+/* What comes of writing is what the readiness goes by. */
+static void note_health(struct health *health, enum error_code code)
+{
+    enum health_fault fault = code == ERROR_NO_SPACE ? HEALTH_DISK_FULL : HEALTH_UNWRITABLE;
+    enum health_fault other = code == ERROR_NO_SPACE ? HEALTH_UNWRITABLE : HEALTH_DISK_FULL;
+
+    health_clear(health, other);
+    if (code)
+        health_raise(health, fault);
+    else
+        health_clear(health, fault);
+}
+
 /* On the writer's thread. */
 static void on_written(struct index_job *job, enum error_code code, const struct error *error)
 {
@@ -132,6 +150,7 @@ static void on_written(struct index_job *job, enum error_code code, const struct
     else if (!code && behind->failing)
         log_line(LOG_INFO, "directory", "storing who is alive works again");
     behind->failing = code != ERROR_NONE;
+    note_health(&behind->daemon->health, code);
     index_job_done(job);
     *job = (struct index_job){0};
     atomic_store(&behind->busy, false);
@@ -144,8 +163,9 @@ static void write_behind(struct write_behind *behind)
 
     if (atomic_load(&behind->busy))
         return;
-    /* While somebody is active the clock goes on, so that a restart knows the time left. */
-    if (behind->submitted_ms && now_ms - behind->submitted_ms < REST_MS &&
+    /* While somebody is active the clock goes on, so that a restart knows the time left. After a
+     * failure it is tried until it succeeds. */
+    if (behind->submitted_ms && !behind->failing && now_ms - behind->submitted_ms < REST_MS &&
         !registry_has_changed(daemon->registry) &&
         registry_active_count(daemon->registry, now_ms) == 0)
         return;
@@ -253,6 +273,7 @@ static enum error_code start_http(struct daemon *daemon, struct error *error)
     enum error_code code = address_parse(daemon->settings->listen, true, &settings.listen, error);
 
     raise_descriptor_limit();
+    daemon->routes.health = &daemon->health;
     daemon->routes.login = (struct login_services){
         .users = daemon->users,
         .registry = daemon->registry,
@@ -289,6 +310,7 @@ enum error_code daemon_start(const struct settings *settings, struct daemon **da
 
     made->settings = settings;
     made->behind.daemon = made->parting.daemon = made;
+    health_raise(&made->health, HEALTH_STARTING);
     enum error_code code = start_users(made, error);
     if (!code)
         code = start_index(made, error);
@@ -304,14 +326,32 @@ enum error_code daemon_start(const struct settings *settings, struct daemon **da
     return ERROR_NONE;
 }
 
+/* The manager ends us unless all loops serve: one that does not come round would leave its share of
+ * the connections without an answer for ever. */
+static void watch_loops(struct daemon *daemon, int64_t watchdog_ms)
+{
+    int64_t stalled_ms = http_check_ms(daemon->http);
+
+    if (stalled_ms >= STALLED_MS && !daemon->said_stalled)
+        log_line(LOG_WARNING, "directory", "an HTTP loop has been busy for %lld ms",
+                 (long long)stalled_ms);
+    daemon->said_stalled = stalled_ms >= STALLED_MS;
+    if (watchdog_ms && stalled_ms < watchdog_ms / 2)
+        notify_send("WATCHDOG=1");
+}
+
 void daemon_run(struct daemon *daemon)
 {
     char address[ADDRESS_TEXT_BYTES];
-    int64_t next_ms = clock_boot_ms() + TICK_MS;
+    int64_t watchdog_ms = notify_watchdog_ms();
+    int64_t tick_ms = watchdog_ms && watchdog_ms < 3 * TICK_MS ? watchdog_ms / 3 : TICK_MS;
+    int64_t next_ms = clock_boot_ms() + tick_ms;
 
     say_users(daemon);
+    health_clear(&daemon->health, HEALTH_STARTING);
     log_line(LOG_INFO, "directory", "ready at http://%s",
              address_format(http_address(daemon->http), address));
+    notify_send("READY=1");
     for (;;) {
         int64_t wait_ms = next_ms - clock_boot_ms();
         int got = signals_wait_ms(wait_ms > 0 ? wait_ms : 0);
@@ -321,11 +361,13 @@ void daemon_run(struct daemon *daemon)
             reread_users(daemon);
         if (clock_boot_ms() < next_ms)
             continue;
-        next_ms = clock_boot_ms() + TICK_MS;
+        next_ms = clock_boot_ms() + tick_ms;
+        watch_loops(daemon, watchdog_ms);
         sweep(daemon);
         write_behind(&daemon->behind);
     }
     log_line(LOG_INFO, "directory", "stopping");
+    notify_send("STOPPING=1");
 }
 
 void daemon_stop(struct daemon *daemon)
@@ -333,6 +375,7 @@ void daemon_stop(struct daemon *daemon)
     if (!daemon)
         return;
     atomic_store(&daemon->stopping, true);
+    health_raise(&daemon->health, HEALTH_STOPPING);
     thread_pool_stop(daemon->verifier); /* what it passes on is taken, or refused, by the worker */
     thread_pool_stop(daemon->worker);
     if (daemon->writer) {

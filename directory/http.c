@@ -138,6 +138,8 @@ static void run_once(struct http_loop *loop, int64_t limit_ms)
     if (poll(items, ARRAY_LENGTH(items), (int)limit_ms) > 0 && items[1].revents)
         eventfd_read(loop->wake, &ignored);
     loop->now_ms = clock_boot_ms();
+    if (atomic_load_explicit(&loop->asked, memory_order_relaxed))
+        atomic_store_explicit(&loop->asked, false, memory_order_relaxed);
     http_resume_answered(loop);
     size_t before = loop->exchange_count;
     MHD_run(loop->daemon);
@@ -231,6 +233,24 @@ enum error_code http_start(const struct http_settings *settings, struct http **h
     }
     *http = made;
     return ERROR_NONE;
+}
+
+int64_t http_check_ms(struct http *http)
+{
+    int64_t now_ms = clock_boot_ms();
+    int64_t longest_ms = 0;
+
+    for (unsigned i = 0; i < http->loop_count; i++) {
+        struct http_loop *loop = &http->loops[i];
+        if (!atomic_load_explicit(&loop->asked, memory_order_relaxed)) {
+            loop->asked_at_ms = now_ms;
+            atomic_store_explicit(&loop->asked, true, memory_order_relaxed);
+            eventfd_write(loop->wake, 1);
+        } else if (now_ms - loop->asked_at_ms > longest_ms) {
+            longest_ms = now_ms - loop->asked_at_ms;
+        }
+    }
+    return longest_ms;
 }
 
 static void stop_loop(struct http *http, struct http_loop *loop)

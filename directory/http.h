@@ -70,7 +70,8 @@ typedef long http_stream_fn(void *stream, char *out, size_t size);
 
 struct http_reply {
     unsigned status;
-    struct buffer body; /* taken by the reply; JSON */
+    struct buffer body; /* taken by the reply */
+    const char *type;   /* static text: its Content-Type; NULL: application/json */
     const char *allow;  /* static text of an Allow header, or NULL */
     unsigned retry_s;   /* Retry-After: seconds until it may be asked again; 0: no such header */
     bool close;         /* the connection, after it */
@@ -103,6 +104,10 @@ MUST_CHECK enum error_code http_start(const struct http_settings *settings, stru
 const struct address *http_address(const struct http *http);
 
 struct http_request *http_request(struct http_exchange *exchange);
+
+/* How long one of the loops has not come round since it was asked to, and asks them again: about 0
+ * while all of them serve. Call it every second or so, from one thread. */
+int64_t http_check_ms(struct http *http);
 
 /* Any thread, once for each exchange that a handler kept. Takes the reply's contents. */
 void http_answer(struct http_exchange *exchange, const struct http_reply *reply);

@@ -50,6 +50,8 @@ struct http_loop {
     int wake;
     int64_t now_ms;
     int64_t swept_ms;
+    atomic_bool asked;   /* to come round, by http_check_ms; the loop clears it */
+    int64_t asked_at_ms; /* of who asks */
     struct http_exchange *exchanges;
     size_t exchange_count;
     size_t kept_count;

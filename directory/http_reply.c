@@ -46,7 +46,8 @@ static struct MHD_Response *make_response(struct http_reply *reply)
     }
     if (!response)
         return NULL; /* no memory: the connection is closed */
-    MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "application/json");
+    MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
+                            reply->type ? reply->type : "application/json");
     if (reply->retry_s > 0) {
         char seconds[16];
         snprintf(seconds, sizeof seconds, "%u", reply->retry_s);

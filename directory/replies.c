@@ -1,6 +1,7 @@
 #include "directory/replies.h"
 
 #include "common/memory.h"
+#include "directory/health.h"
 #include "directory/version.h"
 
 void reply_begin(struct http_reply *reply, unsigned status)
@@ -73,6 +74,45 @@ void reply_failure(struct http_reply *reply, enum error_code code, const struct 
     /* The operator's words are in the log. */
     reply_later(reply, RETRY_BROKEN_S,
                 "No se pudo leer o guardar en la base de datos del directorio");
+}
+
+void reply_healthy(struct http_reply *reply)
+{
+    struct json_writer json;
+
+    reply_begin(reply, 200);
+    json_writer_init(&json, &reply->body);
+    json_begin_object(&json, NULL);
+    json_write_string(&json, "status", "OK");
+    json_end_object(&json);
+}
+
+static const char *const fault_texts[HEALTH_FAULT_COUNT] = {
+    [HEALTH_STARTING] = "El directorio está arrancando",
+    [HEALTH_STOPPING] = TEXT_STOPPING,
+    [HEALTH_DISK_FULL] = "No se puede guardar: el disco del directorio está lleno",
+    [HEALTH_UNWRITABLE] = "No se puede guardar en la base de datos del directorio",
+    [HEALTH_UNREADABLE] = "No se puede leer la base de datos del directorio",
+    [HEALTH_DAMAGED] = "La base de datos del directorio está dañada",
+};
+
+void reply_ready(struct http_reply *reply, unsigned faults)
+{
+    auto_buffer text;
+
+    buffer_init(&text, 4096);
+    if (!faults) {
+        reply_healthy(reply);
+        return;
+    }
+    for (size_t i = 0; i < HEALTH_FAULT_COUNT; i++) {
+        if (!(faults >> i & 1))
+            continue;
+        if (text.length > 0)
+            buffer_append_string(&text, "; ");
+        buffer_append_string(&text, fault_texts[i]);
+    }
+    reply_detail(reply, 503, text.data);
 }
 
 void reply_missing(struct http_reply *reply, const char *where, const char *const *names,

@@ -52,6 +52,11 @@ void reply_failure(struct http_reply *reply, enum error_code code, const struct 
 #define RETRY_BUSY_S   5
 #define RETRY_BROKEN_S 30
 
+/* {"status":"OK"}, for who asks whether we are there. */
+void reply_healthy(struct http_reply *reply);
+/* The same, or 503 with what stands in the way: a bit for each enum health_fault. */
+void reply_ready(struct http_reply *reply, unsigned faults);
+
 /* 422 for required arguments that are not there, in the "query" or the "body". */
 void reply_missing(struct http_reply *reply, const char *where, const char *const *names,
                    size_t count);

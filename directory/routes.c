@@ -31,6 +31,8 @@ static bool answer_search(const struct call *call, struct http_reply *reply);
 static bool answer_searches(const struct call *call, struct http_reply *reply);
 static bool answer_peers(const struct call *call, struct http_reply *reply);
 static bool answer_files(const struct call *call, struct http_reply *reply);
+static bool answer_alive(const struct call *call, struct http_reply *reply);
+static bool answer_ready(const struct call *call, struct http_reply *reply);
 
 enum { READS = 1, POSTS = 2 }; /* GET and HEAD; POST */
 
@@ -46,6 +48,8 @@ static const struct route {
     {"/peers_activos", READS, answer_peers},
     {"/ver_archivos", READS, answer_files},
     {"/", READS, answer_root},
+    {"/healthz", READS, answer_alive}, /* Differs: this and what follows are ours */
+    {"/readyz", READS, answer_ready},
 };
 
 static const char *const allowed[] = {
@@ -240,4 +244,38 @@ static bool answer_files(const struct call *call, struct http_reply *reply)
     if (!code)
         code = listing_files(call->routes->login.registry, call->reader, &page, reply, &error);
     return code ? answer_failure(reply, code, &error) : true;
+}
+
+/* ---- for who watches the directory ---- */
+
+static bool answer_alive(const struct call *call, struct http_reply *reply)
+{
+    (void)call;
+    reply_healthy(reply);
+    return true;
+}
+
+static bool ignore_file(void *context, const struct index_file *file)
+{
+    (void)context;
+    (void)file;
+    return false;
+}
+
+/* One row, wherever the table begins. */
+static bool can_read(struct index_reader *reader)
+{
+    const struct index_place beginning = {0};
+
+    return index_list(reader, &beginning, 1, ignore_file, NULL, NULL) == ERROR_NONE;
+}
+
+static bool answer_ready(const struct call *call, struct http_reply *reply)
+{
+    unsigned faults = health_faults(call->routes->health);
+
+    if (!can_read(call->reader))
+        faults |= 1U << HEALTH_UNREADABLE;
+    reply_ready(reply, faults);
+    return true;
 }

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "directory/health.h"
 #include "directory/http.h"
 #include "directory/index_reader.h"
 #include "directory/login.h"
@@ -11,6 +12,7 @@
 /* What every request needs of the daemon; borrowed for as long as requests are served. */
 struct routes {
     struct login_services login;
+    const struct health *health;
 };
 
 /* An http_handler: context is a struct routes, thread the loop's struct index_reader. */

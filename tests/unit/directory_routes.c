@@ -33,6 +33,7 @@ struct fixture {
     struct index *index;
     struct index_reader *reader;
     struct routes routes;
+    struct health health;
 };
 
 static int start(void **state)
@@ -45,6 +46,7 @@ static int start(void **state)
     if (secrets_init(NULL) || index_open(fixture->path, &fixture->index, NULL))
         return -1;
     fixture->routes.login.registry = registry_new(EXPIRY_MS);
+    fixture->routes.health = &fixture->health;
     return index_reader_open(fixture->path, &fixture->reader, NULL) ? -1 : 0;
 }
 
@@ -126,6 +128,9 @@ static void methods_and_paths(void **state)
         {"POST", "/buscar_archivos?partial=2", 400, NULL, TEXT_BAD_PARTIAL},
         {"POST", "/buscar_archivos?folders=2", 400, NULL, TEXT_BAD_FOLDERS},
         {"GET", "http://h:8000/peers_activos", 200, NULL, "{\"peers\":[]}"},
+        {"GET", "/healthz", 200, NULL, "{\"status\":\"OK\"}"},
+        {"GET", "/readyz", 200, NULL, "{\"status\":\"OK\"}"},
+        {"HEAD", "/readyz", 200, NULL, "{\"status\":\"OK\"}"},
         {"GET", "/nope", 404, NULL, "{\"detail\":\"Not Found\"}"},
         {"POST", "/nope", 404, NULL, "{\"detail\":\"Not Found\"}"},
         {"GET", "/peers_activos/", 404, NULL, "{\"detail\":\"Not Found\"}"},
