@@ -142,6 +142,7 @@ def test_peers_list_folders_for_who_asks(pair):
     assert list_files(other.address, ACCEPTS_FOLDERS) == sorted(TREE)
     with other.client() as client:  # the reference's
         assert client.list_files() == {"top.txt": 3}
+        assert client.download("sub/a.txt") == b"aaa"  # who asks by that name knows of folders
     with concurrent.futures.ThreadPoolExecutor(8) as pool:  # many at once, each its own list
         asked = [b"", ACCEPTS_FOLDERS] * 50
         for request, names in zip(asked, pool.map(lambda r: list_files(other.address, r), asked)):
