@@ -19,6 +19,9 @@ enum statement {
     COMMIT,
     ROLLBACK,
     STORE_LIST,
+    STORE_ETAG,
+    ETAG_OF,
+    FILE_OF,
     FILES_OF,
     ADD_FILE,
     CHANGE_FILE,
@@ -31,6 +34,10 @@ static const char *const statement_sql[STATEMENT_COUNT] = {
     [COMMIT] = "COMMIT",
     [ROLLBACK] = "ROLLBACK",
     [STORE_LIST] = "UPDATE peers SET urls=?2, etag=?3, host=?4 WHERE id=?1",
+    [STORE_ETAG] = "UPDATE peers SET etag=?2 WHERE id=?1",
+    [ETAG_OF] = "SELECT etag FROM peers WHERE id=?1",
+    [FILE_OF] = "SELECT urls, size, content, partial FROM files WHERE peer_id=?1"
+                " AND name_id=(SELECT id FROM names WHERE name=?2)",
     [FILES_OF] = "SELECT name, urls, size, content, partial FROM files JOIN names ON id=name_id"
                  " WHERE peer_id=?1 ORDER BY name",
     [ADD_FILE] = "INSERT INTO files(peer_id, name_id, urls, size, content, partial)"
@@ -266,6 +273,122 @@ enum error_code index_replace_files(struct index *index, int64_t peer_id,
     for (size_t i = 0; i < difference.added_count && !code; i++)
         added(context, files_index_name(files, difference.added[i]));
     return code;
+}
+
+/* ---- changes ---- */
+
+static enum error_code has_etag(struct index *index, int64_t peer_id, const struct index_sum *etag,
+                                bool *has, struct error *error)
+{
+    struct database_statement *statement = index->statements[ETAG_OF];
+    size_t bytes;
+
+    database_bind_number(statement, 1, peer_id);
+    if (database_next(statement)) {
+        const void *stored = database_bytes(statement, 0, &bytes);
+        *has = bytes == sizeof *etag && memcmp(stored, etag, sizeof *etag) == 0;
+    }
+    return database_finish(statement, error);
+}
+
+/* Takes the stored file out of the sum; *usual: it is there, with the usual urls. */
+static enum error_code subtract_stored(struct index *index, int64_t peer_id, const char *name,
+                                       struct index_sum *sum, bool *is_there, bool *usual,
+                                       struct error *error)
+{
+    struct database_statement *statement = index->statements[FILE_OF];
+
+    database_bind_number(statement, 1, peer_id);
+    database_bind_text(statement, 2, name);
+    *is_there = database_next(statement);
+    *usual = *is_there && !database_text(statement, 0);
+    if (*usual) {
+        struct file_content content = index_read_content(statement, 1);
+        const struct index_sum_file file = {.name = name,
+                                            .size_bytes = content.size_bytes,
+                                            .id = content.id,
+                                            .partial = content.partial};
+        index_sum_subtract(sum, &file);
+    }
+    return database_finish(statement, error);
+}
+
+static void add_new(struct index_sum *sum, const struct files_index *files, size_t item)
+{
+    struct file_content content = files_index_content(files, item);
+    const struct index_sum_file file = {.name = files_index_name(files, item),
+                                        .size_bytes = content.size_bytes,
+                                        .id = content.id,
+                                        .partial = content.partial};
+
+    index_sum_add(sum, &file);
+}
+
+/* Looks at everything before anything is written: then there is nothing to undo. */
+static enum error_code check_change(struct index *index, int64_t peer_id,
+                                    const struct index_change *change, bool *fits,
+                                    struct error *error)
+{
+    const struct files_index *added = list_change_added(change->files);
+    struct index_sum sum = change->from;
+    struct index_sum ignored = {{0}};
+    bool is_there;
+    bool good = false;
+    bool usual;
+    enum error_code code = has_etag(index, peer_id, &change->from, &good, error);
+
+    for (size_t i = 0; i < list_change_removed_count(change->files) && !code && good; i++)
+        code = subtract_stored(index, peer_id, list_change_removed(change->files, i), &sum,
+                               &is_there, &good, error);
+    for (size_t i = 0; i < files_index_count(added) && !code && good; i++) {
+        const char *name = files_index_name(added, i);
+        if (!list_change_removes(change->files, name)) {
+            code = subtract_stored(index, peer_id, name, &ignored, &is_there, &usual, error);
+            good = !is_there;
+        }
+        add_new(&sum, added, i);
+    }
+    *fits = good && index_sum_equal(&sum, &change->to);
+    return code;
+}
+
+static enum error_code apply_change(struct index *index, int64_t peer_id,
+                                    const struct list_change *change, index_added_fn *note,
+                                    void *context, struct error *error)
+{
+    const struct files_index *added = list_change_added(change);
+    enum error_code code = ERROR_NONE;
+
+    for (size_t i = 0; i < list_change_removed_count(change) && !code; i++) {
+        const char *name = list_change_removed(change, i);
+        if (!list_change_adds(change, name))
+            code = remove_file(index, peer_id, name, error);
+    }
+    for (size_t i = 0; i < files_index_count(added) && !code; i++) {
+        const char *name = files_index_name(added, i);
+        bool is_new = !list_change_removes(change, name);
+        code = store_file(index, is_new ? ADD_FILE : CHANGE_FILE, peer_id, added, i, error);
+        if (!code && is_new)
+            note(context, name);
+    }
+    return code;
+}
+
+enum error_code index_change_files(struct index *index, int64_t peer_id,
+                                   const struct index_change *change, bool *fits,
+                                   index_added_fn *added, void *context, struct error *error)
+{
+    struct database_statement *store_etag = index->statements[STORE_ETAG];
+    enum error_code code = check_change(index, peer_id, change, fits, error);
+
+    if (code || !*fits)
+        return code;
+    code = apply_change(index, peer_id, change->files, added, context, error);
+    if (code)
+        return code;
+    database_bind_number(store_etag, 1, peer_id);
+    database_bind_bytes(store_etag, 2, &change->to, sizeof change->to);
+    return database_run(store_etag, error);
 }
 
 void index_interrupt(struct index *index)

@@ -33,6 +33,7 @@
 #include "common/error.h"
 #include "directory/files_index.h"
 #include "directory/index_peers.h"
+#include "directory/list_change.h"
 
 #include <stdint.h>
 
@@ -61,6 +62,18 @@ MUST_CHECK enum error_code index_replace_files(struct index *index, int64_t peer
                                                const struct files_index *files,
                                                index_added_fn *added, void *context,
                                                struct error *error);
+
+/* Changes the peer's list from one sum to another, if it is the first one and becomes the second
+ * one: files that go are there with the usual urls, files that come are not there, and the sums say
+ * the rest. Otherwise *fits is false and nothing is written. */
+struct index_change {
+    const struct list_change *files;
+    struct index_sum from, to;
+};
+MUST_CHECK enum error_code index_change_files(struct index *index, int64_t peer_id,
+                                              const struct index_change *change, bool *fits,
+                                              index_added_fn *added, void *context,
+                                              struct error *error);
 
 /* Any thread: what is long on the writing connection, now and from now on, fails with
  * ERROR_CANCELLED. */

@@ -95,6 +95,9 @@ static enum error_code store(struct index_writer *writer, struct index_job *job,
         code = store_record(writer, job->peer_id, error);
     if (!code && job->files)
         code = index_replace_files(writer->index, job->peer_id, job->files, note_added, job, error);
+    if (!code && job->change.files)
+        code = index_change_files(writer->index, job->peer_id, &job->change, &job->fits, note_added,
+                                  job, error);
     return code;
 }
 
@@ -241,7 +244,9 @@ enum error_code index_writer_submit(struct index_writer *writer, struct index_jo
     enum error_code code = ERROR_NONE;
 
     job->next = NULL;
-    job->bytes = job->files ? files_index_memory_bytes(job->files) : 0;
+    job->bytes = job->files          ? files_index_memory_bytes(job->files)
+                 : job->change.files ? list_change_memory_bytes(job->change.files)
+                                     : 0;
     pthread_mutex_lock(&writer->lock);
     if (writer->stopping) {
         code = ERROR_CANCELLED;

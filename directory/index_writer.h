@@ -33,9 +33,11 @@ struct index_job {
     int64_t peer_id;
     bool with_record;                /* of that peer */
     const struct files_index *files; /* its new list; NULL: none */
+    struct index_change change;      /* or how its list changes; files NULL: not */
     bool behind; /* instead: all that the registry has collected; never refused */
     void (*done)(struct index_job *job, enum error_code code, const struct error *error);
 
+    bool fits; /* for done: the change was one of the list that is stored */
     /* For done: what the list brought. */
     size_t added_count;
     char *added[INDEX_WRITER_ADDED_MAX]; /* the first of them; index_job_done frees them */

@@ -20,11 +20,12 @@ struct login {
     struct http_exchange *exchange;
     struct login_arguments arguments;
     enum place place;
-    bool has_query, has_body;  /* they are taken apart */
-    bool verified;             /* the password or token is right */
-    uint64_t mark;             /* of the user */
-    bool etag_differs;         /* from that of the list that came with it */
-    struct files_index *files; /* NULL: none was given */
+    bool has_query, has_body;   /* they are taken apart */
+    bool verified;              /* the password or token is right */
+    uint64_t mark;              /* of the user */
+    bool etag_differs;          /* from that of the list that came with it */
+    struct files_index *files;  /* NULL: none was given */
+    struct list_change *change; /* likewise */
     struct registry_login registered;
     struct index_job index_job;
 };
@@ -83,6 +84,7 @@ static void free_login(struct login *login)
 
     index_job_done(&login->index_job);
     files_index_free(login->files);
+    list_change_free(login->change);
     login_arguments_done(&login->arguments);
     free(login);
     /* A hundred thousand files leave tens of MiB of small free blocks behind. */
@@ -103,6 +105,34 @@ static void answer_good(const struct login *login, struct http_reply *reply)
     reply_login(reply, &answer);
 }
 
+/* A list or a change of one, which is not stored yet. */
+static bool brings_anything(const struct login *login)
+{
+    return login->files || login->change;
+}
+
+/* Tells the registry what became of the list. */
+static void note_list(struct login *login, enum error_code code)
+{
+    struct registry *registry = login->services->registry;
+    const struct index_job *job = &login->index_job;
+    struct registry_list list = {.etag = &job->change.to};
+
+    if (!brings_anything(login))
+        return;
+    if (code || (login->change && !job->fits)) {
+        registry_keep_index(registry, login->registered.id);
+        return;
+    }
+    if (login->files)
+        list = (struct registry_list){.etag = files_index_sum(login->files),
+                                      .host = files_index_host(login->files),
+                                      .urls = files_index_usual_urls(login->files)};
+    registry_set_index(registry, login->registered.id, &list);
+    login->registered.is_stored = true;
+    log_added(login);
+}
+
 /* On the writer's thread, after the commit or without one. */
 static void on_stored(struct index_job *job, enum error_code code, const struct error *error)
 {
@@ -114,18 +144,9 @@ static void on_stored(struct index_job *job, enum error_code code, const struct 
         log_line(LOG_ERROR, "directory", "cannot store a login: %s", error->text);
     if (code && login->registered.must_store_record)
         registry_collect_again(services->registry, login->registered.id);
-    if (code && login->files)
-        registry_keep_index(services->registry, login->registered.id);
-    if (!code && login->files) {
-        const struct registry_list list = {.etag = files_index_sum(login->files),
-                                           .host = files_index_host(login->files),
-                                           .urls = files_index_usual_urls(login->files)};
-        registry_set_index(services->registry, login->registered.id, &list);
-        login->registered.is_stored = true;
-        log_added(login);
-    }
+    note_list(login, code);
     /* Liveness is in memory: a full disk must not drop a peer that brought nothing to store. */
-    if (code && login->files)
+    if (code && brings_anything(login))
         reply_failure(&reply, code, error);
     else
         answer_good(login, &reply);
@@ -150,15 +171,29 @@ static bool submit_to_writer(struct login *login, struct http_reply *reply)
     job->peer_id = login->registered.id;
     job->with_record = login->registered.must_store_record;
     job->files = login->files;
+    if (login->change)
+        job->change = (struct index_change){
+            .files = login->change, .from = login->arguments.base, .to = login->arguments.etag};
     job->done = on_stored;
     enum error_code code = index_writer_submit(services->writer, job);
     if (!code)
         return false;
-    if (login->files)
+    if (brings_anything(login))
         registry_keep_index(services->registry, login->registered.id);
     if (login->registered.must_store_record)
         registry_collect_again(services->registry, login->registered.id);
     return answer_failure(login, reply, code, NULL);
+}
+
+/* It is stored already, or it is a change of another list than the stored one. */
+static void drop_list(struct login *login)
+{
+    if (login->files)
+        log_unchanged(login);
+    files_index_free(login->files);
+    list_change_free(login->change);
+    login->files = NULL;
+    login->change = NULL;
 }
 
 /* The password was right and the list, if any, is good. */
@@ -171,18 +206,16 @@ static bool register_peer(struct login *login, struct http_reply *reply)
                 : arguments->has_etag ? &arguments->etag
                                       : NULL,
         .brings_list = login->files != NULL,
+        .base = login->change ? &arguments->base : NULL,
         .host = http_request(login->exchange)->client_host,
         .mark = login->mark,
     };
 
     registry_log_in(login->services->registry, name_of(login), &claim, clock_boot_ms(), registered);
     log_presence(login);
-    if (login->files && !registered->must_store) {
-        log_unchanged(login);
-        files_index_free(login->files);
-        login->files = NULL;
-    }
-    if (registered->must_store_record || login->files)
+    if (!registered->must_store)
+        drop_list(login);
+    if (registered->must_store_record || brings_anything(login))
         return submit_to_writer(login, reply);
     answer_good(login, reply);
     free_login(login);
@@ -311,10 +344,16 @@ static bool proceed(struct login *login, struct http_reply *reply)
     enum error_code code = login_arguments_check(arguments, &error);
     if (!code)
         code = login_arguments_read_list(arguments, host, &login->files, &error);
+    if (!code)
+        code = login_arguments_read_change(arguments, &login->change, &error);
     if (code)
         return answer_failure(login, reply, code, &error);
     login->etag_differs =
         login->files && !index_sum_equal(files_index_sum(login->files), &arguments->etag);
+    if (login->change && list_change_has_urls(login->change)) {
+        list_change_free(login->change);
+        login->change = NULL;
+    }
     return register_peer(login, reply);
 }
 

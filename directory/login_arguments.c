@@ -8,13 +8,14 @@
 static const char *const names[LOGIN_FIELD_COUNT] = {
     [LOGIN_USERNAME] = "username",       [LOGIN_PASSWORD] = "password",
     [LOGIN_FILES_INDEX] = "files_index", [LOGIN_FOLDERS] = "folders",
-    [LOGIN_INDEX_ETAG] = "index_etag",
+    [LOGIN_INDEX_ETAG] = "index_etag",   [LOGIN_INDEX_BASE] = "index_base",
+    [LOGIN_FILES_ADDED] = "files_added", [LOGIN_FILES_REMOVED] = "files_removed",
 };
 
 /* Of these a JSON body may give the list itself, too. */
 static bool is_list(enum login_field field)
 {
-    return field == LOGIN_FILES_INDEX;
+    return field == LOGIN_FILES_INDEX || field == LOGIN_FILES_ADDED || field == LOGIN_FILES_REMOVED;
 }
 
 const char *login_bearer(const struct http_request *request)
@@ -132,16 +133,29 @@ size_t login_arguments_missing(const struct login_arguments *arguments, const ch
     return count;
 }
 
+static bool take_sum(const struct query_field *field, bool *given, struct index_sum *sum)
+{
+    *given = field->value != NULL;
+    return !field->value || index_sum_parse(field->value, field->length, sum);
+}
+
+static bool is_given(const struct login_arguments *arguments, enum login_field field)
+{
+    return arguments->fields[field].value || arguments->lists[field];
+}
+
 enum error_code login_arguments_check(struct login_arguments *arguments, struct error *error)
 {
-    const struct query_field *etag = &arguments->fields[LOGIN_INDEX_ETAG];
-
     /* As text; a JSON body may also have given a boolean. */
     if (!query_flag(&arguments->fields[LOGIN_FOLDERS], &arguments->folders))
         return error_set(error, ERROR_INVALID, TEXT_BAD_FOLDERS);
-    arguments->has_etag = etag->value != NULL;
-    if (etag->value && !index_sum_parse(etag->value, etag->length, &arguments->etag))
+    if (!take_sum(&arguments->fields[LOGIN_INDEX_ETAG], &arguments->has_etag, &arguments->etag))
         return error_set(error, ERROR_INVALID, TEXT_BAD_ETAG);
+    if (!take_sum(&arguments->fields[LOGIN_INDEX_BASE], &arguments->has_base, &arguments->base))
+        return error_set(error, ERROR_INVALID, TEXT_BAD_BASE);
+    if ((is_given(arguments, LOGIN_FILES_ADDED) || is_given(arguments, LOGIN_FILES_REMOVED)) &&
+        (!arguments->has_etag || !arguments->has_base || is_given(arguments, LOGIN_FILES_INDEX)))
+        return error_set(error, ERROR_INVALID, TEXT_BAD_CHANGE);
     return ERROR_NONE;
 }
 
@@ -163,4 +177,42 @@ enum error_code login_arguments_read_list(const struct login_arguments *argument
         code = ERROR_INVALID;
     /* Differs: a wrong shape is 400 like wrong JSON; the reference answers 500. */
     return code ? error_set(error, ERROR_INVALID, TEXT_BAD_FILES_INDEX) : ERROR_NONE;
+}
+
+/* A list from a JSON body, or from text, which is parsed. NULL: it is not given. */
+static enum error_code find_list(const struct login_arguments *arguments, enum login_field which,
+                                 struct json **parsed, const struct json **list)
+{
+    const struct query_field *field = &arguments->fields[which];
+    enum error_code code = ERROR_NONE;
+
+    *list = arguments->lists[which];
+    if (*list || !field->value)
+        return ERROR_NONE;
+    code = files_index_check_size(field->value, field->length, NULL);
+    if (!code)
+        code = json_parse(field->value, field->length, parsed, NULL);
+    *list = *parsed;
+    return code;
+}
+
+enum error_code login_arguments_read_change(const struct login_arguments *arguments,
+                                            struct list_change **change, struct error *error)
+{
+    auto_json *added_json = NULL;
+    auto_json *removed_json = NULL;
+    const struct json *added;
+    const struct json *removed;
+    enum error_code code = find_list(arguments, LOGIN_FILES_ADDED, &added_json, &added);
+
+    *change = NULL;
+    if (!code)
+        code = find_list(arguments, LOGIN_FILES_REMOVED, &removed_json, &removed);
+    if (!code && !added && !removed)
+        return ERROR_NONE;
+    if (!code)
+        code = list_change_from_json(added, removed, change, NULL);
+    if (!code && !arguments->folders && list_change_has_folders(*change))
+        code = ERROR_INVALID;
+    return code ? error_set(error, ERROR_INVALID, TEXT_BAD_LISTS) : ERROR_NONE;
 }

@@ -9,6 +9,7 @@
 #include "common/json.h"
 #include "directory/files_index.h"
 #include "directory/http.h"
+#include "directory/list_change.h"
 #include "directory/query.h"
 
 #include <stdbool.h>
@@ -20,6 +21,9 @@ enum login_field {
     LOGIN_FILES_INDEX,
     LOGIN_FOLDERS,
     LOGIN_INDEX_ETAG,
+    LOGIN_INDEX_BASE,
+    LOGIN_FILES_ADDED,
+    LOGIN_FILES_REMOVED,
     LOGIN_FIELD_COUNT
 };
 
@@ -34,6 +38,8 @@ struct login_arguments {
     bool folders;                                /* the peer knows names with a '/' */
     bool has_etag;                               /* it says what list it has */
     struct index_sum etag;
+    bool has_base; /* it says what list a change begins with */
+    struct index_sum base;
 };
 
 /* The token of "Authorization: Bearer TOKEN" (RFC 6750 2.1), borrowed, or NULL. */
@@ -56,7 +62,7 @@ bool login_arguments_has_credentials(const struct login_arguments *arguments);
 /* The names of those that are needed and not there; their number. */
 size_t login_arguments_missing(const struct login_arguments *arguments, const char *missing[2]);
 
-/* The short ones: folders and index_etag. ERROR_INVALID as above. */
+/* The short ones: folders, index_etag and index_base. ERROR_INVALID as above. */
 MUST_CHECK enum error_code login_arguments_check(struct login_arguments *arguments,
                                                  struct error *error);
 
@@ -65,3 +71,8 @@ MUST_CHECK enum error_code login_arguments_read_list(const struct login_argument
                                                      const char *client_host,
                                                      struct files_index **files,
                                                      struct error *error);
+
+/* Likewise the change of the list; then there are both sums, and no whole list. */
+MUST_CHECK enum error_code login_arguments_read_change(const struct login_arguments *arguments,
+                                                       struct list_change **change,
+                                                       struct error *error);

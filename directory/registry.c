@@ -189,11 +189,10 @@ void registry_restored(struct registry *registry, int64_t run_ms, int64_t now_ms
 
 /* ---- logging in and out ---- */
 
-static bool is_stored(const struct peer *peer, const struct registry_claim *claim)
+static bool has_list(const struct peer *peer, const struct index_sum *etag, const char *host)
 {
-    return claim->etag && peer->lists_coming == 0 && peer->has_etag &&
-           index_sum_equal(&peer->etag, claim->etag) &&
-           (!peer->host || strcmp(peer->host, claim->host) == 0);
+    return etag && peer->lists_coming == 0 && peer->has_etag &&
+           index_sum_equal(&peer->etag, etag) && (!peer->host || strcmp(peer->host, host) == 0);
 }
 
 /* Differs: the reference gives everybody the same token. */
@@ -240,8 +239,9 @@ void registry_log_in(struct registry *registry, const char *name,
     registry_mark_seen(registry, peer);
     login->id = peer->id;
     registry_format_token(peer, login->token);
-    login->is_stored = is_stored(peer, claim);
-    login->must_store = claim->brings_list && !login->is_stored;
+    login->is_stored = has_list(peer, claim->etag, claim->host);
+    login->must_store =
+        !login->is_stored && (claim->brings_list || has_list(peer, claim->base, claim->host));
     peer->lists_coming += login->must_store;
     registry_unlock(registry);
 }
@@ -378,8 +378,10 @@ void registry_set_index(struct registry *registry, int64_t id, const struct regi
         peer->lists_coming--;
         peer->etag = *list->etag;
         peer->has_etag = true;
-        set_text(&peer->urls, list->urls, "[]");
-        set_text(&peer->host, list->host, "");
+        if (list->urls)
+            set_text(&peer->urls, list->urls, "[]");
+        if (list->host)
+            set_text(&peer->host, list->host, "");
     }
     registry_unlock(registry);
 }

@@ -64,8 +64,9 @@ void registry_restored(struct registry *registry, int64_t run_ms, int64_t now_ms
 struct registry_claim {
     const struct index_sum *etag; /* of the list that he brings, or has; NULL: he does not say */
     bool brings_list;
-    const char *host; /* where he logs in from */
-    uint64_t mark;    /* of the user that he is; 0: not known */
+    const struct index_sum *base; /* or what makes it of the list with this sum; NULL: no change */
+    const char *host;             /* where he logs in from */
+    uint64_t mark;                /* of the user that he is; 0: not known */
 };
 
 struct registry_login {
@@ -75,7 +76,7 @@ struct registry_login {
     bool had_expired;       /* became_active, and no sweep had noticed the expiry yet */
     bool must_store_record; /* it has changed; the token is new, for instance */
     bool is_stored;         /* the list that the claim is about is the one that is stored */
-    bool must_store;        /* it is not, and the peer brings it; see below */
+    bool must_store;        /* it is not, and what the peer brings may make it so; see below */
 };
 
 /* The peer is alive now. name is a good one (its password or token was right). With
@@ -124,7 +125,7 @@ size_t registry_active_count(struct registry *registry, int64_t now_ms);
 void registry_sweep(struct registry *registry, int64_t now_ms, registry_visitor *visitor,
                     void *context);
 
-/* Of a stored list; the strings as in struct registry_record. */
+/* Of a stored list; the strings as in struct registry_record, or NULL: they are as they were. */
 struct registry_list {
     const struct index_sum *etag;
     const char *host;

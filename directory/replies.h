@@ -36,6 +36,10 @@
 #define TEXT_BAD_CONTENT       "content debe ser 64 dígitos hexadecimales en minúscula"
 #define TEXT_BAD_FILENAMES     "filenames debe ser una lista de 500 nombres de archivo como máximo"
 #define TEXT_BAD_ETAG          "index_etag debe tener 64 dígitos hexadecimales en minúscula"
+#define TEXT_BAD_BASE          "index_base debe tener 64 dígitos hexadecimales en minúscula"
+#define TEXT_BAD_CHANGE \
+    "files_added y files_removed necesitan index_base e index_etag, y no van con files_index"
+#define TEXT_BAD_LISTS "Formato inválido en files_added o files_removed"
 
 /* Starts an empty reply. */
 void reply_begin(struct http_reply *reply, unsigned status);

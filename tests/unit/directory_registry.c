@@ -250,6 +250,38 @@ static void what_an_etag_says(void **state)
     assert_true(claim_from(registry, &list_two, false, "elsewhere").is_stored);
 }
 
+/* A change is taken of the stored list only, and of no list while another one comes. */
+static void what_a_change_is_of(void **state)
+{
+    static const struct index_sum list_three = {{3}};
+    const struct registry_list changed = {.etag = &list_two};
+    struct registry_claim claim = {.etag = &list_two, .base = &list_one, .host = "h"};
+    struct registry *registry = *state;
+    struct registry_login login;
+    struct registry_record record;
+
+    registry_log_in(registry, "A", &claim, 0, &login);
+    assert_false(login.must_store || login.is_stored);
+    assert_true(must_store(registry, &list_one));
+    registry_log_in(registry, "A", &claim, 0, &login);
+    assert_false(login.must_store);
+    set_index(registry, &list_one, "h");
+    registry_log_in(registry, "A", &claim, 0, &login);
+    assert_true(login.must_store);
+    registry_log_in(registry, "A", &claim, 0, &login);
+    assert_false(login.must_store);
+    registry_set_index(registry, 1, &changed);
+    registry_log_in(registry, "A", &claim, 0, &login);
+    assert_true(login.is_stored && !login.must_store);
+    claim = (struct registry_claim){.etag = &list_three, .base = &list_two, .host = "elsewhere"};
+    registry_log_in(registry, "A", &claim, 0, &login);
+    assert_false(login.must_store);
+    assert_true(registry_get(registry, 1, &record));
+    assert_string_equal(record.urls, "[\"h:1\"]");
+    assert_string_equal(record.host, "h");
+    registry_record_done(&record);
+}
+
 static size_t collect(struct registry *registry, bool again)
 {
     int64_t ids[8];
@@ -446,6 +478,7 @@ int main(void)
         test(the_stored_list),
         test(a_list_that_is_put_back),
         test(what_an_etag_says),
+        test(what_a_change_is_of),
         test(what_changed_is_collected_once),
         test(times_are_collected_in_blocks),
         test(tokens_find_their_peer),
