@@ -26,6 +26,8 @@ struct batch {
     struct item *items;
     size_t count;
     int64_t begin_ms;
+    size_t files_max;  /* of the next call */
+    int64_t bytes_max; /* likewise, or one file */
 };
 
 /* What one source is asked for. */
@@ -36,6 +38,7 @@ struct group {
     size_t items[BATCH_MAX]; /* their numbers */
     bool heard[BATCH_MAX];   /* of that one: it came, or not */
     size_t count;
+    int64_t bytes; /* of all of them */
     int64_t told_ms;
     bool worked; /* a file came from there as it should */
 };
@@ -355,23 +358,35 @@ static void fetch_together(struct group *group)
         give_up_source(group);
 }
 
+/* As much as may come in a while, after so much has come in that time. */
+static int64_t extrapolate(int64_t amount, int64_t elapsed_ms, int64_t most)
+{
+    int64_t next = amount * BATCH_CALL_MS / (elapsed_ms > 0 ? elapsed_ms : 1);
+
+    return next > most ? most : next > 1 ? next : 1;
+}
+
 static void fetch_group(struct group *group)
 {
-    group->told_ms = clock_boot_ms() - BATCH_TELL_MS;
+    struct batch *batch = group->batch;
+    int64_t begin_ms = clock_boot_ms();
+
+    group->told_ms = begin_ms - BATCH_TELL_MS;
     tell_place(group, 0);
     fetch_together(group);
+    int64_t elapsed_ms = clock_boot_ms() - begin_ms;
+    batch->files_max = (size_t)extrapolate((int64_t)group->count, elapsed_ms, BATCH_MAX);
+    batch->bytes_max = extrapolate(group->bytes, elapsed_ms, BATCH_CALL_BYTES);
     if (group->worked)
-        sources_worked(group->batch->options->finder, &group->address);
+        sources_worked(batch->options->finder, &group->address);
 }
 
 /* All that the next source of the first one has, too, as much as is asked for at once. False:
  * nothing is left to fetch. */
 static bool choose_group(struct batch *batch, struct group *group)
 {
-    int64_t bytes = 0;
-
     *group = (struct group){.batch = batch};
-    for (size_t i = 0; i < batch->count && bytes < BATCH_CALL_BYTES; i++) {
+    for (size_t i = 0; i < batch->count && group->count < batch->files_max; i++) {
         struct item *item = &batch->items[i];
         if (!is_open(batch, i))
             continue;
@@ -385,8 +400,10 @@ static bool choose_group(struct batch *batch, struct group *group)
             swarm_describe_source(source->peer, &group->address, group->who);
         } else if (!is_same(&source->addresses[0], &group->address)) {
             continue;
+        } else if (group->bytes + item->size_bytes > batch->bytes_max) {
+            break;
         }
-        bytes += item->size_bytes;
+        group->bytes += item->size_bytes;
         group->items[group->count++] = i;
     }
     return group->count > 0;
@@ -404,8 +421,12 @@ static void leave_failed(struct batch *batch)
 void batch_run(const struct batch_options *options, const struct batch_file *files, size_t count,
                const struct batch_taker *taker)
 {
-    struct batch batch = {
-        .options = options, .taker = taker, .count = count, .begin_ms = clock_boot_ms()};
+    struct batch batch = {.options = options,
+                          .taker = taker,
+                          .count = count,
+                          .begin_ms = clock_boot_ms(),
+                          .files_max = BATCH_FIRST_FILES,
+                          .bytes_max = BATCH_FIRST_BYTES};
     auto_free struct item *items = memory_new(count, sizeof *items);
     auto_free struct group *group = memory_new(1, sizeof *group);
 

@@ -22,9 +22,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define BATCH_MAX        256                /* files */
-#define BATCH_CALL_BYTES ((int64_t)8 << 20) /* of one call, or one file */
-#define BATCH_MS         2000
+#define BATCH_MAX 256 /* files */
+#define BATCH_MS  2000
+
+/* Of one call, or one file. The first shows how fast the source is; the next ones may take
+ * BATCH_CALL_MS at that rate: a batch that has begun keeps its place from others. */
+#define BATCH_FIRST_FILES 32
+#define BATCH_FIRST_BYTES ((int64_t)256 << 10)
+#define BATCH_CALL_BYTES  ((int64_t)8 << 20)
+#define BATCH_CALL_MS     1000
 
 /* A source that is slower than that is better waited for in the other way. */
 #define BATCH_STALL_MS 3000

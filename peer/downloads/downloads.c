@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define WORKERS_MAX (DOWNLOADS_RUNNING_MAX + DOWNLOADS_BATCHES_MAX)
+
 const char *download_state_name(enum download_state state)
 {
     static const char *const names[DOWNLOAD_STATE_COUNT] = {
@@ -81,7 +83,7 @@ static void publish(struct job *job, bool only_progress)
         if (job->draft.destination == DOWNLOAD_SPOOL)
             job_book_wake(&downloads->book, job); /* its reader wants the bytes */
     }
-    job_queue_wake(&downloads->line, now_ms);
+    downloads_wake_resting_locked(downloads, now_ms);
     downloads_make_way_locked(downloads);
     pthread_mutex_unlock(&downloads->lock);
 }
@@ -110,6 +112,13 @@ void downloads_forget_locked(struct downloads *downloads)
     }
 }
 
+static void init_lane(struct downloads *downloads, struct downloads_lane *lane, size_t place_count)
+{
+    lane->downloads = downloads;
+    lane->place_count = place_count;
+    job_queue_init(&lane->line);
+}
+
 static struct downloads *new_downloads(const struct downloads_options *options)
 {
     struct downloads *downloads = memory_new(1, sizeof *downloads);
@@ -129,7 +138,8 @@ static struct downloads *new_downloads(const struct downloads_options *options)
     };
     pthread_mutex_init(&downloads->lock, NULL);
     job_book_init(&downloads->book);
-    job_queue_init(&downloads->line);
+    init_lane(downloads, &downloads->alone, DOWNLOADS_RUNNING_MAX);
+    init_lane(downloads, &downloads->together, DOWNLOADS_BATCHES_MAX);
     return downloads;
 }
 
@@ -150,8 +160,7 @@ enum error_code downloads_start(const struct downloads_options *options, struct 
     if (code == ERROR_NONE)
         code = start_storer(downloads, error);
     if (code == ERROR_NONE)
-        code = thread_pool_start("download", DOWNLOADS_RUNNING_MAX, DOWNLOADS_RUNNING_MAX,
-                                 &downloads->pool, error);
+        code = thread_pool_start("download", WORKERS_MAX, WORKERS_MAX, &downloads->pool, error);
     if (code == ERROR_NONE)
         code = downloads_restore(downloads, error);
     if (code != ERROR_NONE) {
@@ -178,7 +187,7 @@ static bool interrupt_locked(struct job *job, enum job_wish wish)
 /* A job that does not run: the draft is ours. */
 static void end_locked(struct job *job)
 {
-    downloads_leave_line_locked(job->owner, job);
+    downloads_leave_line_locked(job);
     job->draft.state = DOWNLOAD_CANCELLED;
     error_set(&job->draft.error, ERROR_CANCELLED, "cancelado");
     downloads_publish_locked(job, clock_boot_ms());
@@ -221,7 +230,8 @@ void downloads_free(struct downloads *downloads)
         job_book_remove(&downloads->book, job);
         job_free(job);
     }
-    job_queue_done(&downloads->line);
+    job_queue_done(&downloads->alone.line);
+    job_queue_done(&downloads->together.line);
     intake_free(downloads->intake);
     channel_pool_free(downloads->environment.channels);
     wanted_close(downloads->environment.wanted);
@@ -335,7 +345,7 @@ bool downloads_pause(struct downloads *downloads, uint64_t id)
     bool pauses = downloads_may_run_locked(job);
     job->again = false;
     if (pauses && !interrupt_locked(job, JOB_PAUSE)) {
-        downloads_leave_line_locked(downloads, job);
+        downloads_leave_line_locked(job);
         job->draft.state = DOWNLOAD_PAUSED;
         downloads_publish_locked(job, clock_boot_ms());
     }
@@ -378,7 +388,8 @@ bool downloads_set_priority(struct downloads *downloads, uint64_t id,
     pthread_mutex_lock(&downloads->lock);
     bool changes = !download_state_is_final(job->shown->state) && job->line.priority != priority;
     if (changes) {
-        job_queue_set_priority(&downloads->line, &job->line, priority);
+        struct downloads_lane *lane = job->lane ? job->lane : &downloads->alone;
+        job_queue_set_priority(&lane->line, &job->line, priority);
         atomic_store(&job->priority, priority);
         job->shown->priority = priority;
         tell_locked(job);

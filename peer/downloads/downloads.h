@@ -34,6 +34,7 @@
 #include <stdint.h>
 
 #define DOWNLOADS_RUNNING_MAX  4     /* each has a thread; more at once only share the same disk */
+#define DOWNLOADS_BATCHES_MAX  3     /* of small files that go together; likewise, beside those */
 #define DOWNLOADS_QUEUED_MAX   20000 /* that are not over; about 5 KiB each while they wait */
 #define DOWNLOADS_FINISHED_MAX 100   /* remembered for `status` and the menu */
 #define DOWNLOADS_UNHEARD_MAX  20000 /* finished, and not told to all who follow yet */

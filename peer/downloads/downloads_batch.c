@@ -41,7 +41,7 @@ bool downloads_may_batch(const struct job *job)
 
 size_t downloads_batch_size(const struct downloads *downloads)
 {
-    size_t share = job_queue_count(&downloads->line) / DOWNLOADS_RUNNING_MAX;
+    size_t share = job_queue_count(&downloads->together.line) / DOWNLOADS_BATCHES_MAX;
 
     if (share > BATCH_MAX)
         return BATCH_MAX;
@@ -183,16 +183,15 @@ static void enter_locked(struct downloads_batch *batch)
         batch->jobs[i]->pins++;
     }
     batch->open = batch->count;
-    downloads_find_place_locked(batch->downloads)->batch = batch;
+    downloads_find_place_locked(&batch->downloads->together)->batch = batch;
 }
 
 static void end_locked(struct downloads_batch *batch)
 {
     struct downloads *downloads = batch->downloads;
+    const struct downloads_place place = {.batch = batch};
 
-    for (size_t i = 0; i < DOWNLOADS_RUNNING_MAX; i++)
-        if (downloads->places[i].batch == batch)
-            downloads->places[i].batch = NULL;
+    downloads_leave_place_locked(&downloads->together, &place);
     for (size_t i = 0; i < batch->count; i++) {
         struct job *job = batch->jobs[i];
         if (job->batch == batch) {

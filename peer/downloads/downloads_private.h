@@ -19,6 +19,16 @@ struct downloads_place {
     struct downloads_batch *batch;
 };
 
+/* Those that may go together have a line and places of their own, those that go alone, too: so a
+ * few large files never hold up small ones, nor the other way round. */
+struct downloads_lane {
+    struct downloads *downloads;                          /* constant, */
+    size_t place_count;                                   /* too; at most */
+    struct downloads_place places[DOWNLOADS_RUNNING_MAX]; /* zeroes: free */
+    struct job_queue line;                                /* those that wait for a place */
+    size_t workers; /* threads that run jobs or look for one */
+};
+
 struct downloads {
     struct job_environment environment; /* constant */
     char *folder;                       /* constant; of the journals, or NULL */
@@ -26,11 +36,10 @@ struct downloads {
     struct storer *storer;              /* constant */
     struct thread_pool *pool;           /* constant; its threads run the jobs */
 
-    pthread_mutex_t lock;  /* guards what follows; never held while waiting for anything */
-    struct job_book book;  /* all jobs */
-    struct job_queue line; /* those that wait for a place */
-    struct downloads_place places[DOWNLOADS_RUNNING_MAX]; /* zeroes: free */
-    size_t workers;                   /* threads that run jobs or look for one */
+    pthread_mutex_t lock; /* guards what follows; never held while waiting for anything */
+    struct job_book book; /* all jobs */
+    struct downloads_lane alone;
+    struct downloads_lane together;
     size_t batches;                   /* so many have begun */
     struct downloads_counts finished; /* done and failed, since the start */
     uint64_t last_id;
@@ -60,15 +69,15 @@ void downloads_insert_locked(struct downloads *downloads, struct job *job);
 /* Puts the job in line, and starts what can start. */
 void downloads_enqueue_locked(struct downloads *downloads, struct job *job);
 /* Also out of its batch. */
-void downloads_leave_line_locked(struct downloads *downloads, struct job *job);
-/* Somebody has to run what is in line. */
-void downloads_start_worker_locked(struct downloads *downloads);
-
-/* Asks as many jobs that run to go back to the line as more urgent ones wait there. */
+void downloads_leave_line_locked(struct job *job);
+/* Asks as many of those that run to go back to the line as more urgent ones wait there. */
 void downloads_make_way_locked(struct downloads *downloads);
+/* Those whose rest is over are in line again. */
+void downloads_wake_resting_locked(struct downloads *downloads, int64_t now_ms);
 
 /* A place that is free, which there is for each worker. */
-struct downloads_place *downloads_find_place_locked(struct downloads *downloads);
+struct downloads_place *downloads_find_place_locked(struct downloads_lane *lane);
+void downloads_leave_place_locked(struct downloads_lane *lane, const struct downloads_place *who);
 
 /* ---- downloads_batch.c ---- */
 

@@ -46,7 +46,7 @@ bool downloads_is_crowded(struct job *job)
     struct downloads *downloads = job->owner;
 
     pthread_mutex_lock(&downloads->lock);
-    bool crowded = job_queue_count(&downloads->line) > 0;
+    bool crowded = job_queue_count(&downloads->alone.line) > 0;
     pthread_mutex_unlock(&downloads->lock);
     return crowded;
 }
@@ -83,12 +83,12 @@ static uint64_t age_of(const struct downloads_place *place)
 
 /* Of those that run and can go back to the line the one that should first: the least urgent, and of
  * these the youngest. */
-static struct downloads_place *choose_victim(struct downloads *downloads)
+static struct downloads_place *choose_victim(struct downloads_lane *lane)
 {
     struct downloads_place *victim = NULL;
 
-    for (size_t i = 0; i < DOWNLOADS_RUNNING_MAX; i++) {
-        struct downloads_place *place = &downloads->places[i];
+    for (size_t i = 0; i < lane->place_count; i++) {
+        struct downloads_place *place = &lane->places[i];
         if (is_free(place) || is_leaving(place) || would_lose_all(place))
             continue;
         if (!victim || priority_of(place) < priority_of(victim) ||
@@ -99,12 +99,12 @@ static struct downloads_place *choose_victim(struct downloads *downloads)
 }
 
 /* Places that are free, or about to be. */
-static size_t count_free(const struct downloads *downloads)
+static size_t count_free(const struct downloads_lane *lane)
 {
     size_t count = 0;
 
-    for (size_t i = 0; i < DOWNLOADS_RUNNING_MAX; i++)
-        count += is_free(&downloads->places[i]) || is_leaving(&downloads->places[i]);
+    for (size_t i = 0; i < lane->place_count; i++)
+        count += is_free(&lane->places[i]) || is_leaving(&lane->places[i]);
     return count;
 }
 
@@ -118,47 +118,73 @@ static void give_way(struct downloads_place *place)
     interrupt_raise(place->job->interrupt);
 }
 
-void downloads_make_way_locked(struct downloads *downloads)
+static void make_way(struct downloads_lane *lane)
 {
-    struct downloads_place *victim = choose_victim(downloads);
+    struct downloads_place *victim = choose_victim(lane);
 
-    while (victim &&
-           job_queue_above(&downloads->line, priority_of(victim)) > count_free(downloads)) {
+    while (victim && job_queue_above(&lane->line, priority_of(victim)) > count_free(lane)) {
         give_way(victim);
-        victim = choose_victim(downloads);
+        victim = choose_victim(lane);
     }
 }
 
-struct downloads_place *downloads_find_place_locked(struct downloads *downloads)
+void downloads_make_way_locked(struct downloads *downloads)
 {
-    struct downloads_place *place = downloads->places;
+    make_way(&downloads->alone);
+    make_way(&downloads->together);
+}
+
+void downloads_wake_resting_locked(struct downloads *downloads, int64_t now_ms)
+{
+    job_queue_wake(&downloads->alone.line, now_ms);
+    job_queue_wake(&downloads->together.line, now_ms);
+}
+
+struct downloads_place *downloads_find_place_locked(struct downloads_lane *lane)
+{
+    struct downloads_place *place = lane->places;
 
     while (!is_free(place))
         place++; /* there are as many as workers */
     return place;
 }
 
+void downloads_leave_place_locked(struct downloads_lane *lane, const struct downloads_place *who)
+{
+    for (size_t i = 0; i < lane->place_count; i++)
+        if (lane->places[i].job == who->job && lane->places[i].batch == who->batch)
+            lane->places[i] = (struct downloads_place){.job = NULL};
+}
+
 static void work(void *context);
 
-void downloads_start_worker_locked(struct downloads *downloads)
+static void start_worker_locked(struct downloads_lane *lane)
 {
-    if (downloads->workers < DOWNLOADS_RUNNING_MAX &&
-        thread_pool_submit(downloads->pool, work, downloads, NULL) == ERROR_NONE)
-        downloads->workers++; /* else we are stopping */
+    if (lane->workers < lane->place_count &&
+        thread_pool_submit(lane->downloads->pool, work, lane, NULL) == ERROR_NONE)
+        lane->workers++; /* else we are stopping */
+}
+
+/* The line that the job belongs to now; it is in none. */
+static struct job_queue *choose_line_locked(struct job *job)
+{
+    job->lane = downloads_may_batch(job) ? &job->owner->together : &job->owner->alone;
+    return &job->lane->line;
 }
 
 void downloads_enqueue_locked(struct downloads *downloads, struct job *job)
 {
-    job_queue_add(&downloads->line, &job->line);
+    job_queue_add(choose_line_locked(job), &job->line);
     job->active = true;
     if (downloads->begun)
-        downloads_start_worker_locked(downloads);
-    downloads_make_way_locked(downloads);
+        start_worker_locked(job->lane);
+    make_way(job->lane);
 }
 
-void downloads_leave_line_locked(struct downloads *downloads, struct job *job)
+void downloads_leave_line_locked(struct job *job)
 {
-    job_queue_remove(&downloads->line, &job->line);
+    if (job->lane)
+        job_queue_remove(&job->lane->line, &job->line);
     if (job->batch)
         downloads_batch_without(take_pointer(&job->batch));
     job->active = false;
@@ -177,37 +203,32 @@ void downloads_insert_locked(struct downloads *downloads, struct job *job)
 
 static void enter_locked(struct downloads *downloads, struct job *job, struct interrupt *interrupt)
 {
-    downloads_find_place_locked(downloads)->job = job;
+    downloads_find_place_locked(&downloads->alone)->job = job;
     job->shown = (struct download_status *)memory_copy(&job->draft, sizeof job->draft);
     job->interrupt = interrupt;
     atomic_store(&job->wish, JOB_GO_ON);
 }
 
 /* Back to the line: for a more urgent one, or because it has no use for its place now. */
-static void return_locked(struct downloads *downloads, struct job *job)
+static void return_locked(struct job *job)
 {
     int64_t now_ms = clock_boot_ms();
 
     if (atomic_load(&job->wish) == JOB_GIVE_WAY) {
         job->draft.state = DOWNLOAD_QUEUED;
         job->draft.reason[0] = '\0';
-        job_queue_add(&downloads->line, &job->line);
+        job_queue_add(choose_line_locked(job), &job->line);
     } else {
-        job_queue_rest(&downloads->line, &job->line, now_ms + DOWNLOADS_REST_MS);
+        job_queue_rest(choose_line_locked(job), &job->line, now_ms + DOWNLOADS_REST_MS);
     }
     downloads_publish_locked(job, now_ms);
 }
 
-static void vacate_locked(struct downloads *downloads, const struct job *job)
-{
-    for (size_t i = 0; i < DOWNLOADS_RUNNING_MAX; i++)
-        if (downloads->places[i].job == job)
-            downloads->places[i].job = NULL;
-}
-
 static void leave_locked(struct downloads *downloads, struct job *job)
 {
-    vacate_locked(downloads, job);
+    const struct downloads_place place = {.job = job};
+
+    downloads_leave_place_locked(&downloads->alone, &place);
     job->draft.revision = job->shown->revision;
     job->draft.priority = job->line.priority;
     free(job->shown);
@@ -215,11 +236,11 @@ static void leave_locked(struct downloads *downloads, struct job *job)
     job->interrupt = NULL;
     job->active = job->yielded || (job->again && job->draft.state == DOWNLOAD_PAUSED);
     if (job->yielded) {
-        return_locked(downloads, job);
+        return_locked(job);
     } else if (job->active) {
         job->draft.state = DOWNLOAD_QUEUED;
         downloads_publish_locked(job, clock_boot_ms());
-        job_queue_add(&downloads->line, &job->line);
+        job_queue_add(choose_line_locked(job), &job->line);
     }
     job->again = false;
 }
@@ -266,31 +287,33 @@ static void run_locked(struct downloads *downloads, struct job *job)
 }
 
 /* Whose turn it is: one, or several that go together. */
-static size_t take_locked(struct downloads *downloads, struct job **jobs)
+static size_t take_locked(struct downloads_lane *lane, struct job **jobs)
 {
-    job_queue_wake(&downloads->line, clock_boot_ms());
+    struct downloads *downloads = lane->downloads;
+    bool alone = lane == &downloads->alone;
+
+    job_queue_wake(&lane->line, clock_boot_ms());
     if (downloads->stopping)
         return 0;
-    return job_queue_take_some(&downloads->line, downloads_may_batch,
-                               downloads_batch_size(downloads), jobs);
+    return job_queue_take_some(&lane->line, alone ? 1 : downloads_batch_size(downloads), jobs);
 }
 
 /* On a thread of the pool: whose turn it is, one after the other until nobody waits. */
 static void work(void *context)
 {
-    struct downloads *downloads = context;
+    struct downloads_lane *lane = context;
+    struct downloads *downloads = lane->downloads;
     struct job *jobs[BATCH_MAX];
     size_t count;
 
     pthread_mutex_lock(&downloads->lock);
-    do {
-        count = take_locked(downloads, jobs);
-        if (count > 0 && downloads_may_batch(jobs[0]))
-            downloads_run_batch_locked(downloads, jobs, count);
-        else if (count > 0)
+    while ((count = take_locked(lane, jobs)) > 0) {
+        if (lane == &downloads->alone)
             run_locked(downloads, jobs[0]);
-    } while (count > 0);
-    downloads->workers--;
+        else
+            downloads_run_batch_locked(downloads, jobs, count);
+    }
+    lane->workers--;
     pthread_mutex_unlock(&downloads->lock);
 }
 
@@ -350,6 +373,12 @@ static enum error_code open_wanted(struct downloads *downloads, struct error *er
     return code;
 }
 
+static void start_workers_locked(struct downloads_lane *lane)
+{
+    for (size_t i = 0; i < job_queue_count(&lane->line) && i < lane->place_count; i++)
+        start_worker_locked(lane);
+}
+
 enum error_code downloads_restore(struct downloads *downloads, struct error *error)
 {
     enum error_code code = downloads->folder ? open_wanted(downloads, error) : ERROR_NONE;
@@ -364,8 +393,8 @@ enum error_code downloads_restore(struct downloads *downloads, struct error *err
         restore_wanted(downloads);
     pthread_mutex_lock(&downloads->lock);
     downloads->begun = true; /* not before: the last may be the most urgent */
-    for (size_t i = 0; i < job_queue_count(&downloads->line); i++)
-        downloads_start_worker_locked(downloads);
+    start_workers_locked(&downloads->alone);
+    start_workers_locked(&downloads->together);
     pthread_mutex_unlock(&downloads->lock);
     return ERROR_NONE;
 }

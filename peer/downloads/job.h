@@ -71,6 +71,7 @@ struct job {
     unsigned pins;                 /* who uses it without the lock, or wants it to stay */
     struct job_book_entry book;
     struct job_queue_entry line;
+    struct downloads_lane *lane; /* of that line; NULL: it was in none yet */
     struct downloads *owner;
 };
 

@@ -140,8 +140,7 @@ struct job *job_queue_take(struct job_queue *queue)
     return first->job;
 }
 
-size_t job_queue_take_some(struct job_queue *queue, bool (*may_go)(const struct job *job),
-                           size_t max, struct job **jobs)
+size_t job_queue_take_some(struct job_queue *queue, size_t max, struct job **jobs)
 {
     const struct job_queue_entry *head = queue->count > 0 ? queue->heap[1] : NULL;
     size_t count = 0;
@@ -149,10 +148,7 @@ size_t job_queue_take_some(struct job_queue *queue, bool (*may_go)(const struct 
     jobs[count] = job_queue_take(queue);
     if (!jobs[count++])
         return 0;
-    if (!head || !may_go(jobs[0]))
-        return count;
-    while (count < max && queue->count > 0 && queue->heap[1]->priority == head->priority &&
-           may_go(queue->heap[1]->job))
+    while (head && count < max && queue->count > 0 && queue->heap[1]->priority == head->priority)
         jobs[count++] = job_queue_take(queue);
     return count;
 }

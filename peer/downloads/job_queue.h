@@ -9,7 +9,6 @@
 
 #include "peer/downloads/priority.h"
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
@@ -53,10 +52,9 @@ void job_queue_wake(struct job_queue *queue, int64_t now_ms);
 /* Whose turn it is: it is in no line any more. NULL: nobody waits. */
 struct job *job_queue_take(struct job_queue *queue);
 
-/* Likewise several, which come one after the other, but for those that rest: as many as may_go says
- * true of, of one priority, and at most max. Returns how many; the first comes in any case. */
-size_t job_queue_take_some(struct job_queue *queue, bool (*may_go)(const struct job *job),
-                           size_t max, struct job **jobs);
+/* Likewise several, which come one after the other, of one priority; who rests comes alone. Returns
+ * how many, at most max. */
+size_t job_queue_take_some(struct job_queue *queue, size_t max, struct job **jobs);
 
 size_t job_queue_count(const struct job_queue *queue); /* those that rest, too */
 /* Those that wait, without those that rest, and are more urgent than that. */

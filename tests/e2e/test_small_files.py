@@ -1,10 +1,14 @@
-"""Many small files at once: fetched in one call each, stored together, and none is lost or half there."""
+"""Many small files at once: fetched together from who sends them so, else in one call each; stored
+together, and none is lost or half there."""
 
 import hashlib
 import json
 import shutil
+import threading
+import time
 import urllib.parse
 
+import grpc
 import pytest
 
 import reference
@@ -13,6 +17,7 @@ from reference import id_of
 from test_transfers import ended, journals, start_get, status
 
 MIB = 1024 * 1024
+EITHER = pytest.mark.parametrize("kind", [reference.ContentPeer, reference.FilesPeer])
 
 
 def make_files(count):
@@ -31,6 +36,23 @@ def tell_all(directory, source, files, peer="Peer2"):
     assert reply.status == 200, reply
 
 
+def zeroed(part):
+    """A message whose files all have other bytes."""
+    for file in part.files:
+        file.data = bytes(len(file.data))
+    return part
+
+
+def one_by_one(seconds, done=threading.Event()):
+    """Each file in a message of its own, and a wait after it."""
+    def spoil(parts, _request, _context):
+        for part in parts:
+            for file in part.files:
+                yield reference.content.FilesPart(files=[file])
+                done.wait(seconds)
+    return spoil
+
+
 def check_all(peer, files):
     assert peer.names() == sorted(files)
     for name, data in files.items():
@@ -38,11 +60,12 @@ def check_all(peer, files):
             hashlib.sha256(data).digest(), name
 
 
-def test_many(net):
+@EITHER
+def test_many(net, kind):
     """Nobody is asked for hashes, and every file is called for once."""
     directory = net.directory()
     files = make_files(300)
-    source = net.reference_peer(reference.ContentPeer, files=files)
+    source = net.reference_peer(kind, files=files)
     tell_all(directory, source, files)
     peer = net.peer("Peer1", directory)
     result = peer.command("get", "--json", *files, timeout=120)
@@ -51,7 +74,12 @@ def test_many(net):
     assert sorted(row["name"] for row in rows if "path" in row) == sorted(files)
     check_all(peer, files)
     assert source.manifests == 0
-    assert len(source.calls) == sum(1 for data in files.values() if data)
+    wanted = sum(1 for data in files.values() if data)
+    if kind is reference.FilesPeer:
+        assert source.calls == [] and sum(source.files_calls) == wanted
+        assert len(source.files_calls) < 30
+    else:
+        assert len(source.calls) == wanted
     assert journals(peer) == []
 
 
@@ -70,13 +98,15 @@ def test_directory_of_the_reference(net):
     assert directory.asked.count("POST /buscar_archivos") <= 4  # of as many threads
 
 
-def test_one_lies(net):
+@EITHER
+def test_one_lies(net, kind):
     """The others are asked; what is false is never stored."""
     directory = net.directory()
     files = {f"f{number}": reference.random_bytes(5000) for number in range(20)}
-    liar = net.reference_peer(reference.ContentPeer, files=files)
+    liar = net.reference_peer(kind, files=files)
     liar.lies = lambda offset: True
-    honest = net.reference_peer(reference.ContentPeer, files=files)
+    liar.spoil = lambda parts, request, context: map(zeroed, parts)
+    honest = net.reference_peer(kind, files=files)
     tell_all(directory, liar, files, "Peer2")
     tell_all(directory, honest, files, "Peer3")
     peer = net.peer("Peer1", directory)
@@ -110,11 +140,12 @@ def test_a_name_that_is_taken(net):
     assert "f3 (1).txt" in result.stdout + result.stderr
 
 
-def test_killed_among_many(net):
+@EITHER
+def test_killed_among_many(net, kind):
     """What was told to be done is there; the rest is fetched by the next daemon; nothing is half."""
     directory = net.directory()
     files = {f"f{number:03}": reference.random_bytes(4096) for number in range(400)}
-    source = net.reference_peer(reference.ContentPeer, files=files)
+    source = net.reference_peer(kind, files=files)
     tell_all(directory, source, files)
     peer = net.peer("Peer1", directory, download_limit=20 * 1024)  # 5 files a second
     getting = start_get(peer, *files)
@@ -164,12 +195,13 @@ def test_paused_in_line_over_a_restart(net):
     check_all(peer, files)
 
 
+@EITHER
 @pytest.mark.root
-def test_a_full_disk(net, small_disk):
+def test_a_full_disk(net, small_disk, kind):
     """2 MiB for 3 MiB: what does not fit waits for room and says so."""
     directory = net.directory()
     files = {f"f{number:02}": reference.random_bytes(100_000) for number in range(30)}
-    source = net.reference_peer(reference.ContentPeer, files=files)
+    source = net.reference_peer(kind, files=files)
     tell_all(directory, source, files)
     peer = net.peer("Peer1", directory, share=small_disk)
     try:
@@ -190,3 +222,172 @@ def test_a_full_disk(net, small_disk):
     finally:
         net.finish()
         net.running.clear()
+
+
+# ---- what may go wrong with several by one call ----
+
+def broken_off(parts, _request, context):
+    """After the first message."""
+    yield next(parts)
+    context.abort(grpc.StatusCode.UNAVAILABLE, "se fue")
+
+
+def silent(parts, _request, context):
+    yield next(parts)
+    while context.is_active():
+        time.sleep(0.05)
+
+
+def backwards(parts, _request, _context):
+    """Files that nobody asked for in that order."""
+    for part in parts:
+        yield reference.content.FilesPart(files=reversed(part.files))
+
+
+@pytest.mark.parametrize("spoil", [broken_off, silent, backwards])
+def test_a_source_fails_half_way(net, spoil):
+    """What came is kept; the rest comes from the other source, or from the same one in the other way."""
+    directory = net.directory()
+    files = {f"f{number:02}": reference.random_bytes(100_000, number) for number in range(30)}
+    source = net.reference_peer(reference.FilesPeer, files=files)
+    source.spoil = spoil
+    tell_all(directory, source, files)
+    peer = net.peer("Peer1", directory)
+    result = peer.command("get", *files, timeout=120)
+    assert result.returncode == 0, result.stderr
+    check_all(peer, files)
+    assert journals(peer) == []
+
+
+def test_one_has_changed(net):
+    """It is refused, and told; the others come."""
+    directory = net.directory()
+    files = {f"f{number}": reference.random_bytes(5000, number) for number in range(10)}
+    source = net.reference_peer(reference.FilesPeer, files=files)
+    tell_all(directory, source, files)
+    (source.folder / "f3").write_bytes(b"something else")
+    (source.folder / "f7").unlink()
+    peer = net.peer("Peer1", directory)
+    result = peer.command("get", *files, timeout=60)
+    assert result.returncode != 0
+    assert "f3" in result.stderr and "f7" in result.stderr
+    check_all(peer, {name: data for name, data in files.items() if name not in ("f3", "f7")})
+
+
+def test_all_kinds_of_sources(net):
+    """Some send many by one call, some one, and some know no hashes at all."""
+    directory = net.directory()
+    expected = {}
+    for number, kind in enumerate((reference.FilesPeer, reference.ContentPeer,
+                                   reference.ReferencePeer)):
+        files = {f"{number}-{each}": reference.random_bytes(3000, each) for each in range(20)}
+        source = net.reference_peer(kind, files=files)
+        if kind is reference.ReferencePeer:
+            entries = json.dumps([{"filename": name, "url": [source.address]} for name in files])
+            form = urllib.parse.urlencode({"username": "Peer4", "password": PASSWORD,
+                                           "files_index": entries})
+            assert directory.request("POST", f"/login?{form}").status == 200
+        else:
+            tell_all(directory, source, files, f"Peer{number + 2}")
+        expected.update(files)
+    peer = net.peer("Peer1", directory)
+    names = sorted(expected, key=lambda name: name[::-1])
+    result = peer.command("get", *names, timeout=120)
+    assert result.returncode == 0, result.stderr
+    check_all(peer, expected)
+
+
+def test_a_large_one_among_small_ones(net):
+    """Neither waits for the other's end."""
+    directory = net.directory()
+    small = {f"f{number:03}": reference.random_bytes(4096, number) for number in range(200)}
+    large = {"f100-large": reference.random_bytes(8 * MIB)}
+    source = net.reference_peer(reference.FilesPeer, files={**small, **large})
+    source.rate = MIB  # of DownloadFile: eight seconds for the large one
+    tell_all(directory, source, {**small, **large})
+    peer = net.peer("Peer1", directory)
+    getting = start_get(peer, *sorted({**small, **large}))
+    wait_until(lambda: len([name for name in peer.names() if not name.startswith(".")]) >= 200, 7,
+               "the small ones")
+    assert "f100-large" not in peer.names()
+    assert ended(getting)[0] == 0
+    check_all(peer, {**small, **large})
+
+    slow = {f"s{number:03}": reference.random_bytes(4096, number) for number in range(60)}
+    quick = {"s030-large": reference.random_bytes(8 * MIB, 7)}
+    other = net.reference_peer(reference.FilesPeer, files={**slow, **quick})
+    other.spoil = one_by_one(0.5)  # many seconds for each of three batches
+    tell_all(directory, other, {**slow, **quick}, "Peer3")
+    getting = start_get(peer, *sorted({**slow, **quick}))
+    wait_until(lambda: "s030-large" in peer.names(), 30, "the large one")
+    assert len([name for name in peer.names() if name.startswith("s")]) < 40
+    other.spoil = lambda parts, request, context: parts
+    assert ended(getting)[0] == 0
+    check_all(peer, {**small, **large, **slow, **quick})
+
+
+def test_orders_to_single_ones(net):
+    """One is cancelled, one paused, and both at once though the batch goes on."""
+    directory = net.directory()
+    files = {f"f{number:02}": reference.random_bytes(4096, number) for number in range(12)}
+    source = net.reference_peer(reference.FilesPeer, files=files)
+    go_on = threading.Event()
+    source.spoil = one_by_one(1, go_on)
+    tell_all(directory, source, files)
+    peer = net.peer("Peer1", directory)
+    getting = start_get(peer, *files)
+    wait_until(lambda: source.files_calls, 20, "the call")
+    rows = {row["name"]: row for row in status(peer)["downloads"]["jobs"]}
+    last, other = sorted(files)[-1], sorted(files)[-2]
+    assert peer.command("downloads", "cancel", str(rows[last]["id"])).returncode == 0
+    assert peer.command("downloads", "pause", str(rows[other]["id"])).returncode == 0
+    assert peer.command("downloads", "priority", str(rows["f09"]["id"]), "high").returncode == 0
+    states = {row["name"]: row["state"] for row in status(peer)["downloads"]["jobs"]}
+    assert last not in states and states[other] == "paused"
+    go_on.set()
+    there = sorted(set(files) - {last, other})
+    wait_until(lambda: peer.names() == there, 30, "the others")
+    assert peer.command("downloads", "resume", str(rows[other]["id"])).returncode == 0
+    wait_until(lambda: peer.names() == sorted(set(files) - {last}), 30, "the one that was paused")
+    assert ended(getting)[0] == 1  # one was cancelled
+    check_all(peer, {name: data for name, data in files.items() if name != last})
+    assert journals(peer) == []
+
+
+def test_a_more_urgent_one(net):
+    """All places are taken by batches that take long: one of them makes way, and goes on later."""
+    directory = net.directory()
+    files = {f"f{number:03}": reference.random_bytes(4096, number) for number in range(80)}
+    source = net.reference_peer(reference.FilesPeer, files=files)
+    source.spoil = one_by_one(1)  # a quarter of a minute for each of three batches
+    tell_all(directory, source, files)
+    urgent = {"urgent": reference.random_bytes(5000)}
+    quick = net.reference_peer(reference.FilesPeer, files=urgent)
+    tell_all(directory, quick, urgent, "Peer3")
+    peer = net.peer("Peer1", directory)
+    getting = start_get(peer, *files)
+    wait_until(lambda: len(source.files_calls) >= 3, 20, "three calls")
+    result = peer.command("get", "urgent", "--priority", "high", timeout=60)
+    assert result.returncode == 0, result.stderr
+    assert len(peer.names()) < 60
+    source.spoil = lambda parts, request, context: parts
+    assert ended(getting, 90)[0] == 0
+    check_all(peer, {**files, **urgent})
+
+
+def test_all_are_cancelled(net):
+    """A batch that nobody wants any more ends at once, and leaves nothing."""
+    directory = net.directory()
+    files = {f"f{number:02}": reference.random_bytes(4096, number) for number in range(40)}
+    source = net.reference_peer(reference.FilesPeer, files=files)
+    done = threading.Event()
+    source.spoil = one_by_one(60, done)
+    tell_all(directory, source, files)
+    peer = net.peer("Peer1", directory)
+    getting = start_get(peer, *files)
+    wait_until(lambda: source.files_calls, 20, "the call")
+    assert peer.command("downloads", "cancel", "all").returncode == 0
+    assert ended(getting)[0] == 1
+    wait_until(lambda: journals(peer) == [], 20, "the line to be empty")
+    done.set()
+    assert len(peer.names()) < 10 and not [name for name in peer.names() if name.startswith(".")]
