@@ -22,7 +22,7 @@ struct row {
 struct fixture {
     struct service_world *source;
     const struct row *rows;
-    size_t count;
+    atomic_size_t count; /* set when the rest is there: the stub is a thread */
     struct content_id contents[FILES_MAX];
     uint8_t *bytes[FILES_MAX];
 
@@ -174,7 +174,6 @@ static void use_rows(struct fixture *fixture, const struct row *rows, size_t cou
 {
     assert_true(count <= FILES_MAX);
     fixture->rows = rows;
-    fixture->count = count;
     for (size_t i = 0; i < count; i++) {
         struct file_name name;
         enum error_code code;
@@ -189,6 +188,7 @@ static void use_rows(struct fixture *fixture, const struct row *rows, size_t cou
             usleep(1000);
         assert_int_equal(code, ERROR_NONE);
     }
+    fixture->count = count;
 }
 
 /* ---- what the batch says ---- */
