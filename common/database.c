@@ -164,6 +164,63 @@ static enum error_code check_or_make(struct database *database, struct error *er
     return code;
 }
 
+/* ---- full-text search ---- */
+
+/* What FTS5 gives to tokenize, and wants to be told. */
+struct tokens {
+    void *context;
+    int (*take)(void *, int, const char *, int, int, int);
+};
+
+static int begin_tokenizer(void *tokenizer, const char **arguments, int count, Fts5Tokenizer **made)
+{
+    (void)arguments;
+    (void)count;
+    *made = tokenizer;
+    return SQLITE_OK;
+}
+
+static void end_tokenizer(Fts5Tokenizer *tokenizer)
+{
+    (void)tokenizer;
+}
+
+/* Where a token stands is nothing that we need. */
+static int take_token(void *context, const char *token, size_t length)
+{
+    const struct tokens *tokens = context;
+
+    return tokens->take(tokens->context, 0, token, (int)length, 0, 0);
+}
+
+static int tokenize(Fts5Tokenizer *handle, void *context, int flags, const char *text, int length,
+                    int (*take)(void *, int, const char *, int, int, int))
+{
+    const struct database_tokenizer *tokenizer = (const void *)handle;
+    struct tokens tokens = {.context = context, .take = take};
+
+    return tokenizer->tokenize(&tokens, (flags & FTS5_TOKENIZE_QUERY) != 0, text ? text : "",
+                               (size_t)length, take_token);
+}
+
+static int add_tokenizer(struct database *database, const struct database_tokenizer *tokenizer)
+{
+    fts5_tokenizer calls = {begin_tokenizer, end_tokenizer, tokenize};
+    fts5_api *api = NULL;
+    sqlite3_stmt *statement = NULL;
+    int result = sqlite3_prepare_v2(database->handle, "SELECT fts5(?1)", -1, &statement, NULL);
+
+    if (result == SQLITE_OK)
+        result = sqlite3_bind_pointer(statement, 1, (void *)&api, "fts5_api_ptr", NULL);
+    if (result == SQLITE_OK)
+        sqlite3_step(statement);
+    sqlite3_finalize(statement);
+    if (result == SQLITE_OK && api)
+        result =
+            api->xCreateTokenizer(api, tokenizer->name, (void *)(uintptr_t)tokenizer, &calls, NULL);
+    return result != SQLITE_OK || api ? result : SQLITE_ERROR;
+}
+
 static enum error_code connect_to(struct database *database, const char *path, int flags,
                                   struct error *error)
 {
@@ -173,6 +230,10 @@ static enum error_code connect_to(struct database *database, const char *path, i
     if (result != SQLITE_OK)
         return fail(database, result, error);
     sqlite3_busy_timeout(database->handle, BUSY_MS);
+    if (database->form->tokenizer)
+        result = add_tokenizer(database, database->form->tokenizer);
+    if (result != SQLITE_OK)
+        return fail(database, result, error);
     if (database->form->is_frugal)
         sqlite3_db_config(database->handle, SQLITE_DBCONFIG_LOOKASIDE, NULL, 0, 0);
     return ERROR_NONE;

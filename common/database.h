@@ -17,6 +17,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* A tokenizer for full-text search (FTS5): hands each token of the text, or of a part of a query,
+ * to take, and returns what that returns as soon as it is not 0. Pure. */
+typedef int database_token_fn(void *context, const char *token, size_t length);
+struct database_tokenizer {
+    const char *name;
+    int (*tokenize)(void *context, bool is_query, const char *text, size_t length,
+                    database_token_fn *take);
+};
+
 /* What a program's database is like. Borrowed for as long as a connection is open. */
 struct database_form {
     const char *name;            /* errors begin with it */
@@ -26,8 +35,9 @@ struct database_form {
     const char *schema;          /* makes the newest, in a transaction that is not its own */
     const char *const *upgrades; /* [N - 1] makes version N + 1 of version N, likewise */
     const char *pragmas;         /* of the connection that database_open makes */
-    bool is_frugal;              /* without the 120 KiB that SQLite pools for each connection */
-    enum error_code denied;      /* for what may not be written */
+    const struct database_tokenizer *tokenizer; /* NULL: none */
+    bool is_frugal;         /* without the 120 KiB that SQLite pools for each connection */
+    enum error_code denied; /* for what may not be written */
 };
 
 struct database;

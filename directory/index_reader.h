@@ -55,3 +55,23 @@ struct index_place {
 MUST_CHECK enum error_code index_list(struct index_reader *reader, const struct index_place *after,
                                       size_t max, index_file_fn *visit, void *context,
                                       struct error *error);
+
+/* ---- names by what stands in them ---- */
+
+/* False stops. The name is borrowed until the function returns. */
+typedef bool index_name_fn(void *context, int64_t id, const char *name);
+
+/* 0: there is none. */
+MUST_CHECK enum error_code index_last_name(struct index_reader *reader, int64_t *id,
+                                           struct error *error);
+/* All names after the id, by rising id. */
+MUST_CHECK enum error_code index_names(struct index_reader *reader, int64_t after,
+                                       index_name_fn *visit, void *context, struct error *error);
+/* Those that a query of directory/trigrams.h finds. */
+MUST_CHECK enum error_code index_names_with(struct index_reader *reader, const char *query,
+                                            int64_t after, index_name_fn *visit, void *context,
+                                            struct error *error);
+/* Everybody who shares the name, which has that id, by rising id of the peer. */
+MUST_CHECK enum error_code index_files_of(struct index_reader *reader, int64_t name_id,
+                                          const char *name, index_file_fn *visit, void *context,
+                                          struct error *error);

@@ -1,5 +1,6 @@
 /* What the database is made of (directory/index.h says what it means), and how it became so. */
 #include "directory/index_private.h"
+#include "directory/trigrams.h"
 
 #define PEERS_TABLE                                                                              \
     "CREATE TABLE peers(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, token TEXT NOT NULL," \
@@ -13,8 +14,12 @@
     "CREATE TABLE files(name_id INTEGER NOT NULL, peer_id INTEGER NOT NULL, urls TEXT," \
     " size INTEGER, content BLOB, partial INTEGER, PRIMARY KEY(name_id, peer_id)) WITHOUT ROWID;"
 #define FILES_INDEX "CREATE INDEX files_by_peer ON files(peer_id, name_id);"
+/* Of each name only the tokens are kept. */
+#define WORDS_TABLE                                                                      \
+    "CREATE VIRTUAL TABLE words USING fts5(text, content='', columnsize=0, detail=none," \
+    " tokenize='" TRIGRAMS_TOKENIZER "');"
 
-static const char schema[] = PEERS_TABLE SEEN_TABLE NAMES_TABLE FILES_TABLE FILES_INDEX
+static const char schema[] = PEERS_TABLE SEEN_TABLE NAMES_TABLE FILES_TABLE FILES_INDEX WORDS_TABLE
     "CREATE TABLE state(key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;";
 
 static const char from_version_1[] =
@@ -46,8 +51,11 @@ static const char from_version_4[] =
     " FROM named_files CROSS JOIN names USING(name) ORDER BY named_files.name, peer_id;"
     "DROP TABLE named_files;" FILES_INDEX;
 
+/* names_open fills it. */
+static const char from_version_5[] = WORDS_TABLE;
+
 static const char *const upgrades[] = {from_version_1, from_version_2, from_version_3,
-                                       from_version_4};
+                                       from_version_4, from_version_5};
 
 /* Never ERROR_INVALID or ERROR_DENIED once it is open: those say what a request did wrong, and
  * would tell a user that his password is wrong when the database has become read-only. */
@@ -55,11 +63,12 @@ const struct database_form index_form = {
     .name = "database",
     .owner = "directory",
     .application_id = 0x50325044, /* "P2PD" */
-    .version = 5,
+    .version = 6,
     .schema = schema,
     .upgrades = upgrades,
     .pragmas = "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
                "PRAGMA journal_size_limit=67108864; PRAGMA cache_size=-16384;"
                "PRAGMA foreign_keys=OFF; PRAGMA temp_store=MEMORY; PRAGMA secure_delete=FAST;",
+    .tokenizer = &trigrams_tokenizer,
     .denied = ERROR_IO,
 };

@@ -1,6 +1,9 @@
 /*
- * The names that files have, each once, with the id that files know it by (directory/index.h has
- * the schema). Works within the transactions of whoever owns the connection, on that one's thread.
+ * The names that files have, each once, with the id that files know it by, and the index of what
+ * stands in them (directory/index.h has the schema, directory/trigrams.h what is indexed). The two
+ * change together, so that whoever reads finds each name by all that stands in it.
+ *
+ * Works within the transactions of whoever owns the connection, on that one's thread.
  */
 #pragma once
 
@@ -12,7 +15,8 @@
 
 struct names;
 
-/* On a connection that is borrowed until names_close. */
+/* On a connection that is borrowed until names_close. Names that were indexed by other rules
+ * (directory/fold.h), or not at all, are indexed anew before, in a transaction of its own. */
 MUST_CHECK enum error_code names_open(struct database *database, struct names **names,
                                       struct error *error);
 void names_close(struct names *names); /* NULL is allowed */

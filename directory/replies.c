@@ -224,6 +224,28 @@ void reply_searches_end(struct json_writer *json)
     reply_files_end(json, NULL);
 }
 
+void reply_hit_add(struct json_writer *json, const char *peer, const char *urls, bool partial)
+{
+    json_begin_object(json, NULL);
+    json_write_string(json, "peer", peer);
+    json_write_raw(json, "url", urls);
+    if (partial)
+        json_write_boolean(json, "partial", true);
+    json_end_object(json);
+}
+
+void reply_hit(struct json_writer *json, const struct reply_hit *hit)
+{
+    json_begin_object(json, NULL);
+    json_write_string(json, "archivo", hit->name);
+    write_content(json, &hit->content);
+    json_write_integer(json, "peers", (int64_t)hit->peers);
+    json_write_raw(json, "disponible_en", hit->list);
+    if (hit->truncated)
+        json_write_boolean(json, "truncated", true);
+    json_end_object(json);
+}
+
 void reply_search_nothing(struct http_reply *reply, const char *name, bool shared_once)
 {
     auto_free char *text =

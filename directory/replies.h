@@ -30,6 +30,9 @@
 #define TEXT_BAD_ENCODING      "Codificación por ciento inválida"
 #define TEXT_BAD_BODY          "El cuerpo de la petición no es un objeto JSON válido"
 #define TEXT_BAD_LIMIT         "limit debe ser un número entre 1 y 10000"
+#define TEXT_BAD_WORDS_LIMIT   "limit debe ser un número entre 1 y 500"
+#define TEXT_BAD_MIN_SIZE      "min_size debe ser un número entero de bytes"
+#define TEXT_BAD_MAX_SIZE      "max_size debe ser un número entero de bytes, no menor que min_size"
 #define TEXT_BAD_CURSOR        "cursor inválido"
 #define TEXT_BAD_PARTIAL       "partial debe ser 0 o 1"
 #define TEXT_BAD_FOLDERS       "folders debe ser 0 o 1"
@@ -88,6 +91,19 @@ void reply_searches_begin(struct http_reply *reply, struct json_writer *json);
 void reply_searches_end(struct json_writer *json);
 /* 404, for a name that nobody shares, or only peers that are away. */
 void reply_search_nothing(struct http_reply *reply, const char *name, bool shared_once);
+
+/* One name and content of a search for words: {"archivo":F,"size":N,"content":ID,"peers":N,
+ * "disponible_en":LIST}. The list is an array that was written before, with reply_hit_add for each
+ * peer. peers: how many there are; where it is truncated there may be more. */
+void reply_hit_add(struct json_writer *json, const char *peer, const char *urls, bool partial);
+struct reply_hit {
+    const char *name;
+    struct file_content content;
+    size_t peers;
+    const char *list;
+    bool truncated;
+};
+void reply_hit(struct json_writer *json, const struct reply_hit *hit);
 
 /* {"peers":[...]}, with "cursor" at the end unless it is NULL. */
 void reply_peers_begin(struct http_reply *reply, struct json_writer *json);

@@ -8,6 +8,7 @@
 #include "directory/query.h"
 #include "directory/replies.h"
 #include "directory/search.h"
+#include "directory/word_search.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -29,6 +30,7 @@ static bool answer_login(const struct call *call, struct http_reply *reply);
 static bool answer_logout(const struct call *call, struct http_reply *reply);
 static bool answer_search(const struct call *call, struct http_reply *reply);
 static bool answer_searches(const struct call *call, struct http_reply *reply);
+static bool answer_words(const struct call *call, struct http_reply *reply);
 static bool answer_peers(const struct call *call, struct http_reply *reply);
 static bool answer_files(const struct call *call, struct http_reply *reply);
 static bool answer_alive(const struct call *call, struct http_reply *reply);
@@ -43,6 +45,7 @@ static const struct route {
 } table[] = {
     {"/buscar_archivos", READS, answer_search},
     {"/buscar_archivos", POSTS, answer_searches}, /* Differs: ours */
+    {"/buscar", READS, answer_words},             /* Differs: ours */
     {"/login", POSTS, answer_login},
     {"/logout", POSTS, answer_logout}, /* Differs: ours */
     {"/peers_activos", READS, answer_peers},
@@ -178,6 +181,15 @@ static bool answer_searches(const struct call *call, struct http_reply *reply)
     const struct search_request request = begin_search(call);
     struct error error;
     enum error_code code = search_many(&request, reply, &error);
+
+    return code ? answer_failure(reply, code, &error) : true;
+}
+
+static bool answer_words(const struct call *call, struct http_reply *reply)
+{
+    const struct search_request request = begin_search(call);
+    struct error error;
+    enum error_code code = word_search(&request, reply, &error);
 
     return code ? answer_failure(reply, code, &error) : true;
 }

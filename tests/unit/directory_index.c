@@ -424,7 +424,7 @@ static void a_database_of_version_1_is_brought_up_to_date(void **state)
     for (int i = 0; i < 2; i++) { /* the second time nothing is left to do */
         index_close(fixture->index);
         assert_int_equal(index_open(fixture->path, &fixture->index, NULL), ERROR_NONE);
-        assert_int_equal(read_number(fixture->path, "PRAGMA user_version"), 5);
+        assert_int_equal(read_number(fixture->path, "PRAGMA user_version"), 6);
     }
     assert_int_equal(index_reader_open(fixture->path, &fixture->reader, NULL), ERROR_NONE);
     check_all(fixture, "1 a -|1 b [\"h:2\"]|2 a -|");
@@ -473,7 +473,7 @@ static void a_migration_that_fails_changes_nothing(void **state)
 
 static void other_versions_are_refused_unchanged(void **state)
 {
-    static const int rows[] = {-1, 0, 6, 99};
+    static const int rows[] = {-1, 0, 7, 99};
     struct fixture *fixture = *state;
 
     start_with(fixture, version_1, "");
@@ -482,7 +482,7 @@ static void other_versions_are_refused_unchanged(void **state)
         char sql[64];
         char expected[64];
         snprintf(sql, sizeof sql, "PRAGMA user_version=%d", rows[i]);
-        snprintf(expected, sizeof expected, "has version %d, this program knows 1 to 5", rows[i]);
+        snprintf(expected, sizeof expected, "has version %d, this program knows 1 to 6", rows[i]);
         run_sql(fixture->path, sql);
         check_row(i, index_open(fixture->path, &fixture->index, &error) == ERROR_INVALID);
         check_row(i, strstr(error.text, expected) != NULL);
