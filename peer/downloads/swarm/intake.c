@@ -4,20 +4,23 @@
 #include "common/memory.h"
 #include "common/thread_pool.h"
 
-#include <assert.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+/* Half a MiB each, and not made in no time: as many as are at work as a rule. */
+#define HASHERS_KEPT 4
+
 struct intake {
     struct thread_pool *pool; /* constant */
 
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t changed;
-    size_t pieces;                             /* for which room was taken */
-    struct piece_hasher *idle[INTAKE_THREADS]; /* what one has begun with is kept for the next */
+    size_t pieces;                           /* for which room was taken */
+    size_t waiting;                          /* submitted, and not done by the threads */
+    struct piece_hasher *idle[HASHERS_KEPT]; /* what one has begun with is kept for the next */
     size_t idle_count;
 };
 
@@ -177,9 +180,10 @@ static struct piece_hasher *get_hasher(struct intake *intake)
 static void put_hasher(struct intake *intake, struct piece_hasher *hasher)
 {
     pthread_mutex_lock(&intake->lock);
-    assert(intake->idle_count < INTAKE_THREADS);
-    intake->idle[intake->idle_count++] = hasher;
+    if (intake->idle_count < ARRAY_LENGTH(intake->idle))
+        intake->idle[intake->idle_count++] = take_pointer(&hasher);
     pthread_mutex_unlock(&intake->lock);
+    piece_hasher_free(hasher);
 }
 
 static bool is_right(const struct intake_piece *piece)
@@ -193,10 +197,8 @@ static bool is_right(const struct intake_piece *piece)
     return memcmp(hash, piece->hash, HASH_BYTES) == 0;
 }
 
-/* On a thread of the pool. */
-static void process(void *context)
+static void process(struct intake_piece *piece)
 {
-    struct intake_piece *piece = context;
     enum intake_result result = INTAKE_STORED;
     struct error error = {0};
 
@@ -209,13 +211,46 @@ static void process(void *context)
     intake_drop(piece);
 }
 
+/* Whether the threads are to do one more. */
+static bool enter(struct intake *intake)
+{
+    pthread_mutex_lock(&intake->lock);
+    bool entered = intake->waiting < INTAKE_AHEAD;
+    intake->waiting += entered;
+    pthread_mutex_unlock(&intake->lock);
+    return entered;
+}
+
+static void leave(struct intake *intake)
+{
+    pthread_mutex_lock(&intake->lock);
+    intake->waiting--;
+    pthread_mutex_unlock(&intake->lock);
+}
+
+/* On a thread of the pool. */
+static void process_waiting(void *context)
+{
+    struct intake_piece *piece = context;
+    struct intake *intake = piece->intake;
+
+    process(piece);
+    leave(intake);
+}
+
 void intake_submit(struct intake_piece *piece)
 {
+    struct intake *intake = piece->intake;
     struct error error;
 
-    /* The queue is as long as there is room for pieces; it only refuses when it was stopped. */
-    if (thread_pool_submit(piece->intake->pool, process, piece, &error) == ERROR_NONE)
+    if (!enter(intake)) {
+        process(piece);
+        return;
+    }
+    /* The queue is long enough; it only refuses when it was stopped. */
+    if (thread_pool_submit(intake->pool, process_waiting, piece, &error) == ERROR_NONE)
         return;
     piece->done(piece, INTAKE_NOT_WRITTEN, &error);
     intake_drop(piece);
+    leave(intake);
 }

@@ -1,7 +1,9 @@
 /*
  * Pieces on their way from the network to the disk: threads, shared by all downloads, that compare
  * a piece with its hash and write it, both from where the transport has its bytes. So whoever
- * receives does nothing but receive.
+ * receives does nothing but receive, as long as they keep up. When they do not, he does it for his
+ * next piece himself instead of waiting for them: so all cores have work, and nobody has to wake
+ * anybody for each piece.
  *
  * What is under way is bounded: room for a piece is taken before its first byte comes and given
  * back when it is done with. (Taken for whole pieces: sessions that each wait with a half one for
@@ -20,10 +22,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define INTAKE_PIECES_MAX                                                                     \
-    32                   /* of 1 MiB; what they pin of the transport's buffers is little more \
-                          */
-#define INTAKE_THREADS 2 /* SHA-256 and a copy into the page cache: faster than the network is */
+/* Of 1 MiB; what they pin of the transport's buffers is little more. */
+#define INTAKE_PIECES_MAX 32
+
+#define INTAKE_THREADS 2 /* and whoever receives */
+
+/* Submitted and not done: what keeps the threads busy while whoever receives does one himself. */
+#define INTAKE_AHEAD 3
 
 struct intake;
 
@@ -49,7 +54,8 @@ struct intake_piece {
     int64_t file_bytes;
     const uint8_t *hash;
     struct share_incoming *incoming;
-    /* Called once, on one of the threads; frees nothing. error says why it was not written. */
+    /* Called once, on one of the threads or within intake_submit; frees nothing. error says why it
+     * was not written. */
     void (*done)(const struct intake_piece *piece, enum intake_result result,
                  const struct error *error);
     void *context;
@@ -72,7 +78,7 @@ void intake_add(struct intake_piece *piece, struct intake_message *message,
                 const struct iovec *spans, size_t span_count);
 /* The same with a copy: for messages so small that keeping them costs more than their bytes. */
 void intake_copy(struct intake_piece *piece, const struct iovec *spans, size_t span_count);
-/* All of it is there: it is taken over. */
+/* All of it is there: it is taken over. Does it here and now when INTAKE_AHEAD others wait. */
 void intake_submit(struct intake_piece *piece);
 /* It will not become whole: frees it. NULL is fine. */
 void intake_drop(struct intake_piece *piece);

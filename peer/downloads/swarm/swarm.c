@@ -62,7 +62,7 @@ struct swarm *swarm_new(const struct swarm_options *options)
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&swarm->changed, &monotonic);
-    pthread_cond_init(&swarm->room, NULL);
+    pthread_cond_init(&swarm->done, NULL);
     pthread_condattr_destroy(&monotonic);
     plan.count = swarm->manifest.piece_count;
     (void)!getrandom(&plan.seed, sizeof plan.seed, 0);
@@ -85,7 +85,7 @@ void swarm_free(struct swarm *swarm)
     manifest_done(&swarm->manifest);
     free(swarm->unsynced);
     pthread_cond_destroy(&swarm->changed);
-    pthread_cond_destroy(&swarm->room);
+    pthread_cond_destroy(&swarm->done);
     pthread_mutex_destroy(&swarm->lock);
     free(swarm);
 }
@@ -345,7 +345,13 @@ static void note_wrong_locked(struct swarm *swarm, struct swarm_source *source, 
         error_set(&source->wrong, ERROR_CHANGED, "tiene otro contenido con ese nombre");
 }
 
-/* On a thread of the intake. */
+static void leave_intake_locked(struct swarm_source *source)
+{
+    if (--source->in_intake == 0)
+        pthread_cond_broadcast(&source->swarm->done);
+}
+
+/* On a thread of the intake, or the session's own. */
 static void piece_done(const struct intake_piece *piece, enum intake_result result,
                        const struct error *error)
 {
@@ -362,25 +368,21 @@ static void piece_done(const struct intake_piece *piece, enum intake_result resu
         pieces_miss(swarm->pieces, source->number, piece->index);
         swarm->disk = *error;
     }
-    source->in_intake--;
-    pthread_cond_broadcast(&swarm->room);
+    leave_intake_locked(source);
     /* The job looks ten times a second; to wake it for every piece would cost more than it does. */
     if (result != INTAKE_STORED || swarm->in_order || swarm->prefix == swarm->manifest.piece_count)
         pthread_cond_broadcast(&swarm->changed);
     pthread_mutex_unlock(&swarm->lock);
 }
 
-/* Waits until fewer than so many pieces of the session are in the intake. False: it is to end. */
-static bool wait_for_intake(struct swarm_source *source, unsigned fewer_than)
+/* False: the session is to end. */
+static bool enter_intake(struct swarm_source *source)
 {
     struct swarm *swarm = source->swarm;
 
     pthread_mutex_lock(&swarm->lock);
-    while (source->in_intake >= fewer_than)
-        pthread_cond_wait(&swarm->room, &swarm->lock);
     bool go_on = !must_end_locked(source) && swarm->disk.code == ERROR_NONE;
-    if (go_on && fewer_than > 1)
-        source->in_intake++;
+    source->in_intake += go_on;
     pthread_mutex_unlock(&swarm->lock);
     return go_on;
 }
@@ -388,13 +390,18 @@ static bool wait_for_intake(struct swarm_source *source, unsigned fewer_than)
 static void leave_intake(struct swarm_source *source)
 {
     pthread_mutex_lock(&source->swarm->lock);
-    source->in_intake--;
+    leave_intake_locked(source);
     pthread_mutex_unlock(&source->swarm->lock);
 }
 
 void swarm_drain(struct swarm_source *source)
 {
-    (void)wait_for_intake(source, 1);
+    struct swarm *swarm = source->swarm;
+
+    pthread_mutex_lock(&swarm->lock);
+    while (source->in_intake > 0)
+        pthread_cond_wait(&swarm->done, &swarm->lock);
+    pthread_mutex_unlock(&swarm->lock);
 }
 
 struct intake_piece *swarm_begin_piece(struct swarm_source *source, size_t index)
@@ -412,7 +419,7 @@ struct intake_piece *swarm_begin_piece(struct swarm_source *source, size_t index
     };
     struct intake_piece *piece = NULL;
 
-    if (!wait_for_intake(source, SWARM_SESSION_AHEAD + 1))
+    if (!enter_intake(source))
         return NULL;
     while (!piece && !interrupt_raised(source->interrupt))
         piece = intake_begin(swarm->intake, &like, ROOM_WAIT_MS);

@@ -49,8 +49,6 @@
 /* A request names no more alternatives than this, for 4 GiB at once. */
 #define SWARM_ALTERNATIVES_BYTES 512
 
-#define SWARM_SESSION_AHEAD 3 /* pieces that a session may have in the intake */
-
 struct swarm;
 
 struct swarm_source {
@@ -111,7 +109,7 @@ struct swarm {
 
     pthread_mutex_t lock; /* guards what follows; held for moments only */
     pthread_cond_t changed;
-    pthread_cond_t room; /* the intake is done with a piece */
+    pthread_cond_t done; /* the intake is done with the last piece of a session */
     struct pieces *pieces;
     struct swarm_source *sources[SWARM_SOURCES_MAX]; /* each stays where it is */
     size_t source_count;
@@ -201,7 +199,7 @@ struct pieces_run swarm_next_ahead(struct swarm_source *source, int64_t left_byt
 bool swarm_begin_ahead(struct swarm_source *source);
 /* Waits until the session has no piece in the intake any more. */
 void swarm_drain(struct swarm_source *source);
-/* Waits for room. NULL: the session is to end. */
+/* Waits for room in the intake. NULL: the session is to end. */
 struct intake_piece *swarm_begin_piece(struct swarm_source *source, size_t index);
 void swarm_drop_piece(struct swarm_source *source, struct intake_piece *piece);
 /* Whether the source has said that what it sends is our content. */
