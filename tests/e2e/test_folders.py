@@ -61,6 +61,35 @@ def listed(directory, peer, **query):
                   if entry["peer"] == peer)
 
 
+def test_the_list_is_of_now(net):
+    """Though it is kept: what was done before it is asked for is in it."""
+    peer = net.peer()
+    names = set(TREE)
+    plant(peer.share)
+
+    def check():
+        assert list_files(peer.address, ACCEPTS_FOLDERS) == sorted(names)
+
+    check()
+    plant(peer.share, {"sub/new": b"n", "new/er/x": b"x"})
+    names |= {"sub/new", "new/er/x"}
+    check()
+    (peer.share / "sub").rename(peer.share / "moved")
+    names = {name.replace("sub/", "moved/") for name in names}
+    check()
+    (peer.share / "moved/a.txt").unlink()
+    os.link(peer.share / "moved/b.bin", peer.share / "new/link")
+    names = names - {"moved/a.txt"} | {"new/link"}
+    check()
+    (peer.share / "new/er").rename(peer.folder / "away")
+    plant(peer.folder, {"away/unseen": b"u"})
+    names.remove("new/er/x")
+    check()
+    shutil.rmtree(peer.share / "moved")
+    names = {name for name in names if not name.startswith("moved/")}
+    check()
+
+
 def wait_listed(directory, peer, names, timeout=10):
     wait_until(lambda: listed(directory, peer, folders=1) == sorted(names), timeout,
                f"{peer} to share {sorted(names)}")

@@ -5,6 +5,7 @@
 #include "peer/catalogue/catalogue.h"
 #include "peer/catalogue/catalogue_check.h"
 #include "peer/catalogue/catalogue_private.h"
+#include "peer/share/list/watch.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -352,6 +353,30 @@ static void several_are_learned(void **state)
     free(bytes);
 }
 
+/* The list is kept, and nothing tells that the file in it has become another one: who asks for it
+ * has it looked at, long before the next rescan. */
+static void what_changes_untold_is_found_by_who_asks(void **state)
+{
+    struct world *world = *state;
+    struct content_id id = put_file(world, "a", 3000, 1);
+    struct content_id other = put_file(world, "b", 3000, 2);
+    struct watch *watch;
+
+    assert_int_equal(watch_start(world->share, count_telling, &world->told, &watch, NULL),
+                     ERROR_NONE);
+    start(world);
+    assert_known(world, "a", &id);
+    assert_known(world, "b", &other);
+    int64_t begin_ms = clock_boot_ms();
+    id = put_file(world, "c", 2000, 1);
+    assert_int_equal(truncate(path_of(world, "a"), 2000), 0);
+    assert_known(world, "a", &id);
+    assert_known(world, "b", &other);
+    assert_in_range(clock_boot_ms() - begin_ms, 0, WATCH_RESCAN_MS - 1000);
+    catalogue_stop(world->catalogue);
+    watch_stop(watch);
+}
+
 /* Hashing itself, without the waiting for quiet. */
 static void what_changes_while_it_is_hashed_is_refused(void **state)
 {
@@ -557,6 +582,7 @@ int main(void)
         TEST(what_we_have_stored_is_learned),
         TEST(several_are_learned),
         TEST(what_changes_while_it_is_hashed_is_refused),
+        TEST(what_changes_untold_is_found_by_who_asks),
         TEST(a_file_that_grows_is_hashed_in_the_end),
         TEST(bad_databases_are_set_aside),
         TEST(a_commit_that_fails_is_told_and_ended),

@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -462,6 +463,51 @@ static void bears_more_events_than_there_is_room_for(void **state)
     check_kept(fixture, 1);
 }
 
+static size_t count_inotify(void)
+{
+    char path[64];
+    char target[64];
+    size_t count = 0;
+
+    for (int descriptor = 0; descriptor < 256; descriptor++) {
+        snprintf(path, sizeof path, "/proc/self/fd/%d", descriptor);
+        ssize_t length = readlink(path, target, sizeof target - 1);
+        target[length > 0 ? length : 0] = '\0';
+        count += strcmp(target, "anon_inode:inotify") == 0;
+    }
+    return count;
+}
+
+/* The system has no more inotify: who asks looks at all, and a change is told before long. */
+static void does_without_events(void **state)
+{
+    struct fixture *fixture = *state;
+    char path[UNIT_PATH_BYTES];
+    struct rlimit limit;
+    enum error_code code = ERROR_IO;
+
+    watch_stop(fixture->watch);
+    fixture->watch = NULL;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    int next = dup(0);
+    close(next);
+    for (int more = 0; code && more < 8; more++) {
+        struct rlimit little = {.rlim_cur = (rlim_t)(next + more), .rlim_max = limit.rlim_max};
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &little), 0);
+        code = watch_start(fixture->share, count_call, fixture, &fixture->watch, NULL);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    }
+    assert_int_equal(code, ERROR_NONE);
+    assert_int_equal(count_inotify(), 0);
+    check_kept(fixture, 0);
+    wait_for_call(fixture, 2 * WATCH_POLL_MS); /* the first look may have lacked descriptors */
+    for (size_t i = 1; i < 3; i++) {
+        unit_file_write(unit_path(fixture->folder, "new", path), "12", i);
+        check_kept(fixture, i);
+        check_told(fixture);
+    }
+}
+
 /* Who asks while nobody keeps the list any more, looks by himself. */
 static void can_be_asked_for_the_list_when_stopped(void **state)
 {
@@ -500,6 +546,7 @@ int main(void)
         TEST(keeps_the_list_that_is_there),
         TEST(keeps_the_list_with_files_of_several_names),
         TEST(bears_more_events_than_there_is_room_for),
+        TEST(does_without_events),
         TEST(can_be_asked_for_the_list_when_stopped),
         TEST(stops_at_once),
     };
