@@ -11,6 +11,7 @@
 #include "directory/index.h"
 #include "directory/index_reader.h"
 #include "directory/index_writer.h"
+#include "directory/metrics.h"
 #include "directory/registry.h"
 #include "directory/routes.h"
 #include "directory/user_list.h"
@@ -51,6 +52,7 @@ struct daemon {
     atomic_bool stopping;
     struct health health;
     bool said_stalled;
+    atomic_int_least64_t stalled_ms; /* the slowest loop, at the last tick */
     struct routes routes;
     struct http *http;
     struct write_behind behind;  /* of the ticks */
@@ -112,6 +114,7 @@ static void log_gone(void *context, const struct registry_peer *peer)
     struct buffer *names = context;
 
     buffer_append(names, peer->name, strlen(peer->name) + 1);
+    metrics_add(METRICS_EXPIRIES, 1);
 }
 
 static void sweep(struct daemon *daemon)
@@ -274,6 +277,9 @@ static enum error_code start_http(struct daemon *daemon, struct error *error)
 
     raise_descriptor_limit();
     daemon->routes.health = &daemon->health;
+    daemon->routes.index = daemon->index;
+    daemon->routes.started_ms = clock_wall_ms();
+    daemon->routes.stalled_ms = &daemon->stalled_ms;
     daemon->routes.login = (struct login_services){
         .users = daemon->users,
         .registry = daemon->registry,
@@ -332,6 +338,7 @@ static void watch_loops(struct daemon *daemon, int64_t watchdog_ms)
 {
     int64_t stalled_ms = http_check_ms(daemon->http);
 
+    atomic_store(&daemon->stalled_ms, stalled_ms);
     if (stalled_ms >= STALLED_MS && !daemon->said_stalled)
         log_line(LOG_WARNING, "directory", "an HTTP loop has been busy for %lld ms",
                  (long long)stalled_ms);

@@ -3,6 +3,7 @@
 #include "common/thread_order.h"
 #include "directory/http_private.h"
 #include "directory/listener.h"
+#include "directory/metrics.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -63,6 +64,7 @@ static struct http_exchange *new_exchange(struct http_loop *loop, struct MHD_Con
         loop->exchanges->previous = exchange;
     loop->exchanges = exchange;
     loop->exchange_count++;
+    metrics_add(METRICS_CONNECTIONS_OPENED, 1);
     return exchange;
 }
 
@@ -77,6 +79,7 @@ static void free_exchange(struct http_exchange *exchange)
     if (exchange->next)
         exchange->next->previous = exchange->previous;
     loop->exchange_count--;
+    metrics_add(METRICS_CONNECTIONS_CLOSED, 1);
     http_clear_request(exchange);
     buffer_done(&exchange->target);
     thread_order_before(loop->http);

@@ -61,6 +61,7 @@ struct http_request {
      * is ambiguous: the reply must close the connection). */
     enum error_code refused;
     bool target_too_long;
+    size_t route; /* the handler's to set: by which row of its table it answers, for the metrics */
 };
 
 /* Fills at most size bytes of a streamed body; the number of bytes, 0 at the end, -1 when it cannot

@@ -33,6 +33,7 @@ struct http_exchange {
     bool first_call_done;
 
     struct http_request request;
+    int64_t whole_us; /* when the handler got it, by clock_us */
     struct buffer target;
     struct buffer body;
     size_t charged_bytes; /* of the body, to http->body_bytes */

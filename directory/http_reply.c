@@ -1,5 +1,7 @@
+#include "common/clock.h"
 #include "common/memory.h"
 #include "directory/http_private.h"
+#include "directory/metrics.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -67,6 +69,8 @@ enum MHD_Result http_send_reply(struct http_exchange *exchange)
 
     if (response) {
         exchange->reply = (struct http_reply){.status = exchange->reply.status};
+        metrics_request(exchange->request.route, exchange->reply.status,
+                        clock_us() - exchange->whole_us);
         exchange->sending = true;
         exchange->loop->sending_count++;
         result = MHD_queue_response(exchange->connection, exchange->reply.status, response);

@@ -1,3 +1,4 @@
+#include "common/clock.h"
 #include "directory/http_private.h"
 
 #include <stdlib.h>
@@ -33,6 +34,7 @@ void http_clear_request(struct http_exchange *exchange)
     exchange->kept = exchange->resumed = exchange->sending = exchange->first_call_done = false;
     exchange->request.refused = ERROR_NONE;
     exchange->request.target_too_long = false;
+    exchange->request.route = 0;
     http_set_phase(exchange, PHASE_HEAD);
 }
 
@@ -152,6 +154,7 @@ static enum MHD_Result handle(struct http_exchange *exchange)
     exchange->request.body = exchange->body.data;
     exchange->request.body_length = exchange->body.length;
     http_set_phase(exchange, PHASE_HANDLED);
+    exchange->whole_us = clock_us();
     if (settings->handle(settings->context, loop->context, exchange, &exchange->reply))
         return http_send_reply(exchange);
     exchange->kept = true;

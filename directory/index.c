@@ -26,6 +26,7 @@ enum statement {
     ADD_FILE,
     CHANGE_FILE,
     REMOVE_FILE,
+    STORE_COUNT,
     STATEMENT_COUNT
 };
 
@@ -44,6 +45,7 @@ static const char *const statement_sql[STATEMENT_COUNT] = {
                  " VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
     [CHANGE_FILE] = "UPDATE files SET urls=?3, size=?4, content=?5, partial=?6"
                     " WHERE peer_id=?1 AND name_id=?2",
+    [STORE_COUNT] = "INSERT OR REPLACE INTO state(key, value) VALUES('files', ?1)",
     [REMOVE_FILE] = "DELETE FROM files WHERE peer_id=?1 AND name_id=?2",
 };
 
@@ -54,6 +56,8 @@ struct index {
     struct index_peers *peers;
     int lock_file; /* holds the lock that keeps a second directory away */
     atomic_bool interrupted;
+    int64_t file_count;           /* with what is not committed yet */
+    atomic_int_least64_t counted; /* as it was committed */
 };
 
 /* The lock is on the folder's or file's companion, not on the database: closing any descriptor of
@@ -71,6 +75,23 @@ static enum error_code take_lock(const char *path, int *lock_file, struct error 
     return ERROR_NONE;
 }
 
+/* Counting takes a moment with millions of files, so it is done once and then kept. */
+static enum error_code count_files(struct index *index, struct error *error)
+{
+    enum error_code code = database_get_number(
+        index->database,
+        "SELECT ifnull((SELECT value FROM state WHERE key='files'), (SELECT count(*) FROM files))",
+        &index->file_count, error);
+
+    atomic_store(&index->counted, index->file_count);
+    return code;
+}
+
+int64_t index_file_count(const struct index *index)
+{
+    return atomic_load_explicit(&index->counted, memory_order_relaxed);
+}
+
 static enum error_code open_all(struct index *index, const char *path, struct error *error)
 {
     enum error_code code = database_open(&index_form, path, &index->database, error);
@@ -81,6 +102,8 @@ static enum error_code open_all(struct index *index, const char *path, struct er
         code = names_open(index->database, &index->names, error);
     if (!code)
         code = index_peers_open(index->database, &index->peers, error);
+    if (!code)
+        code = count_files(index, error);
     if (!code)
         database_watch(index->database, &index->interrupted);
     return code;
@@ -151,12 +174,24 @@ enum error_code index_begin(struct index *index, struct error *error)
 
 enum error_code index_commit(struct index *index, struct error *error)
 {
-    return database_run(index->statements[COMMIT], error);
+    struct database_statement *store = index->statements[STORE_COUNT];
+    enum error_code code = ERROR_NONE;
+
+    if (index->file_count != index_file_count(index)) {
+        database_bind_number(store, 1, index->file_count);
+        code = database_run(store, error);
+    }
+    if (!code)
+        code = database_run(index->statements[COMMIT], error);
+    if (!code)
+        atomic_store_explicit(&index->counted, index->file_count, memory_order_relaxed);
+    return code;
 }
 
 void index_rollback(struct index *index)
 {
     database_roll_back(index->statements[ROLLBACK]);
+    index->file_count = index_file_count(index);
 }
 
 static void bind_content(struct database_statement *statement, int place,
@@ -219,7 +254,9 @@ static enum error_code store_file(struct index *index, enum statement which, int
     database_bind_number(statement, 2, name_id);
     database_bind_text(statement, 3, files_index_urls(files, item));
     bind_content(statement, 4, &content);
-    return database_run(statement, error);
+    code = database_run(statement, error);
+    index->file_count += !code && which == ADD_FILE;
+    return code;
 }
 
 static enum error_code remove_file(struct index *index, int64_t peer_id, const char *name,
@@ -234,6 +271,7 @@ static enum error_code remove_file(struct index *index, int64_t peer_id, const c
     database_bind_number(statement, 1, peer_id);
     database_bind_number(statement, 2, name_id);
     code = database_run(statement, error);
+    index->file_count -= !code;
     return code ? code : names_forget_unused(index->names, name_id, name, error);
 }
 

@@ -14,6 +14,7 @@
  *          bytes. partial: 1 for what is still arriving at the peer, else NULL.
  *          files_by_peer(peer_id, name_id) serves replacing a list and listing everything in an
  *          order that lasts.
+ *   state  `files` is how many rows files has.
  * Version 1 had neither size nor content, version 2 no partial, version 3 another digest
  * and no host, version 4 the names in the files and no seen, version 5 no words;
  * opening such a database brings it up to date, a version at a time, each in one transaction that
@@ -75,6 +76,9 @@ MUST_CHECK enum error_code index_change_files(struct index *index, int64_t peer_
                                               const struct index_change *change, bool *fits,
                                               index_added_fn *added, void *context,
                                               struct error *error);
+
+/* Files of all peers, as of the last commit. Any thread. */
+int64_t index_file_count(const struct index *index);
 
 /* Any thread: what is long on the writing connection, now and from now on, fails with
  * ERROR_CANCELLED. */

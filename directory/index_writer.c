@@ -2,6 +2,7 @@
 
 #include "common/clock.h"
 #include "common/memory.h"
+#include "directory/metrics.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -140,19 +141,24 @@ static void give_back(struct index_writer *writer, struct index_job *first,
 static enum error_code store_group(struct index_writer *writer, struct index_job *first,
                                    const struct index_job *end, struct error *error)
 {
+    int64_t begun_us = clock_us();
+    int64_t count = 0;
     enum error_code code = index_begin(writer->index, error);
 
     if (!code)
         code = store_clocks(writer, error);
-    for (struct index_job *job = first; job != end && !code; job = job->next)
+    for (struct index_job *job = first; job != end && !code; job = job->next, count++)
         code = store(writer, job, error);
     if (!code)
         code = index_commit(writer->index, error);
     if (code) {
         index_rollback(writer->index);
+        metrics_add(METRICS_COMMITS_FAILED, 1);
         give_back(writer, first, end);
     } else {
         writer->has_begun = true;
+        metrics_observe(METRICS_COMMIT_US, clock_us() - begun_us);
+        metrics_observe(METRICS_COMMIT_JOBS, count);
     }
     return code;
 }
@@ -252,6 +258,7 @@ enum error_code index_writer_submit(struct index_writer *writer, struct index_jo
         code = ERROR_CANCELLED;
     } else if (!has_room(writer, job)) {
         code = ERROR_BUSY;
+        metrics_add(METRICS_WRITES_REFUSED, 1);
     } else {
         if (!writer->first)
             pthread_cond_broadcast(&writer->changed);
@@ -262,6 +269,14 @@ enum error_code index_writer_submit(struct index_writer *writer, struct index_jo
     }
     pthread_mutex_unlock(&writer->lock);
     return code;
+}
+
+void index_writer_queued(struct index_writer *writer, size_t *entries, size_t *bytes)
+{
+    pthread_mutex_lock(&writer->lock);
+    *entries = writer->waiting_count;
+    *bytes = writer->waiting_bytes;
+    pthread_mutex_unlock(&writer->lock);
 }
 
 void index_writer_stop(struct index_writer *writer, int64_t limit_ms)

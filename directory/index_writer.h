@@ -59,6 +59,9 @@ struct index_writer *index_writer_start(struct index *index, struct registry *re
  * ERROR_CANCELLED: it is stopping. */
 MUST_CHECK enum error_code index_writer_submit(struct index_writer *writer, struct index_job *job);
 
+/* What waits. Any thread. */
+void index_writer_queued(struct index_writer *writer, size_t *entries, size_t *bytes);
+
 /* Commits what was submitted, at most for limit_ms (what is left then is done with
  * ERROR_CANCELLED), joins the thread, and refuses all jobs from then on. */
 void index_writer_stop(struct index_writer *writer, int64_t limit_ms);

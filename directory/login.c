@@ -5,6 +5,7 @@
 #include "common/memory.h"
 #include "directory/files_index.h"
 #include "directory/login_arguments.h"
+#include "directory/metrics.h"
 #include "directory/replies.h"
 
 #include <malloc.h>
@@ -21,6 +22,7 @@ struct login {
     struct login_arguments arguments;
     enum place place;
     bool has_query, has_body;   /* they are taken apart */
+    int64_t waits_us;           /* since then, by clock_us, for a thread of the pools */
     bool verified;              /* the password or token is right */
     uint64_t mark;              /* of the user */
     bool etag_differs;          /* from that of the list that came with it */
@@ -41,6 +43,8 @@ static void log_presence(const struct login *login)
 {
     const char *name = name_of(login);
 
+    if (login->registered.had_expired)
+        metrics_add(METRICS_EXPIRIES, 1);
     if (login->registered.had_expired)
         log_line(LOG_INFO, "directory", "[API] Peer '%s' se ha desconectado por inactividad", name);
     if (login->registered.became_active)
@@ -229,6 +233,7 @@ static void run_on_worker(void *context);
 static bool go_to(struct login *login, enum place place, struct http_reply *reply)
 {
     const struct login_services *services = login->services;
+    login->waits_us = clock_us();
     enum error_code code =
         place == ON_VERIFIER ? thread_pool_submit(services->verifier, run_on_verifier, login, NULL)
                              : thread_pool_submit(services->worker, run_on_worker, login, NULL);
@@ -363,6 +368,7 @@ static void run_on(struct login *login, enum place place)
     struct http_reply reply;
 
     login->place = place;
+    metrics_observe(METRICS_LOGIN_US, clock_us() - login->waits_us);
     bool answered = atomic_load(login->services->stopping)
                         ? answer_failure(login, &reply, ERROR_CANCELLED, NULL)
                         : proceed(login, &reply);

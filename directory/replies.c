@@ -112,7 +112,7 @@ void reply_ready(struct http_reply *reply, unsigned faults)
             buffer_append_string(&text, "; ");
         buffer_append_string(&text, fault_texts[i]);
     }
-    reply_detail(reply, 503, text.data);
+    reply_later(reply, RETRY_BUSY_S, text.data);
 }
 
 void reply_missing(struct http_reply *reply, const char *where, const char *const *names,

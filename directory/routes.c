@@ -1,10 +1,12 @@
 #include "directory/routes.h"
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/text.h"
 #include "directory/listing.h"
 #include "directory/logout.h"
+#include "directory/metrics.h"
 #include "directory/query.h"
 #include "directory/replies.h"
 #include "directory/search.h"
@@ -35,6 +37,7 @@ static bool answer_peers(const struct call *call, struct http_reply *reply);
 static bool answer_files(const struct call *call, struct http_reply *reply);
 static bool answer_alive(const struct call *call, struct http_reply *reply);
 static bool answer_ready(const struct call *call, struct http_reply *reply);
+static bool answer_metrics(const struct call *call, struct http_reply *reply);
 
 enum { READS = 1, POSTS = 2 }; /* GET and HEAD; POST */
 
@@ -53,10 +56,19 @@ static const struct route {
     {"/", READS, answer_root},
     {"/healthz", READS, answer_alive}, /* Differs: this and what follows are ours */
     {"/readyz", READS, answer_ready},
+    {"/metrics", READS, answer_metrics},
 };
 
 static const char *const allowed[] = {
     [READS] = "GET, HEAD", [POSTS] = "POST", [READS | POSTS] = "GET, HEAD, POST"};
+
+const char *routes_describe(size_t row, const char **method)
+{
+    if (row >= ARRAY_LENGTH(table))
+        return NULL;
+    *method = table[row].methods == READS ? "GET" : "POST";
+    return table[row].path;
+}
 
 static bool method_fits(const struct route *route, const char *method)
 {
@@ -77,8 +89,10 @@ static bool dispatch(struct call *call, char *path, size_t path_length, struct h
         const struct route *route = &table[i];
         if (strlen(route->path) != path_length || memcmp(route->path, path, path_length) != 0)
             continue;
-        if (method_fits(route, http_request(call->exchange)->method))
+        if (method_fits(route, http_request(call->exchange)->method)) {
+            http_request(call->exchange)->route = i + 1;
             return route->answer(call, reply);
+        }
         methods |= route->methods;
     }
     if (methods)
@@ -282,12 +296,36 @@ static bool can_read(struct index_reader *reader)
     return index_list(reader, &beginning, 1, ignore_file, NULL, NULL) == ERROR_NONE;
 }
 
-static bool answer_ready(const struct call *call, struct http_reply *reply)
+static unsigned find_faults(const struct call *call)
 {
     unsigned faults = health_faults(call->routes->health);
 
     if (!can_read(call->reader))
         faults |= 1U << HEALTH_UNREADABLE;
-    reply_ready(reply, faults);
+    return faults;
+}
+
+static bool answer_ready(const struct call *call, struct http_reply *reply)
+{
+    reply_ready(reply, find_faults(call));
+    return true;
+}
+
+static bool answer_metrics(const struct call *call, struct http_reply *reply)
+{
+    const struct routes *routes = call->routes;
+    struct metrics_state state = {
+        .live_peers = registry_active_count(routes->login.registry, clock_boot_ms()),
+        .indexed_files = index_file_count(routes->index),
+        .stalled_ms = atomic_load(routes->stalled_ms),
+        .ready = find_faults(call) == 0,
+        .started_ms = routes->started_ms,
+        .route = routes_describe,
+    };
+
+    index_writer_queued(routes->login.writer, &state.queued_entries, &state.queued_bytes);
+    reply_begin(reply, 200);
+    reply->type = "text/plain; version=0.0.4; charset=utf-8";
+    metrics_write(&state, &reply->body);
     return true;
 }

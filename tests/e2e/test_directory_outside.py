@@ -3,8 +3,10 @@
 import contextlib
 import ctypes
 import os
+import re
 import signal
 import socket
+import sqlite3
 import time
 
 import pytest
@@ -115,3 +117,127 @@ def test_the_watchdog_hears_us_only_while_the_loops_serve(net, tmp_path):
     with stopped_thread(directory):
         wait_until(lambda: manager.silent(3), 15, "the watchdog to hear nothing")
     assert manager.next(10) == "WATCHDOG=1"
+
+
+# ---- metrics ----
+
+SAMPLE = re.compile(r'([a-z_][a-z0-9_]*)(?:\{((?:[a-z_]+="[^"\\\n]*"(?:,(?=[a-z])|(?=\})))*)\})? (\S+)')
+SUFFIXES = {"counter": [""], "gauge": [""], "histogram": ["_bucket", "_sum", "_count"]}
+
+
+def read_metrics(directory):
+    """{name: {labels: value}}, after a look at the form: Prometheus' text format 0.0.4."""
+    reply = directory.get("/metrics")
+    assert reply.status == 200
+    assert reply.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert reply.text.endswith("\n")
+    values, types, helps, family = {}, {}, set(), None
+    for line in reply.text.splitlines():
+        if line.startswith("# HELP "):
+            family = line.split(" ", 3)[2]
+            assert family not in helps and len(line.split(" ", 3)) == 4
+            helps.add(family)
+        elif line.startswith("# TYPE "):
+            _, _, name, kind = line.split(" ")
+            assert name == family and name not in types
+            types[name] = kind
+        else:
+            name, labels, value = SAMPLE.fullmatch(line).groups()
+            assert name in [family + suffix for suffix in SUFFIXES[types[family]]], line
+            at = values.setdefault(name, {})
+            key = tuple(sorted(re.findall(r'([a-z_]+)="([^"]*)"', labels or "")))
+            assert key not in at, line
+            at[key] = float(value)
+    for name, kind in types.items():
+        assert (kind == "counter") == name.endswith("_total"), name
+    check_histograms(values, types)
+    return values
+
+
+def check_histograms(values, types):
+    for name in [name for name, kind in types.items() if kind == "histogram"]:
+        rows = {}
+        for key, value in values[name + "_bucket"].items():
+            labels = dict(key)
+            bound = float(labels.pop("le"))
+            rows.setdefault(tuple(sorted(labels.items())), []).append((bound, value))
+        for key, buckets in rows.items():
+            buckets.sort()
+            counts = [count for _, count in buckets]
+            assert counts == sorted(counts) and buckets[-1][0] == float("inf")
+            assert values[name + "_count"][key] == counts[-1]
+            assert values[name + "_sum"][key] >= 0
+
+
+def value(metrics, name, **labels):
+    return metrics.get(name, {}).get(tuple(sorted(labels.items())), 0)
+
+
+def requests(metrics, route, status, method="GET"):
+    return value(metrics, "p2p_directory_http_requests_total", route=route, method=method,
+                 status=str(status))
+
+
+def test_metrics_count_what_happens(net):
+    directory = net.directory(expiry=2)
+    before = read_metrics(directory)
+    assert value(before, "p2p_directory_live_peers") == 0
+    assert value(before, "p2p_directory_ready") == 1
+    assert directory.login("Peer1", files=["a", "b"]).status == 200
+    assert directory.login("Peer2", files=["a"]).status == 200
+    assert directory.login("Peer2", password="wrong").status == 401
+    for name in ("a", "b", "c"):
+        directory.get("/buscar_archivos", filename=name)
+    directory.request("POST", "/buscar_archivos", body=b'{"filenames":["a"]}')
+    directory.get("/nope")
+    directory.request("DELETE", "/login")
+    after = read_metrics(directory)
+    assert value(after, "p2p_directory_live_peers") == 2
+    assert value(after, "p2p_directory_indexed_files") == 3
+    assert requests(after, "/login", 200, "POST") == 2
+    assert requests(after, "/login", 401, "POST") == 1
+    assert requests(after, "/buscar_archivos", 200) == 2
+    assert requests(after, "/buscar_archivos", 404) == 1
+    assert requests(after, "/buscar_archivos", 200, "POST") == 1
+    assert requests(after, "", 404, "") == requests(after, "", 405, "") == 1
+    assert requests(after, "/metrics", 200) == 1  # the one before
+    assert value(after, "p2p_directory_http_request_seconds_count", route="/login", method="POST") == 3
+    assert value(after, "p2p_directory_login_wait_seconds_count") >= 3
+    assert value(after, "p2p_directory_commit_seconds_count") >= 2
+    assert value(after, "p2p_directory_commit_entries_sum") >= 2
+    assert value(after, "p2p_directory_connections_total") >= 10
+    assert 1 <= value(after, "p2p_directory_connections_open") <= 10
+    resident = directory.status_value("VmRSS") * 1024
+    assert 0.5 < value(after, "process_resident_memory_bytes") / resident < 2
+    assert abs(value(after, "process_start_time_seconds") - time.time()) < 300
+    assert [dict(key) for key in after["p2p_directory_build_info"]] == [
+        {"version": directory.get("/").json["version"]}]
+    wait_until(lambda: value(read_metrics(directory), "p2p_directory_peer_expiries_total") == 2, 10,
+               "both peers to expire")
+    assert value(read_metrics(directory), "p2p_directory_live_peers") == 0
+
+
+def test_the_number_of_files_lasts(net):
+    """It is kept with the files; a database that has none yet is counted."""
+    directory = net.directory()
+
+    def files():
+        return value(read_metrics(directory), "p2p_directory_indexed_files")
+
+    directory.login("Peer1", files=[f"f{i}" for i in range(20)])
+    directory.login("Peer2", files=["f0", "g"])
+    assert files() == 22
+    directory.login("Peer1", files=["f1", "f30"])
+    assert files() == 4
+    directory.kill()
+    directory.start()
+    assert files() == 4
+    directory.terminate()
+    with contextlib.closing(sqlite3.connect(directory.database)) as database:
+        assert database.execute("SELECT value FROM state WHERE key='files'").fetchall() == [(4,)]
+        database.execute("DELETE FROM state WHERE key='files'")
+        database.commit()
+    directory.start()
+    assert files() == 4
+    directory.login("Peer2", files=[])
+    assert files() == 2
