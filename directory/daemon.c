@@ -70,7 +70,7 @@ static enum error_code read_users(struct daemon *daemon, struct error *error)
     enum error_code code = file_read(path, USER_LIST_FILE_MAX_BYTES, &text, &length, error);
 
     if (!code)
-        code = user_list_parse(path, text, length, &list, error);
+        code = user_list_take(path, take_pointer(&text), length, &list, error);
     if (code)
         return code;
     users_replace(daemon->users, &list);

@@ -22,7 +22,8 @@ static int show_help(void)
     buffer_init(&text, 1 << 16);
     buffer_append_string(&text,
                          "usage: p2p-directory [FLAGS]\n"
-                         "       p2p-directory user add NAME | remove NAME | list [--users FILE]\n"
+                         "       p2p-directory user add NAME [--generate] | remove NAME | list "
+                         "[--users FILE]\n"
                          "\n"
                          "The directory of a peer-to-peer file sharing network: knows who is there "
                          "and who shares what.\n"

@@ -28,7 +28,7 @@ static enum error_code load(const char *path, struct user_list *list, struct err
     enum error_code code = file_read(path, USER_LIST_FILE_MAX_BYTES, &text, &length, error);
 
     *list = (struct user_list){0};
-    return code ? code : user_list_parse(path, text, length, list, error);
+    return code ? code : user_list_take(path, take_pointer(&text), length, list, error);
 }
 
 static enum error_code save(const char *path, const struct user_list *list, struct error *error)
@@ -112,6 +112,68 @@ static enum error_code hash_password(char hash[PASSWORD_HASH_BYTES], struct erro
     return code;
 }
 
+/* ---- generated passwords ---- */
+
+static enum error_code generate(struct user_list *list, const char *name, struct buffer *out,
+                                struct error *error)
+{
+    char password[PASSWORD_RANDOM_BYTES];
+    char hash[PASSWORD_HASH_BYTES];
+    enum error_code code = user_name_check(name, strlen(name), error);
+
+    if (code)
+        return code;
+    if (list->count == USER_LIST_MAX && !user_list_find(list, name))
+        return error_set(error, ERROR_TOO_LARGE, "more than %d users", USER_LIST_MAX);
+    password_generate(password, hash);
+    user_list_set(list, name, hash);
+    buffer_printf(out, "%s:%s\n", name, password);
+    secrets_wipe(password, sizeof password);
+    return ERROR_NONE;
+}
+
+/* For each line of standard input. */
+static enum error_code generate_many(struct user_list *list, struct buffer *out,
+                                     struct error *error)
+{
+    char line[USER_NAME_MAX_BYTES + 3]; /* with CR, LF and NUL */
+    enum error_code code = ERROR_NONE;
+
+    for (size_t number = 1; !code && fgets(line, sizeof line, stdin); number++) {
+        line[strcspn(line, "\r\n")] = '\0';
+        if (*line)
+            code = generate(list, line, out, error);
+        if (code)
+            error_context(error, "line %zu", number);
+    }
+    return code;
+}
+
+/* Says the passwords when they are stored, and not before. */
+static enum error_code add_generated(const char *path, const char *name, struct error *error)
+{
+    CLEANUP(user_list_done) struct user_list list = {0};
+    auto_close int lock_file = -1;
+    auto_buffer out;
+    enum error_code code = lock_users(path, &lock_file, error);
+
+    buffer_init(&out, USER_LIST_FILE_MAX_BYTES);
+    if (code)
+        return code;
+    code = load(path, &list, error);
+    if (code && code != ERROR_NOT_FOUND)
+        return code;
+    code = strcmp(name, "-") == 0 ? generate_many(&list, &out, error)
+                                  : generate(&list, name, &out, error);
+    if (!code)
+        code = save(path, &list, error);
+    if (!code && out.length > 0)
+        fwrite(out.data, 1, out.length, stdout);
+    if (out.data)
+        secrets_wipe(out.data, out.length);
+    return code;
+}
+
 static enum error_code add_user(const char *path, const char *name, struct error *error)
 {
     CLEANUP(user_list_done) struct user_list list = {0};
@@ -162,6 +224,7 @@ static const struct command {
     enum error_code (*run)(const char *path, const char *name, struct error *error);
 } commands[] = {
     {"add", true, add_user},
+    {"add --generate", true, add_generated},
     {"remove", true, remove_user},
     {"list", false, list_users},
 };
@@ -170,8 +233,8 @@ static int usage(const char *problem)
 {
     fprintf(stderr,
             "p2p-directory: %s\n"
-            "usage: p2p-directory user add NAME | remove NAME | list [--config FILE] "
-            "[--users FILE]\n",
+            "usage: p2p-directory user add NAME [--generate] | add - --generate | remove NAME | "
+            "list [--config FILE] [--users FILE]\n",
             problem);
     return EXIT_USAGE;
 }
@@ -203,16 +266,35 @@ static int run(const struct command *command, const char *name, const char *path
     return code == ERROR_NOT_FOUND ? EXIT_NO_USER : EXIT_FAILED;
 }
 
+/* Takes the flag out of the arguments. */
+static bool take_generate(int *argc, char **argv)
+{
+    for (int i = 0; i < *argc; i++) {
+        if (strcmp(argv[i], "--generate") != 0)
+            continue;
+        memmove(argv + i, argv + i + 1, (size_t)(*argc - i) * sizeof *argv); /* the NULL, too */
+        --*argc;
+        return true;
+    }
+    return false;
+}
+
 int user_command(int argc, char **argv)
 {
     CLEANUP(settings_done) struct settings settings = {0};
     enum settings_action action;
     struct error error;
+    bool generates = take_generate(&argc, argv);
     const struct command *command = argc > 0 ? find_command(argv[0]) : NULL;
     int words = command && command->takes_name ? 2 : 1;
 
     if (!command)
         return usage("which of add, remove and list?");
+    if (generates) {
+        command = strcmp(command->verb, "add") == 0 ? find_command("add --generate") : NULL;
+        if (!command)
+            return usage("--generate goes with add");
+    }
     if (argc < words || (words == 2 && strncmp(argv[1], "--", 2) == 0))
         return usage("a NAME is missing");
     /* The flags follow; the last word before them stands where a program's name would. */

@@ -3,6 +3,7 @@
 #include "common/memory.h"
 #include "common/text.h"
 #include "directory/password.h"
+#include "directory/secrets.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -22,121 +23,190 @@ enum error_code user_name_check(const char *name, size_t length, struct error *e
     return ERROR_NONE;
 }
 
-static void append(struct user_list *list, char *name, char *hash)
+/* ---- finding ---- */
+
+/* The slot of the name, or the free one where it belongs. Open addressing, at most half full. */
+static uint32_t *slot_of(const struct user_list *list, const char *name, size_t length)
 {
-    /* Grows by doubling: a power of two is full. */
-    if ((list->count & (list->count - 1)) == 0)
-        list->entries =
-            memory_resize(list->entries, list->count ? list->count * 2 : 1, sizeof *list->entries);
-    list->entries[list->count++] = (struct user_entry){.name = name, .hash = hash};
+    uint64_t hash = secrets_mark(name, length);
+
+    for (size_t i = (size_t)hash & list->slot_mask;; i = (i + 1) & list->slot_mask) {
+        uint32_t *slot = &list->slots[i];
+        const char *found = *slot ? list->entries[*slot - 1].name : NULL;
+        if (!found || (strncmp(found, name, length) == 0 && found[length] == '\0'))
+            return slot;
+    }
 }
 
-static enum error_code parse_line(const char *line, size_t length, struct user_list *list,
+static void make_slots(struct user_list *list)
+{
+    size_t size = 8;
+
+    while (size < list->capacity * 2)
+        size *= 2;
+    free(list->slots);
+    list->slots = memory_new(size, sizeof *list->slots);
+    list->slot_mask = size - 1;
+    for (size_t i = 0; i < list->count; i++)
+        *slot_of(list, list->entries[i].name, strlen(list->entries[i].name)) = (uint32_t)i + 1;
+}
+
+const struct user_entry *user_list_look_up(const struct user_list *list, const char *name,
+                                           size_t length)
+{
+    uint32_t number = list->slots && !memchr(name, '\0', length) ? *slot_of(list, name, length) : 0;
+
+    return number ? &list->entries[number - 1] : NULL;
+}
+
+struct user_entry *user_list_find(struct user_list *list, const char *name)
+{
+    if (!list->slots)
+        make_slots(list);
+    uint32_t number = *slot_of(list, name, strlen(name));
+    return number ? &list->entries[number - 1] : NULL;
+}
+
+/* ---- parsing ---- */
+
+/* Room for so many entries, with slots to match. */
+static void reserve(struct user_list *list, size_t count)
+{
+    if (count <= list->capacity)
+        return;
+    while (list->capacity < count)
+        list->capacity = list->capacity ? list->capacity * 2 : 16;
+    list->entries = memory_resize(list->entries, list->capacity, sizeof *list->entries);
+    make_slots(list);
+}
+
+static void keep_text(struct user_list *list, char *text)
+{
+    /* Grows by doubling: a power of two is full. */
+    if ((list->text_count & (list->text_count - 1)) == 0)
+        list->texts = memory_resize(list->texts, list->text_count ? list->text_count * 2 : 1,
+                                    sizeof *list->texts);
+    list->texts[list->text_count++] = text;
+}
+
+/* False: the name is there already; its slot, whose number is 0, is where it belongs. */
+static bool append(struct user_list *list, const char *name, const char *hash)
+{
+    reserve(list, list->count + 1);
+    uint32_t *slot = slot_of(list, name, strlen(name));
+    if (*slot)
+        return false;
+    list->entries[list->count++] = (struct user_entry){.name = name, .hash = hash};
+    *slot = (uint32_t)list->count;
+    return true;
+}
+
+/* Ends name and hash in place. */
+static enum error_code parse_line(char *line, size_t length, struct user_list *list,
                                   struct error *error)
 {
     while (length > 0 && memchr(" \t\r", line[length - 1], 3))
         length--;
     if (length == 0 || line[0] == '#')
         return ERROR_NONE;
-    const char *colon = memchr(line, ':', length);
+    char *colon = memchr(line, ':', length);
     if (!colon)
         return error_set(error, ERROR_INVALID, "not NAME:HASH");
     size_t name_length = (size_t)(colon - line);
     enum error_code code = user_name_check(line, name_length, error);
     if (code)
         return code;
-    auto_free char *hash = memory_copy(colon + 1, length - name_length - 1);
+    char *hash = colon + 1;
+    *colon = '\0';
+    line[length] = '\0';
     if (strlen(hash) != length - name_length - 1 || !password_hash_is_good(hash))
-        return error_set(error, ERROR_INVALID, "the hash is not an Argon2id hash");
-    append(list, memory_copy(line, name_length), take_pointer(&hash));
+        return error_set(error, ERROR_INVALID, "the hash is not one of ours");
+    if (list->count == USER_LIST_MAX)
+        return error_set(error, ERROR_INVALID, "more than %d users", USER_LIST_MAX);
+    if (!append(list, line, hash)) /* it would have two passwords */
+        return error_set(error, ERROR_INVALID, "user '%s' is there twice", line);
     return ERROR_NONE;
 }
 
-static int compare_names(const void *left, const void *right)
+static size_t count_lines(const char *text, size_t length)
 {
-    const struct user_entry *const *a = left;
-    const struct user_entry *const *b = right;
+    size_t count = 1;
 
-    return strcmp((*a)->name, (*b)->name);
+    for (const char *end = text + length, *line = text;
+         (line = memchr(line, '\n', (size_t)(end - line))) != NULL; line++)
+        count++;
+    return count;
 }
 
-/* A name that is given twice would have two passwords. */
-static enum error_code check_unique(const struct user_list *list, struct error *error)
+enum error_code user_list_take(const char *source, char *text, size_t length,
+                               struct user_list *list, struct error *error)
 {
-    auto_free const struct user_entry **sorted = memory_new(list->count, sizeof(void *));
+    char *end = text + length;
+    size_t number = 0;
+    enum error_code code = ERROR_NONE;
+    struct error own;
 
-    for (size_t i = 0; i < list->count; i++)
-        sorted[i] = &list->entries[i];
-    qsort(sorted, list->count, sizeof(void *), compare_names);
-    for (size_t i = 1; i < list->count; i++)
-        if (strcmp(sorted[i - 1]->name, sorted[i]->name) == 0)
-            return error_set(error, ERROR_INVALID, "user '%s' is there twice", sorted[i]->name);
-    return ERROR_NONE;
+    *list = (struct user_list){0};
+    if (!error)
+        error = &own;
+    keep_text(list, text);
+    size_t lines = count_lines(text, length);
+    reserve(list, lines < USER_LIST_MAX ? lines : USER_LIST_MAX);
+    for (char *line = text; line < end && !code;) {
+        char *stop = memchr(line, '\n', (size_t)(end - line));
+        if (!stop)
+            stop = end;
+        number++;
+        code = parse_line(line, (size_t)(stop - line), list, error);
+        line = stop + 1;
+    }
+    if (!code)
+        return ERROR_NONE;
+    user_list_done(list);
+    return error_context(error, "%s: line %zu", source, number);
 }
 
 enum error_code user_list_parse(const char *source, const char *text, size_t length,
                                 struct user_list *list, struct error *error)
 {
-    struct error own;
-    size_t number = 0;
-    enum error_code code = ERROR_NONE;
-
-    *list = (struct user_list){0};
-    if (!error)
-        error = &own;
-    for (const char *line = text; line < text + length && !code;) {
-        const char *end = memchr(line, '\n', (size_t)(text + length - line));
-        if (!end)
-            end = text + length;
-        number++;
-        code = parse_line(line, (size_t)(end - line), list, error);
-        line = end + 1;
-    }
-    if (code)
-        code = error_context(error, "%s: line %zu", source, number);
-    else if (check_unique(list, error))
-        code = error_context(error, "%s", source);
-    if (code)
-        user_list_done(list);
-    return code;
+    return user_list_take(source, memory_copy(text, length), length, list, error);
 }
 
 void user_list_done(struct user_list *list)
 {
-    for (size_t i = 0; i < list->count; i++) {
-        free(list->entries[i].name);
-        free(list->entries[i].hash);
-    }
+    for (size_t i = 0; i < list->text_count; i++)
+        free(list->texts[i]);
+    free(list->texts);
     free(list->entries);
+    free(list->slots);
     *list = (struct user_list){0};
 }
 
 void user_list_format(const struct user_list *list, struct buffer *out)
 {
-    buffer_append_string(out, "# Users of the directory: NAME:ARGON2ID-HASH. Change it with\n"
+    buffer_append_string(out, "# Users of the directory: NAME:HASH. Change it with\n"
                               "# p2p-directory user add|remove, then send the daemon a SIGHUP.\n");
-    for (size_t i = 0; i < list->count; i++)
-        buffer_printf(out, "%s:%s\n", list->entries[i].name, list->entries[i].hash);
-}
-
-struct user_entry *user_list_find(const struct user_list *list, const char *name)
-{
-    for (size_t i = 0; i < list->count; i++)
-        if (strcmp(list->entries[i].name, name) == 0)
-            return &list->entries[i];
-    return NULL;
+    for (size_t i = 0; i < list->count; i++) {
+        buffer_append_string(out, list->entries[i].name);
+        buffer_append_char(out, ':');
+        buffer_append_string(out, list->entries[i].hash);
+        buffer_append_char(out, '\n');
+    }
 }
 
 void user_list_set(struct user_list *list, const char *name, const char *hash)
 {
     struct user_entry *entry = user_list_find(list, name);
+    char *own_hash = memory_copy_string(hash);
 
-    if (!entry) {
-        append(list, memory_copy_string(name), memory_copy_string(hash));
+    keep_text(list, own_hash);
+    if (entry) {
+        entry->hash = own_hash;
         return;
     }
-    free(entry->hash);
-    entry->hash = memory_copy_string(hash);
+    char *own_name = memory_copy_string(name);
+    keep_text(list, own_name);
+    append(list, own_name, own_hash);
 }
 
 enum error_code user_list_remove(struct user_list *list, const char *name, struct error *error)
@@ -145,10 +215,9 @@ enum error_code user_list_remove(struct user_list *list, const char *name, struc
 
     if (!entry)
         return error_set(error, ERROR_NOT_FOUND, "there is no user '%s'", name);
-    free(entry->name);
-    free(entry->hash);
     size_t after = (size_t)(list->entries + list->count - (entry + 1));
     memmove(entry, entry + 1, after * sizeof *entry);
     list->count--;
+    make_slots(list);
     return ERROR_NONE;
 }

@@ -15,113 +15,110 @@ enum { QUICK_BYTES = SECRETS_DIGEST_BYTES };
 static const char nobodys_hash[] = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$"
                                    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
-struct user {
-    char *name;
-    char *hash;
-    bool known; /* quick holds the right password's */
-    unsigned char quick[QUICK_BYTES];
-};
-
-/* Open addressing, at most half full. Not changed once made but for known and quick. */
-struct table {
-    struct user *slots;
-    size_t mask;
-    size_t count;
+struct quick {
+    uint32_t entry; /* of the list */
+    unsigned char bytes[QUICK_BYTES];
 };
 
 struct users {
     struct secrets_key key;
-    struct secrets_slot_key slot_key;
-    pthread_mutex_t lock;
-    struct table table; /* guarded by lock */
+    pthread_mutex_t lock; /* guards what follows */
+    struct user_list list;
+    /* Of users with an Argon2id hash whose right password was seen: the number of theirs, from 1
+     * on, by the number of the entry. */
+    uint32_t *quick_of;
+    struct quick *quicks;
+    size_t quick_count;
+    const char *slow_hash; /* somebody's, for those who are nobody */
 };
-
-static struct user *slot_of(const struct users *users, const struct table *table, const char *name,
-                            size_t length)
-{
-    uint64_t hash = secrets_slot(&users->slot_key, name, length);
-
-    for (size_t i = (size_t)hash & table->mask;; i = (i + 1) & table->mask) {
-        struct user *slot = &table->slots[i];
-        if (!slot->name || (strlen(slot->name) == length && memcmp(slot->name, name, length) == 0))
-            return slot;
-    }
-}
-
-static void make_table(struct table *table, size_t count)
-{
-    size_t size = 8;
-
-    while (size < count * 2)
-        size *= 2;
-    *table = (struct table){.slots = memory_new(size, sizeof *table->slots), .mask = size - 1};
-}
-
-static void free_table(struct table *table)
-{
-    for (size_t i = 0; i <= table->mask; i++) {
-        free(table->slots[i].name);
-        free(table->slots[i].hash);
-    }
-    secrets_wipe(table->slots, (table->mask + 1) * sizeof *table->slots);
-    free(table->slots);
-}
 
 struct users *users_new(void)
 {
     struct users *users = memory_new(1, sizeof *users);
 
     secrets_make_key(&users->key);
-    secrets_make_slot_key(&users->slot_key);
     pthread_mutex_init(&users->lock, NULL);
-    make_table(&users->table, 0);
+    users->slow_hash = nobodys_hash;
     return users;
+}
+
+static void free_contents(struct users *users)
+{
+    if (users->quicks)
+        secrets_wipe(users->quicks, users->quick_count * sizeof *users->quicks);
+    free(users->quicks);
+    free(users->quick_of);
+    user_list_done(&users->list);
 }
 
 void users_free(struct users *users)
 {
     if (!users)
         return;
-    free_table(&users->table);
+    free_contents(users);
     pthread_mutex_destroy(&users->lock);
     secrets_wipe(&users->key, sizeof users->key);
     free(users);
 }
 
+static const struct user_entry *find(const struct users *users, const char *name, size_t length)
+{
+    return user_list_look_up(&users->list, name, length);
+}
+
+static void keep_quick(struct users *users, const struct user_entry *entry,
+                       const unsigned char bytes[QUICK_BYTES])
+{
+    size_t number = (size_t)(entry - users->list.entries);
+    size_t count = users->quick_count;
+
+    if (users->quick_of[number] == 0) {
+        /* Grows by doubling: a power of two is full. */
+        if ((count & (count - 1)) == 0)
+            users->quicks =
+                memory_resize(users->quicks, count ? count * 2 : 1, sizeof *users->quicks);
+        users->quicks[count].entry = (uint32_t)number;
+        users->quick_of[number] = (uint32_t)++users->quick_count;
+    }
+    memcpy(users->quicks[users->quick_of[number] - 1].bytes, bytes, QUICK_BYTES);
+}
+
+static const char *find_slow_hash(const struct user_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (!password_hash_is_fast(list->entries[i].hash))
+            return list->entries[i].hash;
+    return nobodys_hash;
+}
+
 void users_replace(struct users *users, struct user_list *list)
 {
-    struct table fresh;
+    struct users fresh = {.list = *list,
+                          .quick_of = memory_new(list->count, sizeof *fresh.quick_of),
+                          .slow_hash = find_slow_hash(list)};
 
-    make_table(&fresh, list->count);
-    for (size_t i = 0; i < list->count; i++) {
-        struct user_entry *entry = &list->entries[i];
-        struct user *slot = slot_of(users, &fresh, entry->name, strlen(entry->name));
-        slot->name = take_pointer(&entry->name);
-        slot->hash = take_pointer(&entry->hash);
-    }
-    fresh.count = list->count;
-    user_list_done(list);
-
+    *list = (struct user_list){0};
     pthread_mutex_lock(&users->lock);
-    struct table old = users->table;
-    for (size_t i = 0; i <= old.mask; i++) {
-        const struct user *user = &old.slots[i];
-        struct user *slot =
-            user->known ? slot_of(users, &fresh, user->name, strlen(user->name)) : NULL;
-        if (slot && slot->name && strcmp(slot->hash, user->hash) == 0) {
-            slot->known = true;
-            memcpy(slot->quick, user->quick, QUICK_BYTES);
-        }
+    for (size_t i = 0; i < users->quick_count; i++) {
+        const struct user_entry *old = &users->list.entries[users->quicks[i].entry];
+        const struct user_entry *entry = find(&fresh, old->name, strlen(old->name));
+        if (entry && strcmp(entry->hash, old->hash) == 0)
+            keep_quick(&fresh, entry, users->quicks[i].bytes);
     }
-    users->table = fresh;
+    struct users old = *users;
+    users->list = fresh.list;
+    users->quick_of = fresh.quick_of;
+    users->quicks = fresh.quicks;
+    users->quick_count = fresh.quick_count;
+    users->slow_hash = fresh.slow_hash;
     pthread_mutex_unlock(&users->lock);
-    free_table(&old);
+    free_contents(&old);
 }
 
 size_t users_count(struct users *users)
 {
     pthread_mutex_lock(&users->lock);
-    size_t count = users->table.count;
+    size_t count = users->list.count;
     pthread_mutex_unlock(&users->lock);
     return count;
 }
@@ -139,61 +136,79 @@ static void make_quick(const struct users *users, const struct credentials *cred
     secrets_digest_finish(&digest, quick);
 }
 
+static void copy_hash(char out[PASSWORD_HASH_BYTES], const char *hash)
+{
+    memcpy(out, hash, strlen(hash) + 1);
+}
+
+/* What is known of a user without trying his password. */
+struct known {
+    bool exists;
+    bool is_fast;   /* hash can be tried at once */
+    bool has_quick; /* quick is the right password's */
+    char hash[PASSWORD_HASH_BYTES];
+    unsigned char quick[QUICK_BYTES];
+};
+
+static void look_up(struct users *users, const struct credentials *credentials, struct known *known)
+{
+    pthread_mutex_lock(&users->lock);
+    const struct user_entry *entry = find(users, credentials->name, credentials->name_length);
+    uint32_t quick = entry ? users->quick_of[entry - users->list.entries] : 0;
+    known->exists = entry != NULL;
+    known->is_fast = entry && password_hash_is_fast(entry->hash);
+    known->has_quick = quick > 0;
+    /* Differs: the reference has its users in the program, and its time tells who exists. */
+    copy_hash(known->hash, entry ? entry->hash : users->slow_hash);
+    if (quick > 0)
+        memcpy(known->quick, users->quicks[quick - 1].bytes, QUICK_BYTES);
+    pthread_mutex_unlock(&users->lock);
+}
+
 bool users_verify_quickly(struct users *users, const struct credentials *credentials)
 {
     unsigned char quick[QUICK_BYTES];
+    struct known known;
 
+    look_up(users, credentials, &known);
+    if (known.is_fast)
+        return password_matches(known.hash, credentials->password, credentials->password_length);
     make_quick(users, credentials, quick);
-    pthread_mutex_lock(&users->lock);
-    const struct user *user =
-        slot_of(users, &users->table, credentials->name, credentials->name_length);
-    bool good = user->name && user->known && secrets_equal(user->quick, quick, QUICK_BYTES);
-    pthread_mutex_unlock(&users->lock);
-    return good;
+    return known.has_quick && secrets_equal(known.quick, quick, QUICK_BYTES);
 }
 
-/* Copies the hash to check against; false: nobody of that name, and the hash is somebody else's, so
- * that the check takes as long. */
-static bool copy_hash(struct users *users, const struct credentials *credentials,
-                      char hash[PASSWORD_HASH_BYTES])
+/* A wrong password of a user whose right one is tried at once costs what a wrong one of others
+ * does.
+ */
+static void take_time(struct users *users, const struct credentials *credentials)
 {
-    /* Differs: the reference has its users in the program, and its time tells who exists. */
-    const char *found = nobodys_hash;
+    char hash[PASSWORD_HASH_BYTES];
 
     pthread_mutex_lock(&users->lock);
-    const struct user *user =
-        slot_of(users, &users->table, credentials->name, credentials->name_length);
-    bool known = user->name != NULL;
-    if (known) {
-        found = user->hash;
-    } else if (users->table.count > 0) {
-        for (user = users->table.slots; !user->name; user++)
-            continue;
-        found = user->hash;
-    }
-    memcpy(hash, found, strlen(found) + 1);
+    copy_hash(hash, users->slow_hash);
     pthread_mutex_unlock(&users->lock);
-    return known;
+    (void)password_matches(hash, credentials->password, credentials->password_length);
 }
 
 bool users_verify(struct users *users, const struct credentials *credentials)
 {
-    char hash[PASSWORD_HASH_BYTES];
     unsigned char quick[QUICK_BYTES];
-    bool known = copy_hash(users, credentials, hash);
-    bool matches =
-        password_matches(hash, credentials->password, credentials->password_length) && known;
+    struct known known;
 
-    if (!matches)
-        return false;
+    look_up(users, credentials, &known);
+    bool matches =
+        password_matches(known.hash, credentials->password, credentials->password_length) &&
+        known.exists;
+    if (known.is_fast)
+        take_time(users, credentials);
+    if (!matches || known.is_fast)
+        return matches;
     make_quick(users, credentials, quick);
     pthread_mutex_lock(&users->lock);
-    struct user *user = slot_of(users, &users->table, credentials->name, credentials->name_length);
-    bool same = user->name && strcmp(user->hash, hash) == 0; /* not replaced meanwhile */
-    if (same) {
-        user->known = true;
-        memcpy(user->quick, quick, QUICK_BYTES);
-    }
+    const struct user_entry *entry = find(users, credentials->name, credentials->name_length);
+    bool same = entry && strcmp(entry->hash, known.hash) == 0; /* not replaced meanwhile */
+    if (same)
+        keep_quick(users, entry, quick);
     pthread_mutex_unlock(&users->lock);
     return same;
 }
@@ -203,9 +218,9 @@ uint64_t users_mark(struct users *users, const char *name, size_t name_length)
     uint64_t mark = 0;
 
     pthread_mutex_lock(&users->lock);
-    const struct user *user = slot_of(users, &users->table, name, name_length);
-    if (user->name) {
-        mark = secrets_mark(user->hash, strlen(user->hash));
+    const struct user_entry *entry = find(users, name, name_length);
+    if (entry) {
+        mark = secrets_mark(entry->hash, strlen(entry->hash));
         mark = mark ? mark : 1;
     }
     pthread_mutex_unlock(&users->lock);

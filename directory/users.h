@@ -1,7 +1,8 @@
 /*
- * Who may log in. Names and Argon2id hashes come from the users file. Once a password was right, a
- * keyed fast hash of it (BLAKE2b, a random key of this process) is kept in memory, so that a
- * heartbeat never pays for Argon2. Any thread.
+ * Who may log in. Names and hashes come from the users file. Once a password with an Argon2id hash
+ * was right, a keyed fast hash of it (BLAKE2b, a random key of this process) is kept in memory, so
+ * that a heartbeat never pays for Argon2; generated passwords have fast hashes from the beginning
+ * (directory/password.h). Any thread.
  */
 #pragma once
 
@@ -25,12 +26,13 @@ struct credentials {
 struct users *users_new(void); /* nobody can log in */
 void users_free(struct users *users);
 
-/* Replaces all users by the list's, which is emptied. Fast hashes of users whose Argon2id hash is
+/* Replaces all users by the list's, which is emptied. Fast hashes of users whose hash is
  * the same are kept. */
 void users_replace(struct users *users, struct user_list *list);
 size_t users_count(struct users *users);
 
-/* Whether this password was right before. False says nothing: ask users_verify. */
+/* Whether this password was right before, or is a generated one and right. False says nothing: ask
+ * users_verify. */
 bool users_verify_quickly(struct users *users, const struct credentials *credentials);
 
 /* Runs Argon2, always once, so that a wrong password costs what an unknown user costs. Not on an

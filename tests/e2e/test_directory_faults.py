@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import resource
+import re
 import signal
 import socket
 import sqlite3
@@ -515,6 +516,34 @@ def test_user_commands(tmp_path):
     assert run("list").stdout == "Bo\n"
     for wrong in (["add"], [], ["drop", "x"], ["list", "x"]):
         assert run(*wrong).returncode == 2
+
+
+def test_generated_passwords(directory):
+    """They are shown once, and good at once; others' wrong ones take as long as ever."""
+    def run(*arguments, stdin=""):
+        return harness.run_program(harness.DIRECTORY_PROGRAM, "user", *arguments, "--users",
+                                   directory.users_path, stdin=stdin)
+
+    one = run("add", "Ana", "--generate")
+    many = run("add", "--generate", "-", stdin="Bo\r\n\nñandú x\nPeer2")
+    assert one.returncode == many.returncode == 0
+    passwords = dict(line.split(":") for line in (one.stdout + many.stdout).splitlines())
+    assert list(passwords) == ["Ana", "Bo", "ñandú x", "Peer2"]
+    assert all(re.fullmatch("[0-9a-f]{32}", password) for password in passwords.values())
+    text = directory.users_path.read_text()
+    assert not any(password in text for password in passwords.values())
+    assert run("list").stdout == "Peer1\nPeer2\nPeer3\nPeer4\nAna\nBo\nñandú x\n"
+    assert run("add", "-", "--generate", stdin="Eva\na:b\n").returncode == 1
+    for wrong in (["remove", "Ana", "--generate"], ["list", "--generate"], ["add", "--generate"]):
+        assert run(*wrong).returncode == 2
+    assert run("list").stdout.count("\n") == 7
+    directory.process.send_signal(signal.SIGHUP)
+    harness.wait_until(lambda: "users read again: 7" in directory.log, 10, "the users")
+    for name, password in passwords.items():
+        assert directory.login(name, password).status == 200
+        assert directory.login(name, password[:-1] + "x").status == 401
+    assert directory.login("Peer2").status == 401
+    assert directory.login("Peer1").status == 200
 
 
 # ---- configuration ----

@@ -9,7 +9,7 @@ static void check_entries(const struct user_list *list)
         const char *name = list->entries[i].name;
         fuzz_check(user_name_check(name, strlen(name), NULL) == ERROR_NONE);
         fuzz_check(strlen(list->entries[i].hash) < USER_HASH_BYTES);
-        fuzz_check(user_list_find(list, name) == &list->entries[i]);
+        fuzz_check(user_list_look_up(list, name, strlen(name)) == &list->entries[i]);
     }
 }
 

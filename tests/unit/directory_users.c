@@ -268,6 +268,87 @@ static void our_own_hashes(void **state)
     assert_int_equal(password_hash(longest, sizeof longest, hash, NULL), ERROR_INVALID);
 }
 
+static void generated_passwords(void **state)
+{
+    char password[PASSWORD_RANDOM_BYTES];
+    char other[PASSWORD_RANDOM_BYTES];
+    char hash[PASSWORD_HASH_BYTES];
+    char other_hash[PASSWORD_HASH_BYTES];
+    struct users *users = users_new();
+
+    (void)state;
+    password_generate(password, hash);
+    password_generate(other, other_hash);
+    assert_int_equal(strlen(password), 32);
+    assert_string_not_equal(password, other);
+    assert_true(password_hash_is_good(hash) && password_hash_is_fast(hash));
+    assert_true(password_matches(hash, password, 32));
+    assert_false(password_matches(hash, password, 31));
+    assert_false(password_matches(hash, other, 32));
+    assert_false(password_hash_is_fast(hash_one));
+    give(users, "a", hash);
+    assert_true(quick(users, "a", password));
+    assert_true(slow(users, "a", password));
+    assert_false(quick(users, "a", other));
+    assert_false(slow(users, "a", other));
+    assert_false(quick(users, "b", password));
+    assert_false(slow(users, "b", password));
+    users_free(users);
+    for (size_t i = 0; i < strlen(hash); i++) { /* any other text is none, or another one */
+        char changed[PASSWORD_HASH_BYTES];
+        memcpy(changed, hash, sizeof changed);
+        changed[i] = changed[i] == '!' ? '?' : '!';
+        check_row(i, !password_hash_is_good(changed));
+    }
+    strcat(hash, "A");
+    assert_false(password_hash_is_good(hash));
+}
+
+/* Of another password, and of nobody. */
+static void marks_tell_users_apart(void **state)
+{
+    struct users *users = users_new();
+
+    (void)state;
+    assert_int_equal(users_mark(users, "a", 1), 0);
+    give(users, "a", hash_one);
+    uint64_t one = users_mark(users, "a", 1);
+    assert_int_not_equal(one, 0);
+    assert_int_equal(users_mark(users, "b", 1), 0);
+    assert_int_equal(users_mark(users, "a\0", 2), 0);
+    give(users, "a", hash_two);
+    assert_int_not_equal(users_mark(users, "a", 1), one);
+    give(users, "a", hash_one);
+    assert_int_equal(users_mark(users, "a", 1), one);
+    users_free(users);
+}
+
+static void ten_thousand_users(void **state)
+{
+    enum { COUNT = 10000 };
+    struct user_list list = {0};
+    struct error error;
+    char name[16];
+
+    (void)state;
+    for (int i = 0; i < COUNT; i++) {
+        snprintf(name, sizeof name, "user %d", i);
+        user_list_set(&list, name, hash_one);
+    }
+    assert_int_equal(list.count, COUNT);
+    for (int i = 0; i < COUNT; i += 3000)
+        assert_int_equal(
+            (snprintf(name, sizeof name, "user %d", i), user_list_remove(&list, name, &error)),
+            ERROR_NONE);
+    for (int i = 0; i < COUNT; i++) {
+        snprintf(name, sizeof name, "user %d", i);
+        const struct user_entry *entry = user_list_look_up(&list, name, strlen(name));
+        check_row((size_t)i, (entry == NULL) == (i % 3000 == 0));
+        check_row((size_t)i, !entry || strcmp(entry->name, name) == 0);
+    }
+    user_list_done(&list);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -282,6 +363,9 @@ int main(void)
         cmocka_unit_test(replacing_keeps_what_did_not_change),
         cmocka_unit_test(a_name_with_a_nul_is_nobody),
         cmocka_unit_test(our_own_hashes),
+        cmocka_unit_test(generated_passwords),
+        cmocka_unit_test(marks_tell_users_apart),
+        cmocka_unit_test(ten_thousand_users),
     };
 
     return cmocka_run_group_tests(tests, make_hashes, NULL);
