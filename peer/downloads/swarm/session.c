@@ -228,7 +228,7 @@ static void note_has(struct swarm_source *source, const uint8_t *have)
     if (count != source->had)
         source->news_ms = now_ms;
     source->had = count;
-    int64_t wait_ms = (now_ms - source->news_ms) / SWARM_LOOK_PART;
+    int64_t wait_ms = (now_ms - source->news_ms - SWARM_QUIET_MS) / SWARM_LOOK_PART;
     if (wait_ms < SWARM_LOOK_MS)
         wait_ms = SWARM_LOOK_MS;
     source->look_ms = now_ms + (wait_ms < SWARM_LOOK_MAX_MS ? wait_ms : SWARM_LOOK_MAX_MS);

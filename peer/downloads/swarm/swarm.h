@@ -36,12 +36,12 @@
 #define SWARM_ADDRESSES_MAX 4    /* of one peer */
 #define SWARM_SILENT_MS     1500 /* without a word: another address of the peer is tried beside it */
 
-#define SWARM_SEEK_MS 10000 /* the directory is asked again so often, at first more so */
-#define SWARM_LOOK_MS \
-    250 /* a partial source is asked what it has so often; where nothing changes, */
-#define SWARM_LOOK_PART    4    /* after this part of the time since something did, */
-#define SWARM_LOOK_MAX_MS  5000 /* or this */
-#define SWARM_RETRY_MS     1000 /* full jitter: a random part of this, doubled each time, ... */
+#define SWARM_SEEK_MS      10000 /* the directory is asked again so often, at first more so */
+#define SWARM_LOOK_MS      250   /* a partial source is asked what it has so often; */
+#define SWARM_QUIET_MS     3000  /* where nothing changes for so long, */
+#define SWARM_LOOK_PART    4     /* after this part of the time beyond that, */
+#define SWARM_LOOK_MAX_MS  5000  /* or this */
+#define SWARM_RETRY_MS     1000  /* full jitter: a random part of this, doubled each time, ... */
 #define SWARM_RETRY_MAX_MS 60000
 #define SWARM_SPACE_MS     3000 /* a full disk is tried again so often */
 #define SWARM_SYNC_MS      2000 /* what is fetched again after a loss of power: what came in so long */
