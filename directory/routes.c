@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/text.h"
+#include "directory/descriptions.h"
 #include "directory/listing.h"
 #include "directory/logout.h"
 #include "directory/metrics.h"
@@ -38,6 +39,8 @@ static bool answer_files(const struct call *call, struct http_reply *reply);
 static bool answer_alive(const struct call *call, struct http_reply *reply);
 static bool answer_ready(const struct call *call, struct http_reply *reply);
 static bool answer_metrics(const struct call *call, struct http_reply *reply);
+static bool answer_openapi(const struct call *call, struct http_reply *reply);
+static bool answer_docs(const struct call *call, struct http_reply *reply);
 
 enum { READS = 1, POSTS = 2 }; /* GET and HEAD; POST */
 
@@ -57,6 +60,8 @@ static const struct route {
     {"/healthz", READS, answer_alive}, /* Differs: this and what follows are ours */
     {"/readyz", READS, answer_ready},
     {"/metrics", READS, answer_metrics},
+    {"/openapi.json", READS, answer_openapi},
+    {"/docs", READS, answer_docs},
 };
 
 static const char *const allowed[] = {
@@ -327,5 +332,22 @@ static bool answer_metrics(const struct call *call, struct http_reply *reply)
     reply_begin(reply, 200);
     reply->type = "text/plain; version=0.0.4; charset=utf-8";
     metrics_write(&state, &reply->body);
+    return true;
+}
+
+static bool answer_openapi(const struct call *call, struct http_reply *reply)
+{
+    (void)call;
+    reply_begin(reply, 200);
+    buffer_append(&reply->body, directory_openapi, directory_openapi_bytes);
+    return true;
+}
+
+static bool answer_docs(const struct call *call, struct http_reply *reply)
+{
+    (void)call;
+    reply_begin(reply, 200);
+    reply->type = "text/html; charset=utf-8";
+    buffer_append(&reply->body, directory_docs_page, directory_docs_page_bytes);
     return true;
 }

@@ -2,7 +2,9 @@
 #include "unit.h"
 
 #include "common/clock.h"
+#include "common/json.h"
 #include "common/memory.h"
+#include "directory/descriptions.h"
 #include "directory/index.h"
 #include "directory/replies.h"
 #include "directory/routes.h"
@@ -364,6 +366,36 @@ static void a_long_reply_is_cut(void **state)
     reply_done(&reply);
 }
 
+static size_t count_operations(const struct json *paths)
+{
+    size_t count = 0;
+
+    for (const struct json *path = json_first(paths); path; path = json_next(path))
+        count += json_count(path);
+    return count;
+}
+
+/* A route without a description in openapi.json.in, or the other way round. */
+static void every_route_is_described(void **state)
+{
+    auto_json *document = NULL;
+    const char *method = NULL;
+    const char *path;
+    size_t rows = 0;
+
+    (void)state;
+    assert_int_equal(
+        json_parse((const char *)directory_openapi, directory_openapi_bytes, &document, NULL),
+        ERROR_NONE);
+    const struct json *paths = json_find(document, "paths");
+    for (; (path = routes_describe(rows, &method)) != NULL; rows++) {
+        const char *key = strcmp(method, "GET") == 0 ? "get" : "post";
+        if (!json_find(json_find(paths, path), key))
+            fail_msg("directory/openapi.json.in does not describe %s %s", method, path);
+    }
+    assert_int_equal(count_operations(paths), rows);
+}
+
 #define test(function) cmocka_unit_test_setup_teardown(function, start, stop)
 
 int main(void)
@@ -376,6 +408,7 @@ int main(void)
         test(a_question_has_an_end),
         test(a_popular_name_is_cut),
         test(a_long_reply_is_cut),
+        test(every_route_is_described),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
