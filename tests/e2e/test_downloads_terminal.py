@@ -373,7 +373,8 @@ def test_cancelling(crowd, terminal):
     peer.command("downloads", "pause", "2", "6")
     wait_until(lambda: states(peer)[1::4] == ["paused"] * 2, 20, "two to pause")
     wait_until(lambda: len(temporary(peer)) == 5, 20, "the next one to begin")
-    assert journals(peer) == [f"{number}.journal" for number in range(1, 6)]  # of those that began
+    wait_until(lambda: journals(peer) == [f"{number}.journal" for number in range(1, 6)], 20,
+               "a journal of each that began")
 
     result = peer.command("downloads", "cancel", "1", "6", "2", "99")
     assert result.returncode == NOT_FOUND and "No existe la descarga 99" in result.stderr
@@ -478,8 +479,8 @@ def test_a_wait_is_told(slow, terminal):
     other.kill()
     getting.expect("a.iso.*espera: ")
     wait_state(peer, "a.iso", "waiting")
-    assert job(peer, "a.iso")["reason"]
-    assert job(peer, "a.iso")["reason"] in peer.command("downloads").stdout
+    wait_until(lambda: (job(peer, "a.iso")["reason"] or "?") in peer.command("downloads").stdout, 20,
+               "the reason")
     told = peer.command("explain", "1")
     assert told.returncode == DONE
     assert "Espera, y sigue sola en cuanto pueda: " in told.stdout

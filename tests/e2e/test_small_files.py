@@ -326,6 +326,21 @@ def test_a_large_one_among_small_ones(net):
     check_all(peer, {**small, **large, **slow, **quick})
 
 
+def test_the_directory_is_away(net):
+    """What it has answered before will do."""
+    directory = net.directory()
+    files = {f"f{number:02}": reference.random_bytes(4096, number) for number in range(20)}
+    source = net.reference_peer(reference.FilesPeer, files=files)
+    tell_all(directory, source, files)
+    peer = net.peer("Peer1", directory)
+    for name in files:
+        assert peer.command("search", name).returncode == 0
+    directory.kill()
+    result = peer.command("get", *files, "never-heard-of", timeout=90)
+    assert result.returncode != 0 and "never-heard-of" in result.stderr
+    check_all(peer, files)
+
+
 def test_orders_to_single_ones(net):
     """One is cancelled, one paused, and both at once though the batch goes on."""
     directory = net.directory()
