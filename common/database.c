@@ -9,6 +9,7 @@
 
 enum {
     BUSY_MS = 1000,
+    LOG_PAGES = 1000,    /* after which the log is folded back, as SQLite does by itself */
     WATCH_STEPS = 10000, /* of SQLite's machine between two looks at the flag */
 };
 
@@ -77,6 +78,21 @@ enum error_code database_get_number(struct database *database, const char *sql, 
 int64_t database_last_row(const struct database *database)
 {
     return sqlite3_last_insert_rowid(database->handle);
+}
+
+/* Takes the place of SQLite's own, which folds the log back. What fails there is tried again after
+ * the next commit. */
+static int on_commit(void *context, sqlite3 *handle, const char *name, int pages)
+{
+    atomic_store_explicit((atomic_int *)context, pages, memory_order_relaxed);
+    if (pages >= LOG_PAGES)
+        sqlite3_wal_checkpoint_v2(handle, name, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    return SQLITE_OK;
+}
+
+void database_watch_log(struct database *database, atomic_int *pages)
+{
+    sqlite3_wal_hook(database->handle, on_commit, pages);
 }
 
 void database_rest(struct database *database)

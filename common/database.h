@@ -68,6 +68,9 @@ MUST_CHECK enum error_code database_get_number(struct database *database, const 
                                                int64_t *number, struct error *error);
 /* The number of the row that was inserted last. */
 int64_t database_last_row(const struct database *database);
+/* From now on each commit of this connection tells how many pages the write-ahead log has then. The
+ * counter is borrowed until the connection is closed. */
+void database_watch_log(struct database *database, atomic_int *pages);
 /* Gives memory that is not needed between uses back. */
 void database_rest(struct database *database);
 

@@ -236,8 +236,16 @@ static enum error_code begin_thread(void *context, void **thread, struct error *
     struct index_reader *reader = NULL;
     enum error_code code = index_reader_open(daemon->settings->database, &reader, error);
 
+    if (!code)
+        index_reader_follow(reader, index_news(daemon->index));
     *thread = reader;
     return code;
+}
+
+static void rest_thread(void *context, void *thread)
+{
+    (void)context;
+    index_reader_rest(thread);
 }
 
 static void end_thread(void *context, void *thread)
@@ -272,6 +280,7 @@ static enum error_code start_http(struct daemon *daemon, struct error *error)
         .context = &daemon->routes,
         .thread_begin = begin_thread,
         .thread_end = end_thread,
+        .thread_rest = rest_thread,
     };
     enum error_code code = address_parse(daemon->settings->listen, true, &settings.listen, error);
 

@@ -126,6 +126,20 @@ static void sweep(struct http_loop *loop)
 
 /* ---- loops ---- */
 
+/* Says so before it waits. */
+static int wait_for_work(const struct http_loop *loop, struct pollfd *items, nfds_t count,
+                         int limit_ms)
+{
+    const struct http_settings *settings = &loop->http->settings;
+    int ready = poll(items, count, 0);
+
+    if (ready != 0 || limit_ms == 0)
+        return ready;
+    if (settings->thread_rest)
+        settings->thread_rest(settings->context, loop->context);
+    return poll(items, count, limit_ms);
+}
+
 static void run_once(struct http_loop *loop, int64_t limit_ms)
 {
     struct pollfd items[] = {{.fd = loop->epoll, .events = POLLIN},
@@ -138,7 +152,7 @@ static void run_once(struct http_loop *loop, int64_t limit_ms)
     if (MHD_get_timeout(loop->daemon, &wish_ms) == MHD_YES &&
         (limit_ms < 0 || wish_ms < (unsigned long long)limit_ms))
         limit_ms = (int64_t)wish_ms;
-    if (poll(items, ARRAY_LENGTH(items), (int)limit_ms) > 0 && items[1].revents)
+    if (wait_for_work(loop, items, ARRAY_LENGTH(items), (int)limit_ms) > 0 && items[1].revents)
         eventfd_read(loop->wake, &ignored);
     loop->now_ms = clock_boot_ms();
     if (atomic_load_explicit(&loop->asked, memory_order_relaxed))

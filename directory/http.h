@@ -95,6 +95,8 @@ struct http_settings {
     /* Makes and ends what each loop has for itself; begin runs before http_start returns. */
     enum error_code (*thread_begin)(void *context, void **thread, struct error *error);
     void (*thread_end)(void *context, void *thread);
+    /* On the loop's thread, before it waits for something to do; NULL: nothing. */
+    void (*thread_rest)(void *context, void *thread);
 };
 
 /* Listens and serves. Errors say what is wrong with the address. */

@@ -56,6 +56,7 @@ struct index {
     struct index_peers *peers;
     int lock_file; /* holds the lock that keeps a second directory away */
     atomic_bool interrupted;
+    struct index_news news;
     int64_t file_count;           /* with what is not committed yet */
     atomic_int_least64_t counted; /* as it was committed */
 };
@@ -106,6 +107,8 @@ static enum error_code open_all(struct index *index, const char *path, struct er
         code = count_files(index, error);
     if (!code)
         database_watch(index->database, &index->interrupted);
+    if (!code)
+        database_watch_log(index->database, &index->news.log_pages);
     return code;
 }
 
@@ -183,9 +186,11 @@ enum error_code index_commit(struct index *index, struct error *error)
     }
     if (!code)
         code = database_run(index->statements[COMMIT], error);
-    if (!code)
-        atomic_store_explicit(&index->counted, index->file_count, memory_order_relaxed);
-    return code;
+    if (code)
+        return code;
+    atomic_store_explicit(&index->counted, index->file_count, memory_order_relaxed);
+    atomic_fetch_add_explicit(&index->news.commits, 1, memory_order_release);
+    return ERROR_NONE;
 }
 
 void index_rollback(struct index *index)
@@ -427,6 +432,11 @@ enum error_code index_change_files(struct index *index, int64_t peer_id,
     database_bind_number(store_etag, 1, peer_id);
     database_bind_bytes(store_etag, 2, &change->to, sizeof change->to);
     return database_run(store_etag, error);
+}
+
+const struct index_news *index_news(const struct index *index)
+{
+    return &index->news;
 }
 
 void index_interrupt(struct index *index)

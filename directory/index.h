@@ -37,6 +37,7 @@
 #include "directory/index_peers.h"
 #include "directory/list_change.h"
 
+#include <stdatomic.h>
 #include <stdint.h>
 
 struct index;
@@ -79,6 +80,14 @@ MUST_CHECK enum error_code index_change_files(struct index *index, int64_t peer_
 
 /* Files of all peers, as of the last commit. Any thread. */
 int64_t index_file_count(const struct index *index);
+
+/* What readers have to know of the writing connection; any thread reads it. */
+struct index_news {
+    atomic_uint_least64_t commits; /* counted when they are done, and before anybody is told */
+    atomic_int log_pages;          /* of the write-ahead log after the last one */
+};
+/* Borrowed until index_close. */
+const struct index_news *index_news(const struct index *index);
 
 /* Any thread: what is long on the writing connection, now and from now on, fails with
  * ERROR_CANCELLED. */

@@ -6,8 +6,15 @@
 #include <stdlib.h>
 
 /* Searches read the file through a mapping: no copy, no system call a page. Our own process is the
- * only one that changes the file, so it is never cut under the mapping. */
-#define PRAGMAS "PRAGMA mmap_size=1073741824; PRAGMA cache_size=-512; PRAGMA query_only=1;"
+ * only one that changes the file, so it is never cut under the mapping. What is mapped counts as
+ * memory of ours, for each reader, so a large database is mapped in part only; of the rest the
+ * upper levels of its trees stay in the cache. */
+#define PRAGMAS "PRAGMA mmap_size=268435456; PRAGMA cache_size=-16384; PRAGMA query_only=1;"
+
+/* While a reader follows the news it nearly always has some state of the log in use, which keeps
+ * the log from beginning anew; it grows to this and, while readers let go after each call, begins
+ * anew then: 16 MiB. */
+enum { LOG_PAGES_MAX = 4096 };
 
 enum statement {
     BEGIN,
@@ -42,6 +49,10 @@ static const char *const statement_sql[STATEMENT_COUNT] = {
 struct index_reader {
     struct database *database;
     struct database_statement *statements[STATEMENT_COUNT];
+    const struct index_news *news; /* NULL: each call is for itself */
+    bool is_held;                  /* a state is in use beyond the call */
+    bool is_begun;                 /* by index_reader_begin */
+    uint_least64_t commits;        /* before the state that is held */
 };
 
 enum error_code index_reader_open(const char *path, struct index_reader **reader,
@@ -71,14 +82,65 @@ void index_reader_close(struct index_reader *reader)
     free(reader);
 }
 
+/* ---- states ---- */
+
+void index_reader_follow(struct index_reader *reader, const struct index_news *news)
+{
+    reader->news = news;
+}
+
+void index_reader_rest(struct index_reader *reader)
+{
+    if (reader->is_held)
+        database_roll_back(reader->statements[END]);
+    reader->is_held = false;
+}
+
+/* Before each call. The commits are read before the state is taken: it may be newer, never older.
+ */
+static enum error_code look_at_news(struct index_reader *reader, struct error *error)
+{
+    if (!reader->news || reader->is_begun)
+        return ERROR_NONE;
+    uint_least64_t commits = atomic_load_explicit(&reader->news->commits, memory_order_acquire);
+    bool may_hold =
+        atomic_load_explicit(&reader->news->log_pages, memory_order_relaxed) < LOG_PAGES_MAX;
+    if (!may_hold || commits != reader->commits)
+        index_reader_rest(reader);
+    if (!may_hold || reader->is_held)
+        return ERROR_NONE;
+    enum error_code code = database_run(reader->statements[BEGIN], error);
+    reader->is_held = !code;
+    reader->commits = commits;
+    return code;
+}
+
+/* After each call: what has failed may have ended the transaction. */
+static enum error_code finish(struct index_reader *reader, struct database_statement *statement,
+                              struct error *error)
+{
+    enum error_code code = database_finish(statement, error);
+
+    if (code)
+        index_reader_rest(reader);
+    return code;
+}
+
 enum error_code index_reader_begin(struct index_reader *reader, struct error *error)
 {
-    return database_run(reader->statements[BEGIN], error);
+    enum error_code code = look_at_news(reader, error);
+
+    if (!code && !reader->is_held)
+        code = database_run(reader->statements[BEGIN], error);
+    reader->is_begun = true;
+    return code;
 }
 
 void index_reader_end(struct index_reader *reader)
 {
-    database_roll_back(reader->statements[END]);
+    reader->is_begun = false;
+    if (!reader->is_held)
+        database_roll_back(reader->statements[END]);
 }
 
 /* ---- files ---- */
@@ -100,12 +162,15 @@ enum error_code index_search(struct index_reader *reader, const struct file_name
     struct database_statement *search = reader->statements[SEARCH];
     bool go_on = true;
 
+    enum error_code code = look_at_news(reader, error);
+    if (code)
+        return code;
     database_bind_text(search, 1, name->text);
     while (go_on && database_next(search)) {
         struct index_file file = read_file(search, name->text);
         go_on = visit(context, &file);
     }
-    return database_finish(search, error);
+    return finish(reader, search, error);
 }
 
 enum error_code index_list(struct index_reader *reader, const struct index_place *after, size_t max,
@@ -114,6 +179,9 @@ enum error_code index_list(struct index_reader *reader, const struct index_place
     struct database_statement *list = reader->statements[LIST];
     bool go_on = true;
 
+    enum error_code code = look_at_news(reader, error);
+    if (code)
+        return code;
     database_bind_number(list, 1, after->peer_id);
     database_bind_number(list, 2, after->name_id);
     database_bind_number(list, 3, (int64_t)max);
@@ -121,7 +189,7 @@ enum error_code index_list(struct index_reader *reader, const struct index_place
         struct index_file file = read_file(list, database_text(list, 6));
         go_on = visit(context, &file);
     }
-    return database_finish(list, error);
+    return finish(reader, list, error);
 }
 
 enum error_code index_files_of(struct index_reader *reader, int64_t name_id, const char *name,
@@ -130,12 +198,15 @@ enum error_code index_files_of(struct index_reader *reader, int64_t name_id, con
     struct database_statement *files = reader->statements[FILES_OF];
     bool go_on = true;
 
+    enum error_code code = look_at_news(reader, error);
+    if (code)
+        return code;
     database_bind_number(files, 1, name_id);
     while (go_on && database_next(files)) {
         struct index_file file = read_file(files, name);
         go_on = visit(context, &file);
     }
-    return database_finish(files, error);
+    return finish(reader, files, error);
 }
 
 /* ---- names ---- */
@@ -144,18 +215,24 @@ enum error_code index_last_name(struct index_reader *reader, int64_t *id, struct
 {
     struct database_statement *last = reader->statements[LAST_NAME];
 
+    enum error_code code = look_at_news(reader, error);
+    if (code)
+        return code;
     *id = database_next(last) ? database_number(last, 0) : 0;
-    return database_finish(last, error);
+    return finish(reader, last, error);
 }
 
-static enum error_code visit_names(struct database_statement *names, index_name_fn *visit,
-                                   void *context, struct error *error)
+static enum error_code visit_names(struct index_reader *reader, struct database_statement *names,
+                                   index_name_fn *visit, void *context, struct error *error)
 {
+    enum error_code code = look_at_news(reader, error);
     bool go_on = true;
 
+    if (code)
+        return code;
     while (go_on && database_next(names))
         go_on = visit(context, database_number(names, 0), database_text(names, 1));
-    return database_finish(names, error);
+    return finish(reader, names, error);
 }
 
 enum error_code index_names(struct index_reader *reader, int64_t after, index_name_fn *visit,
@@ -164,7 +241,7 @@ enum error_code index_names(struct index_reader *reader, int64_t after, index_na
     struct database_statement *names = reader->statements[NAMES];
 
     database_bind_number(names, 1, after);
-    return visit_names(names, visit, context, error);
+    return visit_names(reader, names, visit, context, error);
 }
 
 enum error_code index_names_with(struct index_reader *reader, const char *query, int64_t after,
@@ -174,5 +251,5 @@ enum error_code index_names_with(struct index_reader *reader, const char *query,
 
     database_bind_number(names, 1, after);
     database_bind_text(names, 2, query);
-    return visit_names(names, visit, context, error);
+    return visit_names(reader, names, visit, context, error);
 }

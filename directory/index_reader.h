@@ -3,13 +3,15 @@
  *
  * Each struct index_reader is a connection of its own, belongs to one thread and never waits for
  * the writer. No read transaction outlives a call (or what stands between index_reader_begin and
- * index_reader_end, which waits for nobody), so the write-ahead log can always be folded back.
+ * index_reader_end, which waits for nobody), save with index_reader_follow, so the write-ahead log
+ * can always be folded back.
  */
 #pragma once
 
 #include "common/error.h"
 #include "common/file_name.h"
 #include "directory/files_index.h"
+#include "directory/index.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -33,6 +35,15 @@ struct index_file {
 };
 /* False stops. */
 typedef bool index_file_fn(void *context, const struct index_file *file);
+
+/* From now on what is read stays one state of the database over several calls, which costs less
+ * than to look for the newest one each time: until something is committed, so that nobody who was
+ * told of a commit is answered without it, or until index_reader_rest. Borrowed until
+ * index_reader_close. */
+void index_reader_follow(struct index_reader *reader, const struct index_news *news);
+/* Lets go of that state: before the thread waits, or the write-ahead log could not be folded back.
+ */
+void index_reader_rest(struct index_reader *reader);
 
 /* Searches between these two see one state of the database, and cost less. End also where one of
  * them, or the beginning, has failed. */

@@ -10,6 +10,7 @@
 #include "directory/secrets.h"
 
 #include <sqlite3.h>
+#include <sys/stat.h>
 
 #define ID "0b3fd030637ec63bd6313b9915a1b02c9e8176ea69d1cfb0bb0fa830dbc6802f"
 
@@ -201,6 +202,57 @@ static void a_rollback_leaves_nothing(void **state)
 }
 
 /* The last one's; strings are copied. */
+/* One who follows the news sees each commit, and keeps no state of before it when it rests. */
+static void a_state_is_kept_until_something_is_committed(void **state)
+{
+    struct fixture *fixture = *state;
+    struct file_name missing;
+
+    assert_int_equal(file_name_parse("y", 1, &missing, NULL), ERROR_NONE);
+    index_reader_follow(fixture->reader, index_news(fixture->index));
+    for (int i = 0; i < 3; i++) {
+        store(fixture, 1, "A", "[{\"filename\":\"x\"}]");
+        check_search(fixture, "x", "1 x -|");
+        check_search(fixture, "y", "");
+        store(fixture, 1, "A", "[{\"filename\":\"y\"}]");
+        check_all(fixture, "1 y -|");
+        check_search(fixture, "x", "");
+        assert_int_equal(index_reader_begin(fixture->reader, NULL), ERROR_NONE);
+        check_search(fixture, "y", "1 y -|");
+        store(fixture, 1, "A", "[{\"filename\":\"z\"}]");
+        check_search(fixture, "y", "1 y -|"); /* one state */
+        index_reader_end(fixture->reader);
+        check_search(fixture, "y", "");
+        if (i == 1)
+            index_reader_rest(fixture->reader);
+    }
+    assert_true(atomic_load(&index_news(fixture->index)->commits) == 9);
+}
+
+/* What is held does not keep the log from beginning anew for ever. */
+static void the_log_stays_short(void **state)
+{
+    struct fixture *fixture = *state;
+    auto_free char *log = memory_format("%s-wal", fixture->path);
+    auto_buffer text;
+    struct stat status;
+    char name[16];
+
+    index_reader_follow(fixture->reader, index_news(fixture->index));
+    for (int i = 0; i < 200; i++) {
+        buffer_init(&text, 1 << 20);
+        for (int j = 0; j < 200; j++)
+            buffer_printf(&text, "%c{\"filename\":\"%d %d\"}", j ? ',' : '[', i, j * 7919 % 200);
+        buffer_append_char(&text, ']');
+        snprintf(name, sizeof name, "P%d", i % 50);
+        store(fixture, i % 50 + 1, name, text.data);
+        buffer_done(&text);
+        check_search(fixture, "none", "");
+    }
+    assert_int_equal(stat(log, &status), 0);
+    assert_true(status.st_size < 32 << 20);
+}
+
 struct loaded {
     struct registry_record record;
     char name[32], urls[32];
@@ -691,6 +743,8 @@ int main(void)
         test(searches),
         test(pages_of_the_list),
         test(a_rollback_leaves_nothing),
+        test(a_state_is_kept_until_something_is_committed),
+        test(the_log_stays_short),
         test(what_is_stored_is_loaded),
         test(which_time_counts),
         test(a_second_directory_is_kept_away),
