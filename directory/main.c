@@ -1,6 +1,7 @@
 #include "common/file_io.h"
 #include "common/log.h"
 #include "common/signals.h"
+#include "directory/backup_command.h"
 #include "directory/daemon.h"
 #include "directory/secrets.h"
 #include "directory/settings.h"
@@ -24,6 +25,7 @@ static int show_help(void)
                          "usage: p2p-directory [FLAGS]\n"
                          "       p2p-directory user add NAME [--generate] | remove NAME | list "
                          "[--users FILE]\n"
+                         "       p2p-directory backup FILE [--database FILE]\n"
                          "\n"
                          "The directory of a peer-to-peer file sharing network: knows who is there "
                          "and who shares what.\n"
@@ -77,6 +79,8 @@ int main(int argc, char **argv)
     umask(077);
     if (argc > 1 && strcmp(argv[1], "user") == 0)
         return user_command(argc - 2, argv + 2);
+    if (argc > 1 && strcmp(argv[1], "backup") == 0)
+        return backup_command(argc - 2, argv + 2);
     if (settings_read(argc, argv, &settings, &action, warn_unknown, &error))
         return fail(&error);
     switch (action) {
