@@ -374,6 +374,11 @@ const char *daemon_address(const struct daemon *daemon)
     return daemon->address;
 }
 
+int64_t daemon_busy_ms(const struct daemon *daemon)
+{
+    return rpc_server_busy_ms(daemon->server);
+}
+
 void daemon_stop(struct daemon *daemon)
 {
     if (!daemon)

@@ -66,5 +66,9 @@ MUST_CHECK enum error_code daemon_start(const struct settings *settings, struct 
 /* The address of the gRPC server; borrowed. */
 const char *daemon_address(const struct daemon *daemon);
 
+/* How long the part that serves other peers has been at one event: more than a disk needs is a
+ * hang. Main thread. */
+int64_t daemon_busy_ms(const struct daemon *daemon);
+
 /* Ends everything within two seconds, frees. NULL is fine. */
 void daemon_stop(struct daemon *daemon);

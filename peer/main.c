@@ -1,6 +1,7 @@
 #include "common/file_io.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "common/notify.h"
 #include "common/signals.h"
 #include "peer/daemon.h"
 #include "peer/settings.h"
@@ -51,13 +52,18 @@ static int show_help(FILE *out, int status)
 
 static void serve_until_signal(struct daemon *daemon, const struct settings *settings)
 {
+    int64_t watchdog_ms = notify_watchdog_ms();
     int signal_number;
 
     log_line(LOG_INFO, "peer", "ready: '%s' serves %s at %s", settings->peer_name,
              settings->directory, daemon_address(daemon));
+    notify_send("READY=1");
     do {
-        signal_number = signals_wait_ms(-1);
+        signal_number = signals_wait_ms(watchdog_ms ? watchdog_ms / 4 : -1);
+        if (watchdog_ms && daemon_busy_ms(daemon) < watchdog_ms / 2)
+            notify_send("WATCHDOG=1");
     } while (signal_number != SIGTERM && signal_number != SIGINT);
+    notify_send("STOPPING=1");
     log_line(LOG_INFO, "peer", "stopping (%s)", signal_number == SIGTERM ? "SIGTERM" : "SIGINT");
 }
 

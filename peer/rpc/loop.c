@@ -38,11 +38,13 @@ static void *run(void *context)
     struct call_engine *engine = &loop->engine;
 
     for (;;) {
+        atomic_store_explicit(&loop->busy_since_ms, 0, memory_order_relaxed);
         grpc_event event = next_event(engine);
 
         if (event.type == GRPC_QUEUE_SHUTDOWN)
             return NULL;
         engine->now_ms = clock_boot_ms();
+        atomic_store_explicit(&loop->busy_since_ms, engine->now_ms, memory_order_relaxed);
         if (event.type == GRPC_OP_COMPLETE) {
             thread_order_after(event.tag);
             if (event.tag == &loop->shutdown)
@@ -99,6 +101,13 @@ size_t loop_calls(struct loop *loop)
     size_t calls = loop->engine.calls;
     pthread_mutex_unlock(&loop->engine.lock);
     return calls;
+}
+
+int64_t loop_busy_ms(const struct loop *loop, int64_t now_ms)
+{
+    int64_t since_ms = atomic_load_explicit(&loop->busy_since_ms, memory_order_relaxed);
+
+    return since_ms ? now_ms - since_ms : 0;
 }
 
 /* ---- stop ---- */

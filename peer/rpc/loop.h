@@ -11,6 +11,7 @@
 #include "peer/rpc/server_call.h"
 
 #include <grpc/grpc_security.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -20,6 +21,7 @@ struct loop {
     grpc_server_credentials *credentials;
     pthread_t thread;
     bool running;
+    atomic_int_least64_t busy_since_ms; /* by clock_boot_ms; 0: the thread waits for an event */
 };
 
 /* loop_done also after an error (ERROR_IO: no thread). */
@@ -30,6 +32,9 @@ void loop_give(struct loop *loop, int descriptor);
 
 /* How busy it is: the calls that it has. Any thread. */
 size_t loop_calls(struct loop *loop);
+
+/* How long it has been at the event that it handles; 0: it waits for one. Any thread. */
+int64_t loop_busy_ms(const struct loop *loop, int64_t now_ms);
 
 /* Stopping, in this order: refuse what is new; wait until then (CLOCK_MONOTONIC) for the calls;
  * break them off; and wait until there is nothing left. */

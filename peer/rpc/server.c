@@ -168,6 +168,19 @@ void rpc_server_connections(const struct rpc_server *server, size_t *count, size
 
 /* ---- stop ---- */
 
+int64_t rpc_server_busy_ms(const struct rpc_server *server)
+{
+    int64_t now_ms = clock_boot_ms();
+    int64_t longest_ms = 0;
+
+    for (size_t i = 0; i < server->loop_count; i++) {
+        int64_t busy_ms = loop_busy_ms(&server->loops[i], now_ms);
+        if (busy_ms > longest_ms)
+            longest_ms = busy_ms;
+    }
+    return longest_ms;
+}
+
 void rpc_server_stop(struct rpc_server *server, int64_t grace_ms)
 {
     struct timespec until = clock_deadline(grace_ms);

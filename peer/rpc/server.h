@@ -129,6 +129,9 @@ uint16_t rpc_server_port(const struct rpc_server *server);
 /* How many connections there are, and how many there may be. Any thread. */
 void rpc_server_connections(const struct rpc_server *server, size_t *count, size_t *most);
 
+/* How long the loop that has been busy for longest is at one event. Any thread. */
+int64_t rpc_server_busy_ms(const struct rpc_server *server);
+
 /* Refuses new calls, gives the running ones grace_ms, cancels what is left, joins the threads. */
 void rpc_server_stop(struct rpc_server *server, int64_t grace_ms);
 void rpc_server_free(struct rpc_server *server); /* stops first if that was not done */

@@ -4,14 +4,16 @@ import contextlib
 import ctypes
 import os
 import re
+import shutil
 import signal
 import socket
 import sqlite3
+import subprocess
 import time
 
 import pytest
 
-from harness import PATIENCE, environment, wait_until
+from harness import BUILD, PATIENCE, environment, wait_until
 
 PTRACE_ATTACH, PTRACE_DETACH = 16, 17
 WALL = 0x40000000  # waitpid(2): also for a thread
@@ -117,6 +119,34 @@ def test_the_watchdog_hears_us_only_while_the_loops_serve(net, tmp_path):
     with stopped_thread(directory):
         wait_until(lambda: manager.silent(3), 15, "the watchdog to hear nothing")
     assert manager.next(10) == "WATCHDOG=1"
+
+
+
+def test_a_peer_tells_the_manager_too(net, tmp_path):
+    manager = Manager(str(tmp_path / "notify"))
+    peer = net.peer(env=environment(NOTIFY_SOCKET=str(tmp_path / "notify"),
+                                    WATCHDOG_USEC=str(int(2e6 * PATIENCE))))
+    assert manager.next(10) == "READY=1"
+    for _ in range(3):
+        assert manager.next(10) == "WATCHDOG=1"
+    peer.terminate()
+    wait_until(lambda: manager.next(10) == "STOPPING=1", 10, "the peer to say that it stops")
+
+
+@pytest.mark.parametrize("name", ["p2p-directory", "p2p-peer"])
+def test_units_are_good(name, tmp_path):
+    """systemd takes them, and finds them well shut off."""
+    if not shutil.which("systemd-analyze"):
+        pytest.skip("no systemd-analyze here")
+    unit = tmp_path / f"{name}.service"
+    made = (BUILD / "docker" / "systemd" / unit.name).read_text()
+    unit.write_text(re.sub(r"ExecStart=\S*/", f"ExecStart={BUILD}/bin/", made))
+    checked = subprocess.run(["systemd-analyze", "verify", "--man=no", unit], text=True,
+                             stderr=subprocess.STDOUT, stdout=subprocess.PIPE)
+    assert checked.returncode == 0 and unit.name not in checked.stdout, checked.stdout
+    rated = subprocess.run(["systemd-analyze", "security", "--offline=yes", "--threshold=20", unit],
+                           text=True, stderr=subprocess.STDOUT, stdout=subprocess.PIPE)
+    assert rated.returncode == 0, rated.stdout[-300:]
 
 
 # ---- metrics ----
