@@ -6,6 +6,7 @@
 #include "common/notify.h"
 #include "common/signals.h"
 #include "common/thread_pool.h"
+#include "directory/access_log.h"
 #include "directory/health.h"
 #include "directory/http.h"
 #include "directory/index.h"
@@ -54,6 +55,7 @@ struct daemon {
     bool said_stalled;
     atomic_int_least64_t stalled_ms; /* the slowest loop, at the last tick */
     struct routes routes;
+    struct access_log *access_log;
     struct http *http;
     struct write_behind behind;  /* of the ticks */
     struct write_behind parting; /* of the end, which must not wait for a tick's */
@@ -105,6 +107,14 @@ static void reread_users(struct daemon *daemon)
     }
     log_line(LOG_INFO, "directory", "users read again: %zu", users_count(daemon->users));
     say_users(daemon);
+}
+
+/* SIGHUP. */
+static void reread(struct daemon *daemon)
+{
+    reread_users(daemon);
+    if (daemon->access_log)
+        access_log_reopen(daemon->access_log);
 }
 
 /* ---- registry ---- */
@@ -272,10 +282,21 @@ static void raise_descriptor_limit(void)
     }
 }
 
+static enum error_code start_access_log(struct daemon *daemon, struct error *error)
+{
+    const char *path = daemon->settings->access_log;
+
+    if (!path)
+        return ERROR_NONE;
+    enum error_code code = access_log_open(path, thread_count(), &daemon->access_log, error);
+    return code ? error_context(error, "access_log") : ERROR_NONE;
+}
+
 static enum error_code start_http(struct daemon *daemon, struct error *error)
 {
     struct http_settings settings = {
         .threads = thread_count(),
+        .access_log = daemon->access_log,
         .handle = routes_handle,
         .context = &daemon->routes,
         .thread_begin = begin_thread,
@@ -332,6 +353,8 @@ enum error_code daemon_start(const struct settings *settings, struct daemon **da
     if (!code)
         code = start_pools(made, error);
     if (!code)
+        code = start_access_log(made, error);
+    if (!code)
         code = start_http(made, error);
     if (code) {
         daemon_stop(made);
@@ -374,7 +397,7 @@ void daemon_run(struct daemon *daemon)
         if (got == SIGTERM || got == SIGINT)
             break;
         if (got == SIGHUP)
-            reread_users(daemon);
+            reread(daemon);
         if (clock_boot_ms() < next_ms)
             continue;
         next_ms = clock_boot_ms() + tick_ms;
@@ -400,6 +423,7 @@ void daemon_stop(struct daemon *daemon)
         index_writer_stop(daemon->writer, COMMIT_MS);
     }
     http_stop(daemon->http);
+    access_log_close(daemon->access_log);
     thread_pool_free(daemon->verifier);
     thread_pool_free(daemon->worker);
     index_writer_free(daemon->writer);

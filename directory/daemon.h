@@ -8,6 +8,8 @@
  * | HTTP loop | a core   | its connections and index_reader      | http_stop         |
  * | verifier  | cores-1  | nothing; Argon2                       | thread_pool_stop  |
  * | login     | 1        | nothing; long bodies                  | thread_pool_stop  |
+ * | access log| 1, when | its file                              | access_log_close  |
+ * |           | it is on |                                       |                   |
  * | writer    | 1        | the index's writing connection        | index_writer_stop |
  *
  * Stopping: verifier and login threads first (what waits is answered 503), then the writer (what

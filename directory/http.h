@@ -43,6 +43,7 @@
 #define HTTP_BODY_BYTES_PER_S 16384
 #define HTTP_HOST_BYTES       64
 
+struct access_log;
 struct http;
 struct http_exchange;
 
@@ -90,6 +91,7 @@ typedef bool http_handler(void *context, void *thread, struct http_exchange *exc
 struct http_settings {
     struct address listen; /* port 0: any free one */
     unsigned threads;
+    struct access_log *access_log; /* with a ring for each thread; NULL: none. Borrowed */
     http_handler *handle;
     void *context;
     /* Makes and ends what each loop has for itself; begin runs before http_start returns. */

@@ -1,5 +1,6 @@
 #include "common/clock.h"
 #include "common/memory.h"
+#include "directory/access_log.h"
 #include "directory/http_private.h"
 #include "directory/metrics.h"
 
@@ -62,6 +63,23 @@ static struct MHD_Response *make_response(struct http_reply *reply)
     return response;
 }
 
+static void note_reply(const struct http_exchange *exchange)
+{
+    const struct http_loop *loop = exchange->loop;
+    const struct http_request *request = &exchange->request;
+    const struct access_request note = {
+        .host = request->client_host,
+        .method = request->method,
+        .target = request->target,
+        .status = exchange->reply.status,
+        .taken_us = clock_us() - exchange->whole_us,
+    };
+
+    metrics_request(request->route, note.status, note.taken_us);
+    if (loop->http->settings.access_log)
+        access_log_note(loop->http->settings.access_log, (size_t)(loop - loop->http->loops), &note);
+}
+
 enum MHD_Result http_send_reply(struct http_exchange *exchange)
 {
     struct MHD_Response *response = make_response(&exchange->reply);
@@ -69,8 +87,7 @@ enum MHD_Result http_send_reply(struct http_exchange *exchange)
 
     if (response) {
         exchange->reply = (struct http_reply){.status = exchange->reply.status};
-        metrics_request(exchange->request.route, exchange->reply.status,
-                        clock_us() - exchange->whole_us);
+        note_reply(exchange);
         exchange->sending = true;
         exchange->loop->sending_count++;
         result = MHD_queue_response(exchange->connection, exchange->reply.status, response);

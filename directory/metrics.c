@@ -162,6 +162,8 @@ static const struct {
     {METRICS_COMMITS_FAILED,
      {"p2p_directory_commit_failures_total", "counter",
       "Transactions that could not be committed."}},
+    {METRICS_ACCESS_DROPPED,
+     {"p2p_directory_access_log_dropped_total", "counter", "Lines that the access log left out."}},
     {METRICS_WRITES_REFUSED,
      {"p2p_directory_writes_refused_total", "counter",
       "Entries that the writer's full queue did not take."}},

@@ -71,6 +71,14 @@ static const struct config_key keys[] = {
         .help = "a peer that has not logged in for so long is away",
     },
     {
+        .name = "access_log",
+        .type = CONFIG_STRING,
+        .offset = offsetof(struct settings, access_log),
+        .value_name = "FILE",
+        .help = "a line for each request, without its arguments; none unless it is given",
+        .check = check_path,
+    },
+    {
         .name = "log_level",
         .type = CONFIG_STRING,
         .offset = offsetof(struct settings, log_level),

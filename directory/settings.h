@@ -18,8 +18,9 @@ struct settings {
     char *listen; /* checked: address_parse takes it */
     char *database;
     char *users;
-    int64_t expiry;  /* seconds */
-    char *log_level; /* checked: log_level_parse takes it */
+    int64_t expiry;   /* seconds */
+    char *access_log; /* NULL: none */
+    char *log_level;  /* checked: log_level_parse takes it */
 };
 
 enum settings_action {
