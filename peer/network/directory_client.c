@@ -34,7 +34,8 @@ struct request {
     const char *url;
     const char *body; /* NULL: GET */
     size_t body_bytes;
-    bool is_json; /* the body; else form fields */
+    bool is_json;      /* the body; else form fields */
+    const char *token; /* NULL: none */
 };
 
 static void start_curl(void)
@@ -162,6 +163,10 @@ static enum error_code exchange(struct directory_client *client, const struct re
 
     if (request->is_json)
         headers = curl_slist_append(headers, "Content-Type: application/json");
+    if (request->token) {
+        auto_free char *bearer = memory_format("Authorization: Bearer %s", request->token);
+        headers = curl_slist_append(headers, bearer);
+    }
     buffer_clear(&client->reply);
     client->reason[0] = '\0';
     curl_easy_setopt(client->easy, CURLOPT_URL, request->url);
@@ -213,19 +218,38 @@ static enum error_code status_error(const struct directory_client *client, long 
 
 /* Posts fields in the body, or in the query string of the reference's way. */
 static enum error_code post_fields(struct directory_client *client, const struct buffer *fields,
-                                   long *status, struct error *error)
+                                   const char *token, long *status, struct error *error)
 {
     if (fields->failed)
         return error_set(error, ERROR_TOO_LARGE, "El índice de archivos es demasiado grande");
     if (!client->query_mode) {
-        struct request request = {
-            .url = client->login_url, .body = fields->data, .body_bytes = fields->length};
+        struct request request = {.url = client->login_url,
+                                  .body = fields->data,
+                                  .body_bytes = fields->length,
+                                  .token = token};
         return exchange(client, &request, status, error);
     }
     auto_free char *url = memory_format("%s%c%s", client->login_url,
                                         strchr(client->login_url, '?') ? '&' : '?', fields->data);
     struct request request = {.url = url, .body = ""};
     return exchange(client, &request, status, error);
+}
+
+/* Who it is, and what else ours wants to know. With a token, no password. */
+static void append_peer(const struct directory_client *client, const struct directory_login *login,
+                        struct buffer *fields)
+{
+    if (login->token) {
+        buffer_append_string(fields, "username=");
+        directory_encode(fields, login->username);
+    } else {
+        directory_append_user(fields, login);
+    }
+    if (client->query_mode)
+        return;
+    buffer_append_string(fields, "&folders=1");
+    if (login->etag)
+        directory_append_etag(fields, login->etag);
 }
 
 /* Logs in once, or as often as the index has batches. *other_way: the directory turned out to be of
@@ -238,22 +262,24 @@ static enum error_code login_in_mode(struct directory_client *client,
     struct directory_login told = *login;
     size_t url_bytes = strlen(client->login_url) + 1;
     size_t max_bytes = client->query_mode ? REFERENCE_URL_MAX_BYTES - url_bytes : REQUEST_MAX_BYTES;
-    size_t count = login->files ? login->files->count : 0;
     size_t next = 0;
 
     told.names_only = login->names_only || client->query_mode;
     told.folders = login->folders && !client->query_mode;
+    if (client->query_mode)
+        told.token = NULL;
+    if (login->ask_first && !client->query_mode)
+        told.files = NULL;
+    size_t count = told.files ? told.files->count : 0;
     do {
         auto_buffer fields;
         long status;
         buffer_init(&fields, REQUEST_MAX_BYTES);
-        directory_append_user(&fields, login);
-        if (!client->query_mode)
-            buffer_append_string(&fields, "&folders=1");
-        if (login->files)
+        append_peer(client, &told, &fields);
+        if (told.files)
             next = directory_append_index(&fields, &told, next, max_bytes);
-        enum error_code code = post_fields(client, &fields, &status, error);
-        *other_way = !code && status == 422 && !client->query_mode;
+        enum error_code code = post_fields(client, &fields, told.token, &status, error);
+        *other_way = !code && status == 422 && !client->query_mode && !told.token;
         if (*other_way)
             return ERROR_NONE;
         if (!code)
@@ -269,9 +295,9 @@ static enum error_code login_in_mode(struct directory_client *client,
     return ERROR_NONE;
 }
 
-enum error_code directory_login(struct directory_client *client,
-                                const struct directory_login *login,
-                                struct directory_session *session, struct error *error)
+static enum error_code login_in_any_mode(struct directory_client *client,
+                                         const struct directory_login *login,
+                                         struct directory_session *session, struct error *error)
 {
     enum error_code code = ERROR_NONE;
     bool other_way = true; /* not tried yet */
@@ -284,6 +310,40 @@ enum error_code directory_login(struct directory_client *client,
     }
     if (!code && other_way)
         code = error_set(error, ERROR_UNSUPPORTED, "El directorio no acepta el inicio de sesión");
+    return code;
+}
+
+/* By the token, where there is one. Who does not know of tokens misses the password (422). */
+static enum error_code login_somehow(struct directory_client *client,
+                                     const struct directory_login *login,
+                                     struct directory_session *session, struct error *error)
+{
+    struct directory_login told = *login;
+    enum error_code code = ERROR_DENIED;
+
+    if (!told.token || !directory_is_bearer(told.token))
+        told.token = NULL;
+    if (told.token)
+        code = login_in_any_mode(client, &told, session, error);
+    told.token = NULL;
+    if (code == ERROR_DENIED || (code == ERROR_INVALID && login->token))
+        code = login_in_any_mode(client, &told, session, error);
+    return code;
+}
+
+enum error_code directory_login(struct directory_client *client,
+                                const struct directory_login *login,
+                                struct directory_session *session, struct error *error)
+{
+    struct directory_login told = *login;
+
+    told.ask_first = login->ask_first && login->etag && login->files;
+    enum error_code code = login_somehow(client, &told, session, error);
+    bool has_files = client->query_mode || (session->says_index && !session->index_needed);
+    if (!code && told.ask_first && !has_files) {
+        told.ask_first = false;
+        code = login_somehow(client, &told, session, error);
+    }
     buffer_done(&client->reply); /* between heartbeats nothing is kept */
     return code;
 }

@@ -6,8 +6,8 @@
  * index only grows and its URL ends at 64 KiB, so a long index goes in several logins).
  *
  * It is asked directly: no redirect is followed and no proxy of the environment is used, since
- * every request has the password in it. Texts of errors are Spanish, users see them in the menu; no
- * text holds a query string or a password.
+ * requests have the password or the token in them. Texts of errors are Spanish, users see them in
+ * the menu; no text holds a query string, a password or a token.
  *
  * One object belongs to one thread at a time; make one a thread. A call ends within its time-out,
  * and soon after the stop event is raised. Connections are kept between calls.
@@ -17,6 +17,7 @@
 #include "common/address.h"
 #include "common/content.h"
 #include "common/error.h"
+#include "common/index_sum.h"
 #include "common/stop_event.h"
 #include "peer/share/share.h"
 
@@ -59,14 +60,22 @@ struct directory_login {
     const char *advertise;          /* "host:port" that goes into every url list */
     const struct share_list *files; /* NULL: no index, a plain heartbeat */
     bool folders;                   /* files in folders are told: the directory knows such names */
-    bool names_only; /* sizes and ids stay out: for the reference's directory, which would pay for
-                      * them with the length of its URL. directory_login sees to it */
+    bool names_only;   /* sizes and ids stay out: for the reference's directory, which would pay for
+                        * them with the length of its URL. directory_login sees to it */
+    const char *token; /* goes instead of the password; should it be refused, the password goes
+                        * in a second request. NULL, or "": there is none */
+    const struct index_sum *etag; /* the sum of the files, or without files of those that the
+                                   * directory should have. NULL: not told */
+    bool ask_first; /* the directory may have these files: it is told the etag, and the files when
+                     * it says that it does not. The reference's gets the files at once */
 };
 
 struct directory_session {
     char token[128];      /* "" when there was none */
     bool knows_folders;   /* names with a '/' */
     bool tells_expiry;    /* as our directory does and the reference's does not */
+    bool says_index;      /* it knows sums, and says whether it has the list with the etag: */
+    bool index_needed;    /* it has not */
     int64_t expiry_ms;    /* DIRECTORY_EXPIRY_MS where it does not tell */
     int64_t heartbeat_ms; /* a third of the expiry where it does not tell */
 };

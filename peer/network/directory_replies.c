@@ -45,6 +45,7 @@ enum error_code directory_parse_login(const char *text, size_t length,
     }
     if (!json_boolean(json_find(root, "folders"), &session->knows_folders))
         session->knows_folders = false;
+    session->says_index = json_boolean(json_find(root, "index_needed"), &session->index_needed);
     if (find_seconds(root, "heartbeat_s", &seconds) && seconds * 1000 < session->expiry_ms)
         session->heartbeat_ms = seconds * 1000;
     return ERROR_NONE;

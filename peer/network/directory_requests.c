@@ -39,6 +39,56 @@ void directory_append_user(struct buffer *out, const struct directory_login *log
     directory_encode(out, login->password);
 }
 
+void directory_append_etag(struct buffer *out, const struct index_sum *etag)
+{
+    char text[INDEX_SUM_DIGITS + 1];
+
+    buffer_printf(out, "&index_etag=%s", index_sum_format(etag, text));
+}
+
+bool directory_is_bearer(const char *token)
+{
+    const unsigned char *c = (const unsigned char *)token;
+
+    while (is_unreserved(*c) || *c == '+' || *c == '/')
+        c++;
+    return c > (const unsigned char *)token &&
+           strspn((const char *)c, "=") == strlen((const char *)c);
+}
+
+/* Who is told names only would take a part for a whole file. */
+static bool is_told(const struct directory_login *login, const struct share_file *file)
+{
+    return !(login->names_only && file->partial) && (login->folders || !strchr(file->name, '/'));
+}
+
+static void add_file(const struct directory_login *login, const struct share_file *file,
+                     struct index_sum *sum)
+{
+    struct index_sum_file told = {.name = file->name, .size_bytes = -1};
+
+    if (!login->names_only) {
+        told.size_bytes = file->size_bytes;
+        told.id = file->has_content ? &file->content : NULL;
+        told.partial = file->partial;
+    }
+    index_sum_add(sum, &told);
+}
+
+void directory_sum_index(const struct directory_login *login, struct index_sum *sum)
+{
+    struct index_sum_urls usual = {.text = login->advertise};
+
+    *sum = (struct index_sum){0};
+    for (size_t i = 0; i < login->files->count; i++) {
+        if (!is_told(login, &login->files->files[i]))
+            continue;
+        usual.length = strlen(login->advertise) + 1; /* a list without files has no urls */
+        add_file(login, &login->files->files[i], sum);
+    }
+    index_sum_add_usual(sum, &usual);
+}
+
 static void write_content(struct json_writer *json, const struct share_file *file)
 {
     char text[CONTENT_ID_DIGITS + 1];
@@ -84,10 +134,7 @@ size_t directory_append_index(struct buffer *out, const struct directory_login *
     buffer_init(&entry, (size_t)3 * ENTRY_MAX_BYTES);
     buffer_append_string(out, "&files_index=%5B");
     for (; next < files->count && !out->failed; next++) {
-        /* Who is told names only would take it for a whole file. */
-        if (login->names_only && files->files[next].partial)
-            continue;
-        if (!login->folders && strchr(files->files[next].name, '/'))
+        if (!is_told(login, &files->files[next]))
             continue;
         format_entry(&entry, login, &files->files[next]);
         size_t added = entry.length + strlen(comma) + strlen(end);

@@ -15,6 +15,15 @@ void directory_encode(struct buffer *out, const char *text);
 /* Appends "username=U&password=P". */
 void directory_append_user(struct buffer *out, const struct directory_login *login);
 
+/* Appends "&index_etag=SUM". */
+void directory_append_etag(struct buffer *out, const struct index_sum *etag);
+
+/* Whether it can stand in a header: RFC 6750, section 2.1. */
+bool directory_is_bearer(const char *token);
+
+/* The sum of the list of files that directory_append_index would write as one. */
+void directory_sum_index(const struct directory_login *login, struct index_sum *sum);
+
 /* Appends "&files_index=[...]" with the files from number first on, as many as fit until out has
  * max_bytes (at least one). Returns the number of the first file that is left. */
 size_t directory_append_index(struct buffer *out, const struct directory_login *login, size_t first,

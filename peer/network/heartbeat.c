@@ -6,6 +6,7 @@
 #include "common/stop_event.h"
 #include "peer/catalogue/catalogue_check.h"
 #include "peer/network/directory_client.h"
+#include "peer/network/directory_requests.h"
 #include "peer/network/heartbeat_rules.h"
 
 #include <errno.h>
@@ -20,6 +21,10 @@
 #include <unistd.h>
 
 #define MODULE "heartbeat"
+
+/* A directory that may have our list from an earlier run is asked before it gets a longer one than
+ * this, of some 100 KiB; a shorter one is no more work than the question. */
+#define ASK_FIRST_FILES 500
 
 struct heartbeat {
     char *login_url; /* these do not change */
@@ -40,10 +45,15 @@ struct heartbeat {
     /* From here on: the heartbeat's thread alone. */
     struct directory_client *client;
     struct heartbeat_rules rules;
-    bool names_only;     /* the directory keeps no ids: the reference's */
-    bool folders;        /* the directory knows names with a '/', */
-    bool folders_known;  /* or it is certain that it does not */
-    uint64_t told;       /* hash of what the directory was last told of the files */
+    bool names_only;    /* the directory keeps no ids: the reference's */
+    bool folders;       /* the directory knows names with a '/', */
+    bool folders_known; /* or it is certain that it does not */
+    uint64_t told;      /* hash of what the directory was last told of the files, */
+    struct index_sum told_sum;
+    bool has_told;       /* which it may have; the sum is that of the list */
+    bool asked_first;    /* whether it has our list: from an earlier run */
+    bool knows_sums;     /* and tokens */
+    bool sums_differ;    /* it has another sum for the same list: it is not told any */
     bool listing_failed; /* and that was said */
     int64_t last_ms;     /* end of the last login */
     uint32_t random;     /* a new one for each wait */
@@ -140,6 +150,12 @@ static void tell(const struct heartbeat *heartbeat, enum heartbeat_news news,
                  "the directory %s refuses user '%s' (peer_name) with this password: %s",
                  heartbeat->login_url, name, error->text);
         break;
+    case HEARTBEAT_INDEX_LOST:
+        log_line(LOG_WARNING, MODULE,
+                 "the directory %s has other files under the name '%s' than those that it took "
+                 "from us, they are sent again: does another peer have that name?",
+                 heartbeat->login_url, name);
+        break;
     case HEARTBEAT_INDEX_REFUSED:
         log_line(LOG_ERROR, MODULE, "the directory %s refuses the list of our files: %s",
                  heartbeat->login_url, error->text);
@@ -173,14 +189,62 @@ static void note_folders(struct heartbeat *heartbeat, bool knows)
     atomic_store(&heartbeat->share_changed, true);
 }
 
-/* What the directory has now. The reference's has taken names only, whatever was in the list. */
+/* What the directory has now, unless it could not be reached: then perhaps. The reference's has
+ * taken names only, whatever was in the list. */
 static void note_told(struct heartbeat *heartbeat, struct share_list *list,
+                      const struct directory_login *login, enum error_code code,
                       const struct directory_session *session)
 {
-    heartbeat->names_only = session && !session->tells_expiry;
+    bool was_names_only = heartbeat->names_only;
+
+    heartbeat->names_only = !code && !session->tells_expiry;
+    if (was_names_only && !heartbeat->names_only)
+        atomic_store(&heartbeat->share_changed, true); /* this one is told ids, too */
     if (heartbeat->names_only)
         keep_names(list);
     heartbeat->told = share_list_hash(list);
+    heartbeat->has_told = login->etag && code != ERROR_INVALID && code != ERROR_TOO_LARGE;
+    if (heartbeat->has_told)
+        heartbeat->told_sum = *login->etag;
+    heartbeat->asked_first = true;
+    if (!code && session->says_index && session->index_needed) {
+        log_line(LOG_WARNING, MODULE, "the directory %s has another sum for the list of our files",
+                 heartbeat->login_url);
+        heartbeat->sums_differ = true;
+    }
+}
+
+/* The sum of the list that it comes with, or of that which the directory should have. */
+static void add_sum(const struct heartbeat *heartbeat, struct directory_login *login,
+                    struct index_sum *sum)
+{
+    if (heartbeat->names_only || heartbeat->sums_differ || (!login->files && !heartbeat->has_told))
+        return;
+    if (login->files)
+        directory_sum_index(login, sum);
+    else
+        *sum = heartbeat->told_sum;
+    login->etag = sum;
+    login->ask_first =
+        !heartbeat->asked_first && login->files && login->files->count > ASK_FIRST_FILES;
+}
+
+/* Whether the directory took us and what it said of the list. */
+static enum heartbeat_news judge(struct heartbeat *heartbeat,
+                                 const struct heartbeat_attempt *attempt, enum error_code code,
+                                 const struct directory_session *session)
+{
+    bool wanted = heartbeat->rules.wants_index;
+
+    if (code) {
+        heartbeat->sums_differ = false; /* it may be another one when it is back */
+        return heartbeat_rules_failure(&heartbeat->rules, attempt, code);
+    }
+    enum heartbeat_news news = heartbeat_rules_success(&heartbeat->rules, attempt, session);
+    /* It has what it was told; the share may have changed since. */
+    if (wanted && !attempt->with_index && !heartbeat->rules.wants_index)
+        atomic_store(&heartbeat->share_changed, true);
+    return news;
 }
 
 static void log_in(struct heartbeat *heartbeat)
@@ -190,22 +254,28 @@ static void log_in(struct heartbeat *heartbeat)
                                     .password = heartbeat->password,
                                     .advertise = heartbeat->advertise,
                                     .folders = heartbeat->folders};
-    struct directory_session session;
+    struct directory_session session = {.says_index = false};
     struct share_list list = {0};
+    struct index_sum sum;
     struct error error = {0};
 
     attempt.with_index =
         heartbeat_rules_with_index(&heartbeat->rules) && list_share(heartbeat, &list);
     if (attempt.with_index)
         login.files = &list;
+    add_sum(heartbeat, &login, &sum);
+    if (heartbeat->knows_sums)
+        login.token = heartbeat->rules.token;
     enum error_code code = directory_login(heartbeat->client, &login, &session, &error);
     heartbeat->last_ms = attempt.end_ms = clock_boot_ms();
     if (attempt.with_index) {
-        note_told(heartbeat, &list, code ? NULL : &session);
+        note_told(heartbeat, &list, &login, code, &session);
         log_line(LOG_DEBUG, MODULE, "sent the names of %zu files: %s", list.count,
                  code ? error.text : "taken");
     }
     share_list_done(&list);
+    if (code == ERROR_NONE && login.etag)
+        heartbeat->knows_sums = session.says_index;
     if (code == ERROR_NONE)
         note_folders(heartbeat, session.knows_folders);
     else if (attempt.with_index && code == ERROR_INVALID)
@@ -215,10 +285,7 @@ static void log_in(struct heartbeat *heartbeat)
     if (heartbeat->directories)
         directories_note(heartbeat->directories, heartbeat->number, code);
     set_status(heartbeat, code, &error);
-    tell(heartbeat,
-         code ? heartbeat_rules_failure(&heartbeat->rules, &attempt, code)
-              : heartbeat_rules_success(&heartbeat->rules, &attempt, &session),
-         &error);
+    tell(heartbeat, judge(heartbeat, &attempt, code, &session), &error);
 }
 
 /* Until the time is over, told to stop, or the share has changed. */

@@ -1,6 +1,8 @@
 /*
  * Keeps the peer listed in the directory: one thread that logs in again and again, with the index
- * of the shared folder when the directory does not have it (heartbeat_rules.h decides when).
+ * of the shared folder when the directory does not have it (heartbeat_rules.h decides when). At a
+ * directory that knows sums of lists and tokens (docs/api.md) a heartbeat has the sum of the list
+ * and the token in it, no password; the list follows when the directory has another one.
  *
  * It says in the log when the peer is listed, when the directory goes and comes back, and when it
  * refuses us: once each.

@@ -30,6 +30,8 @@ enum heartbeat_news heartbeat_rules_success(struct heartbeat_rules *rules,
                                             const struct directory_session *session)
 {
     enum heartbeat_state before = rules->state;
+    bool same_token = rules->token[0] && strcmp(rules->token, session->token) == 0;
+    bool lost = false;
 
     rules->state = HEARTBEAT_LISTED;
     rules->failures = 0;
@@ -38,15 +40,20 @@ enum heartbeat_news heartbeat_rules_success(struct heartbeat_rules *rules,
         rules->wants_index = false;
         rules->index_end_ms = attempt->end_ms;
         rules->index_cost_ms = attempt->end_ms - attempt->start_ms;
-    } else if (rules->wants_index) {
-        if (before == HEARTBEAT_LISTED) /* the folder could not be read: not at once again */
-            rules->index_end_ms = attempt->end_ms;
-    } else if (rules->token[0] && strcmp(rules->token, session->token) != 0) {
+    } else if (rules->wants_index && before == HEARTBEAT_LISTED) {
+        rules->index_end_ms = attempt->end_ms; /* the folder could not be read: not at once again */
+    } else if (session->says_index) {
+        lost = before == HEARTBEAT_LISTED && session->index_needed && same_token &&
+               !rules->told_of_loss;
+        rules->told_of_loss |= lost;
+        rules->wants_index = session->index_needed;
+    } else if (rules->token[0] && !same_token) {
         rules->wants_index = true; /* it took us for gone, or is another one with another memory */
     }
     snprintf(rules->token, sizeof rules->token, "%s", session->token);
     if (before == HEARTBEAT_LISTED)
-        return HEARTBEAT_NO_NEWS;
+        return lost ? HEARTBEAT_INDEX_LOST : HEARTBEAT_NO_NEWS;
+    rules->told_of_loss = false;
     return before == HEARTBEAT_NEW ? HEARTBEAT_IS_LISTED : HEARTBEAT_IS_BACK;
 }
 

@@ -37,16 +37,18 @@ struct heartbeat_rules {
     int64_t index_end_ms; /* when the last login with an index ended, and how long it took */
     int64_t index_cost_ms;
     char token[sizeof((struct directory_session *)0)->token];
+    bool told_of_loss;
 };
 
 /* What the operator should hear of an attempt; each is said once. */
 enum heartbeat_news {
     HEARTBEAT_NO_NEWS,
-    HEARTBEAT_IS_LISTED,    /* for the first time */
-    HEARTBEAT_IS_BACK,      /* after a failure */
-    HEARTBEAT_IS_AWAY,      /* the directory has gone */
-    HEARTBEAT_IS_REFUSED,   /* user or password are wrong */
-    HEARTBEAT_INDEX_REFUSED /* the peer is listed, its files are not */
+    HEARTBEAT_IS_LISTED,     /* for the first time */
+    HEARTBEAT_IS_BACK,       /* after a failure */
+    HEARTBEAT_IS_AWAY,       /* the directory has gone */
+    HEARTBEAT_IS_REFUSED,    /* user or password are wrong */
+    HEARTBEAT_INDEX_REFUSED, /* the peer is listed, its files are not */
+    HEARTBEAT_INDEX_LOST,    /* it had taken our list, and has another one under our name */
 };
 
 struct heartbeat_attempt {
@@ -59,8 +61,11 @@ void heartbeat_rules_init(struct heartbeat_rules *rules);
 /* The names of the shared files are other ones than those that the directory was told. */
 void heartbeat_rules_changed(struct heartbeat_rules *rules);
 
-/* Whether the next login carries the index. Not to a directory that may still be away: a long one
- * would be made and sent for nothing again and again. It follows at once when it is back. */
+/* Whether the next login carries the index; one that does not says with its sum which index the
+ * directory should have, and its answer whether it has (index_needed). A directory that knows no
+ * sums and gives another token took us for gone, or is another one. Not to a directory that may
+ * still be away: a long one would be made and sent for nothing again and again. It follows at once
+ * when it is back. */
 bool heartbeat_rules_with_index(const struct heartbeat_rules *rules);
 
 enum heartbeat_news heartbeat_rules_success(struct heartbeat_rules *rules,

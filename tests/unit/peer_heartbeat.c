@@ -18,23 +18,51 @@ struct fixture {
     atomic_int status;
     atomic_int token;
     atomic_int heartbeat_s;
-    atomic_bool folders; /* the directory knows them */
-    atomic_bool refuses; /* lists with a name in a folder */
+    atomic_bool folders;            /* the directory knows them */
+    atomic_bool refuses;            /* lists with a name in a folder */
+    atomic_bool sums;               /* the directory knows them, and tokens: */
+    char has[INDEX_SUM_DIGITS + 1]; /* the sum of the list that it has  */
+    atomic_bool loses;              /* the next to ask is told that the list is not there */
+    atomic_bool differs;            /* it always has another sum */
+    atomic_bool takes_tokens;
 };
+
+/* What a directory says that knows sums; true when the token is refused. */
+static bool judge_sum(struct fixture *fixture, const struct http_stub_request *request, char *says,
+                      size_t size)
+{
+    const char *etag = strstr(request->body, "index_etag=");
+
+    if (!fixture->takes_tokens && strstr(request->head, "Authorization: "))
+        return true;
+    if (!etag)
+        return false;
+    etag += strlen("index_etag=");
+    if (strstr(request->body, "files_index="))
+        snprintf(fixture->has, sizeof fixture->has, "%.64s", etag);
+    bool has = strncmp(fixture->has, etag, INDEX_SUM_DIGITS) == 0 && !fixture->differs &&
+               !atomic_exchange(&fixture->loses, false);
+    snprintf(says, size, ",\"index_needed\":%s", has ? "false" : "true");
+    return false;
+}
 
 static void answer(void *context, const struct http_stub_request *request, int *status, char *body,
                    size_t body_size)
 {
     struct fixture *fixture = context;
+    char says[32] = "";
 
     *status = atomic_load(&fixture->status);
     if (fixture->refuses && strstr(request->body, "folder%2F"))
         *status = 400;
+    if (fixture->sums && judge_sum(fixture, request, says, sizeof says))
+        *status = 401;
     if (*status == 200)
         snprintf(body, body_size,
-                 "{\"status\":\"OK\",\"token\":\"%d\",\"expiry_s\":%d,\"heartbeat_s\":%d%s}",
+                 "{\"status\":\"OK\",\"token\":\"%d\",\"expiry_s\":%d,\"heartbeat_s\":%d%s%s}",
                  atomic_load(&fixture->token), 3 * atomic_load(&fixture->heartbeat_s),
-                 atomic_load(&fixture->heartbeat_s), fixture->folders ? ",\"folders\":true" : "");
+                 atomic_load(&fixture->heartbeat_s), fixture->folders ? ",\"folders\":true" : "",
+                 says);
     else
         snprintf(body, body_size, "{\"detail\":\"status %d\"}", *status);
 }
@@ -250,6 +278,126 @@ static void tells_no_folders_to_others(void **state)
         assert_string_equal(index_of(fixture, i), "");
 }
 
+/* ---- a directory that knows sums and tokens ---- */
+
+static bool has(struct fixture *fixture, size_t number, const char *text)
+{
+    const struct http_stub_request *request = http_stub_request(fixture->stub, number);
+
+    return strstr(request->head, text) || strstr(request->body, text);
+}
+
+static void start_with_sums(struct fixture *fixture)
+{
+    fixture->sums = fixture->takes_tokens = true;
+    start(fixture);
+}
+
+static void beats_by_token_with_the_sum(void **state)
+{
+    struct fixture *fixture = *state;
+
+    start_with_sums(fixture);
+    assert_true(http_stub_wait(fixture->stub, 4) >= 4);
+    const char *etag = strstr(http_stub_request(fixture->stub, 0)->body, "index_etag=");
+    assert_true(etag && has(fixture, 0, "password=p"));
+    auto_free char *sum = memory_format("%.75s", etag);
+    assert_non_null(strstr(index_of(fixture, 0), "first.txt"));
+    for (size_t i = 1; i < 4; i++) {
+        check_row(i, has(fixture, i, "Authorization: Bearer 0"));
+        check_row(i, has(fixture, i, sum) && !has(fixture, i, "password="));
+        check_row(i, !*index_of(fixture, i));
+    }
+}
+
+/* A long list is not sent to who has it from an earlier run. */
+static void asks_before_a_long_list(void **state)
+{
+    struct fixture *fixture = *state;
+    char name[32];
+
+    for (int i = 0; i < 600; i++) {
+        snprintf(name, sizeof name, "%d", i);
+        put_file(fixture, name, "");
+    }
+    start_with_sums(fixture);
+    assert_true(http_stub_wait(fixture->stub, 3) >= 3);
+    assert_string_equal(index_of(fixture, 0), "");
+    assert_non_null(strstr(index_of(fixture, 1), "first.txt"));
+    heartbeat_stop(fixture->heartbeat);
+    size_t count = http_stub_wait(fixture->stub, 1);
+    start(fixture);
+    assert_true(http_stub_wait(fixture->stub, count + 3) >= count + 3);
+    for (size_t i = count; i < count + 3; i++)
+        check_row(i, !*index_of(fixture, i));
+}
+
+static void sends_the_list_that_is_needed(void **state)
+{
+    struct fixture *fixture = *state;
+
+    start_with_sums(fixture);
+    assert_true(http_stub_wait(fixture->stub, 2) >= 2);
+    fixture->loses = true;
+    size_t number = next_index(fixture, 1);
+    assert_non_null(strstr(index_of(fixture, number), "first.txt"));
+    assert_true(has(fixture, number, "Authorization: Bearer"));
+    /* Another one is no matter of sums. */
+    put_file(fixture, "second.txt", "2");
+    heartbeat_share_changed(fixture->heartbeat);
+    number = next_index(fixture, number + 1);
+    assert_non_null(strstr(index_of(fixture, number), "second.txt"));
+    size_t count = http_stub_wait(fixture->stub, number + 3);
+    for (size_t i = number + 1; i < count; i++)
+        check_row(i, !*index_of(fixture, i));
+}
+
+static void logs_in_when_the_token_is_refused(void **state)
+{
+    struct fixture *fixture = *state;
+
+    start_with_sums(fixture);
+    assert_true(http_stub_wait(fixture->stub, 3) >= 3);
+    fixture->takes_tokens = false;
+    size_t number = 2;
+    while (number < 10 && http_stub_wait(fixture->stub, number + 1) > number &&
+           !has(fixture, number, "password=p"))
+        number++;
+    assert_true(has(fixture, number, "password=p") && !has(fixture, number, "Authorization"));
+    assert_true(has(fixture, number - 1, "Authorization: Bearer 0"));
+    assert_false(*index_of(fixture, number)); /* it still has the list */
+    wait_for_status(fixture, true);
+}
+
+static void lives_with_a_directory_of_other_sums(void **state)
+{
+    struct fixture *fixture = *state;
+
+    fixture->differs = true;
+    start_with_sums(fixture);
+    assert_true(http_stub_wait(fixture->stub, 4) >= 4);
+    assert_non_null(strstr(index_of(fixture, 0), "first.txt"));
+    for (size_t i = 1; i < 4; i++)
+        check_row(i, !has(fixture, i, "index_etag") && !*index_of(fixture, i));
+}
+
+static void looks_again_after_an_outage(void **state)
+{
+    struct fixture *fixture = *state;
+
+    start_with_sums(fixture);
+    assert_true(http_stub_wait(fixture->stub, 3) >= 3);
+    fixture->status = 503;
+    wait_for_status(fixture, false);
+    put_file(fixture, "second.txt", "2");
+    heartbeat_share_changed(fixture->heartbeat);
+    size_t number = http_stub_wait(fixture->stub, 1);
+    fixture->status = 200;
+    wait_for_status(fixture, true);
+    number = next_index(fixture, number);
+    assert_non_null(strstr(index_of(fixture, number), "second.txt"));
+}
+
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
@@ -261,6 +409,12 @@ int main(void)
         TEST(sends_the_index_when_the_token_changes),
         TEST(tells_folders_to_who_knows_them),
         TEST(tells_no_folders_to_others),
+        TEST(beats_by_token_with_the_sum),
+        TEST(asks_before_a_long_list),
+        TEST(sends_the_list_that_is_needed),
+        TEST(logs_in_when_the_token_is_refused),
+        TEST(lives_with_a_directory_of_other_sums),
+        TEST(looks_again_after_an_outage),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
