@@ -25,7 +25,8 @@ struct directory_client {
     char *login_url;
     char *search_url;
     long timeout_ms;
-    bool query_mode; /* the directory takes no body: the reference's */
+    int64_t retry_ms; /* of the last answer */
+    bool query_mode;  /* the directory takes no body: the reference's */
     struct buffer reply;
     char reason[CURL_ERROR_SIZE];
 };
@@ -154,6 +155,16 @@ static enum error_code transfer_error(const struct directory_client *client, CUR
                      reason);
 }
 
+static void note_retry(struct directory_client *client)
+{
+    curl_off_t seconds = 0;
+
+    curl_easy_getinfo(client->easy, CURLINFO_RETRY_AFTER, &seconds);
+    if (seconds > DIRECTORY_RETRY_MAX_MS / 1000)
+        seconds = DIRECTORY_RETRY_MAX_MS / 1000;
+    client->retry_ms = seconds > 0 ? (int64_t)seconds * 1000 : 0;
+}
+
 /* One request and its reply; *status is the HTTP status. */
 static enum error_code exchange(struct directory_client *client, const struct request *request,
                                 long *status, struct error *error)
@@ -168,6 +179,7 @@ static enum error_code exchange(struct directory_client *client, const struct re
         headers = curl_slist_append(headers, bearer);
     }
     buffer_clear(&client->reply);
+    client->retry_ms = 0;
     client->reason[0] = '\0';
     curl_easy_setopt(client->easy, CURLOPT_URL, request->url);
     curl_easy_setopt(client->easy, CURLOPT_TIMEOUT_MS, timeout_ms);
@@ -185,6 +197,7 @@ static enum error_code exchange(struct directory_client *client, const struct re
     if (result != CURLE_OK)
         return transfer_error(client, result, error);
     curl_easy_getinfo(client->easy, CURLINFO_RESPONSE_CODE, status);
+    note_retry(client);
     return ERROR_NONE;
 }
 
@@ -348,6 +361,39 @@ enum error_code directory_login(struct directory_client *client,
     return code;
 }
 
+/* "http://HOST:8000/NAME" beside that one. */
+static void append_beside(const char *beside, const char *name, struct buffer *url)
+{
+    size_t length = strcspn(beside, "?");
+
+    while (length > 0 && beside[length - 1] != '/')
+        length--;
+    buffer_append(url, beside, length);
+    buffer_append_string(url, name);
+}
+
+enum error_code directory_logout(struct directory_client *client, const char *token,
+                                 int64_t timeout_ms, struct error *error)
+{
+    auto_buffer url;
+    long status;
+
+    if (!directory_is_bearer(token))
+        return error_set(error, ERROR_DENIED, "No hay sesión en el directorio");
+    buffer_init(&url, (size_t)64 * 1024);
+    append_beside(client->login_url, "logout", &url);
+    directory_client_prepare(client, &(struct directory_client_options){.connect_ms = timeout_ms,
+                                                                        .timeout_ms = timeout_ms});
+    struct request request = {.url = url.data, .body = "", .token = token};
+    enum error_code code = exchange(client, &request, &status, error);
+    return code ? code : status_error(client, status, error);
+}
+
+int64_t directory_retry_ms(const struct directory_client *client)
+{
+    return client->retry_ms;
+}
+
 enum error_code directory_search(struct directory_client *client, const struct file_name *name,
                                  bool partial, struct directory_sources *sources,
                                  struct error *error)
@@ -419,18 +465,6 @@ enum error_code directory_search_many(struct directory_client *client,
 /* Of a page: the longest names of all fit DIRECTORY_REPLY_MAX_BYTES. */
 #define PAGE_FILES 5000
 
-/* "http://HOST:8000/NAME" beside the search. */
-static void beside_search(const struct directory_client *client, const char *name,
-                          struct buffer *url)
-{
-    size_t length = strcspn(client->search_url, "?");
-
-    while (length > 0 && client->search_url[length - 1] != '/')
-        length--;
-    buffer_append(url, client->search_url, length);
-    buffer_append_string(url, name);
-}
-
 /* The reply is in client->reply. */
 static enum error_code ask(struct directory_client *client, const char *url, struct error *error)
 {
@@ -447,7 +481,7 @@ static enum error_code find_active(struct directory_client *client, struct direc
     auto_buffer url;
 
     buffer_init(&url, (size_t)64 * 1024);
-    beside_search(client, "peers_activos", &url);
+    append_beside(client->search_url, "peers_activos", &url);
     enum error_code code = ask(client, url.data, error);
     if (!code)
         code = directory_parse_peers(client->reply.data ? client->reply.data : "",
@@ -461,7 +495,7 @@ static enum error_code take_page(struct directory_client *client, const char *cu
     auto_buffer url;
 
     buffer_init(&url, (size_t)64 * 1024);
-    beside_search(client, "ver_archivos", &url);
+    append_beside(client->search_url, "ver_archivos", &url);
     buffer_printf(&url, "?limit=%d%s", PAGE_FILES, page->taker->folders ? "&folders=1" : "");
     if (page->taker->content) {
         char id[CONTENT_ID_DIGITS + 1];

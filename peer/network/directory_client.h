@@ -87,6 +87,18 @@ MUST_CHECK enum error_code directory_login(struct directory_client *client,
                                            const struct directory_login *login,
                                            struct directory_session *session, struct error *error);
 
+/* The peer goes: it is away at once, not when its time is over. Without regard to the stop event,
+ * which is raised then; within timeout_ms. Errors as directory_login; of a directory that knows no
+ * such thing ERROR_NOT_FOUND or ERROR_UNSUPPORTED. */
+MUST_CHECK enum error_code directory_logout(struct directory_client *client, const char *token,
+                                            int64_t timeout_ms, struct error *error);
+
+/* How long a directory may have us wait. */
+#define DIRECTORY_RETRY_MAX_MS 60000
+
+/* What the last answer said: how long it makes no sense to ask again (Retry-After). 0: nothing. */
+int64_t directory_retry_ms(const struct directory_client *client);
+
 /* Who says that a source has a file. */
 enum source_origin {
     SOURCE_TOLD,       /* a directory, now */

@@ -268,6 +268,7 @@ static void log_in(struct heartbeat *heartbeat)
         login.token = heartbeat->rules.token;
     enum error_code code = directory_login(heartbeat->client, &login, &session, &error);
     heartbeat->last_ms = attempt.end_ms = clock_boot_ms();
+    attempt.retry_ms = directory_retry_ms(heartbeat->client);
     if (attempt.with_index) {
         note_told(heartbeat, &list, &login, code, &session);
         log_line(LOG_DEBUG, MODULE, "sent the names of %zu files: %s", list.count,
@@ -302,6 +303,17 @@ static void wait_for_event(struct heartbeat *heartbeat, int64_t timeout_ms)
         eventfd_read(heartbeat->wake, &count);
 }
 
+/* Who knows sums knows this; one that is away is not waited for. */
+static void log_out(struct heartbeat *heartbeat)
+{
+    struct error error;
+
+    if (!heartbeat->knows_sums || heartbeat->rules.state != HEARTBEAT_LISTED)
+        return;
+    if (directory_logout(heartbeat->client, heartbeat->rules.token, HEARTBEAT_LOGOUT_MS, &error))
+        log_line(LOG_DEBUG, MODULE, "%s: logging out: %s", heartbeat->login_url, error.text);
+}
+
 static void *run(void *context)
 {
     struct heartbeat *heartbeat = context;
@@ -317,6 +329,7 @@ static void *run(void *context)
         log_in(heartbeat);
         heartbeat->random = random_number();
     }
+    log_out(heartbeat);
     return NULL;
 }
 
@@ -366,11 +379,16 @@ enum error_code heartbeat_start(const struct heartbeat_options *options,
     return ERROR_NONE;
 }
 
+void heartbeat_tell_stop(struct heartbeat *heartbeat)
+{
+    stop_event_raise(heartbeat->stop);
+}
+
 void heartbeat_stop(struct heartbeat *heartbeat)
 {
     if (!heartbeat)
         return;
-    stop_event_raise(heartbeat->stop);
+    heartbeat_tell_stop(heartbeat);
     pthread_join(heartbeat->thread, NULL);
     free_heartbeat(heartbeat);
 }

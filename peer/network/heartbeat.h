@@ -20,6 +20,9 @@
 
 struct heartbeat;
 
+/* A daemon stops within two seconds, and our time is over soon anyway. */
+#define HEARTBEAT_LOGOUT_MS 800
+
 struct heartbeat_options {
     const char *login_url; /* all strings are copied */
     const char *username;
@@ -36,7 +39,10 @@ struct heartbeat_options {
 /* Starts with a login at once. *heartbeat is owned by the caller. ERROR_IO: no thread. */
 MUST_CHECK enum error_code heartbeat_start(const struct heartbeat_options *options,
                                            struct heartbeat **heartbeat, struct error *error);
-void heartbeat_stop(struct heartbeat *heartbeat); /* joins and frees; NULL is fine */
+/* Logs out where the directory knows that, within HEARTBEAT_LOGOUT_MS; joins and frees. NULL is
+ * fine. Who stops several tells each first. */
+void heartbeat_stop(struct heartbeat *heartbeat);
+void heartbeat_tell_stop(struct heartbeat *heartbeat); /* does not wait */
 
 /* The shared folder or what arrives has changed, or ids of files have become known. Any thread;
  * does not block.

@@ -71,6 +71,7 @@ enum heartbeat_news heartbeat_rules_failure(struct heartbeat_rules *rules,
     }
     rules->wants_index = true; /* what the directory has of us is not certain any more */
     rules->failures++;
+    rules->retry_ms = attempt->retry_ms;
     rules->state = code == ERROR_DENIED ? HEARTBEAT_REFUSED : HEARTBEAT_AWAY;
     if (rules->state == before)
         return HEARTBEAT_NO_NEWS;
@@ -81,6 +82,8 @@ static int64_t backoff_ms(const struct heartbeat_rules *rules, uint32_t random)
 {
     int64_t limit = HEARTBEAT_BACKOFF_MS;
 
+    if (rules->retry_ms > 0)
+        return rules->retry_ms + scale(rules->heartbeat_ms / 2, random);
     for (unsigned i = 1; i < rules->failures && limit < rules->heartbeat_ms / 2; i++)
         limit *= 2;
     if (limit > rules->heartbeat_ms / 2)

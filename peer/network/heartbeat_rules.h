@@ -20,7 +20,8 @@
 #define HEARTBEAT_INDEX_GAP_COST 4
 
 /* After a failure: a random time up to a limit that doubles from here to half the heartbeat, so
- * that with the time for connecting we are back within one heartbeat of the directory's return. */
+ * that with the time for connecting we are back within one heartbeat of the directory's return. A
+ * directory that says when to come again says so to all: then up to half a heartbeat later. */
 #define HEARTBEAT_BACKOFF_MS     500
 #define HEARTBEAT_BACKOFF_MIN_MS 100
 
@@ -33,6 +34,7 @@ struct heartbeat_rules {
     enum heartbeat_state state;
     bool wants_index;     /* the directory does not have what is shared now */
     unsigned failures;    /* in a row */
+    int64_t retry_ms;     /* of the last */
     int64_t heartbeat_ms; /* as the directory told, or the default */
     int64_t index_end_ms; /* when the last login with an index ended, and how long it took */
     int64_t index_cost_ms;
@@ -54,6 +56,7 @@ enum heartbeat_news {
 struct heartbeat_attempt {
     int64_t start_ms, end_ms; /* boot clock */
     bool with_index;
+    int64_t retry_ms; /* the directory does not want to hear of us so long (Retry-After); 0 */
 };
 
 void heartbeat_rules_init(struct heartbeat_rules *rules);

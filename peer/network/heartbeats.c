@@ -37,6 +37,8 @@ void heartbeats_stop(struct heartbeats *heartbeats)
     if (!heartbeats)
         return;
     for (size_t i = 0; i < heartbeats->count; i++)
+        heartbeat_tell_stop(heartbeats->items[i]); /* all log out at the same time */
+    for (size_t i = 0; i < heartbeats->count; i++)
         heartbeat_stop(heartbeats->items[i]);
     free(heartbeats->items);
     free(heartbeats);

@@ -107,6 +107,22 @@ def test_a_killed_peer_expires(net):
     directory.wait_for_peer("Peer1")
 
 
+def test_a_stopped_peer_is_gone_at_once(net):
+    directories = [net.directory(), net.directory(name="second")]
+    peer = net.peer("Peer1", directories[0], files={"a": "x"},
+                    api_url=[f"{d.url}/login" for d in directories],
+                    api_search_url=[f"{d.url}/buscar_archivos" for d in directories])
+    for directory in directories:
+        directory.wait_for_files("Peer1", ["a"])
+    assert peer.terminate() < harness.STOPS_WITHIN
+    for directory in directories:
+        assert directory.peers() == []
+        assert directory.files_of("Peer1") == ["a"]
+    peer.start()
+    for directory in directories:
+        directory.wait_for_peer("Peer1")
+
+
 def seconds_until(check, timeout=10):
     started = time.monotonic()
     wait_until(check, timeout, "the directory to know")

@@ -205,6 +205,26 @@ static void ends_when_neither_way_works(void **state)
     assert_int_equal(http_stub_wait(fixture->stub, 2), 2);
 }
 
+static void logs_out(void **state)
+{
+    struct fixture *fixture = *state;
+
+    fixture->status = 200;
+    fixture->body = "{\"status\":\"OK\"}";
+    stop_event_raise(fixture->stop); /* that is when */
+    assert_int_equal(directory_logout(fixture->client, "t0k", 5000, NULL), ERROR_NONE);
+    assert_int_equal(directory_logout(fixture->client, "", 5000, NULL), ERROR_DENIED);
+    assert_int_equal(directory_logout(fixture->client, "a\r\nX: y", 5000, NULL), ERROR_DENIED);
+    assert_int_equal(http_stub_wait(fixture->stub, 1), 1);
+    const struct http_stub_request *request = http_stub_request(fixture->stub, 0);
+    assert_true(begins_with(request->head, "POST /logout HTTP/1.1\r\n"));
+    assert_non_null(strstr(request->head, "Authorization: Bearer t0k"));
+    fixture->status = -1; /* no answer ever comes */
+    int64_t start = clock_boot_ms();
+    assert_int_equal(directory_logout(fixture->client, "t0k", 300, NULL), ERROR_TIMEOUT);
+    assert_in_range(clock_boot_ms() - start, 200, 4000);
+}
+
 static void searches_many(void **state)
 {
     static const struct file_name names[] = {{"b"}, {"ñ \"a\""}, {"sub/c"}, {"b"}};
@@ -343,6 +363,7 @@ int main(void)
         TEST(sends_a_long_index_to_the_reference_in_parts),
         TEST(tells_failures_apart),
         TEST(ends_when_neither_way_works),
+        TEST(logs_out),
         TEST(searches),
         TEST(searches_many),
         TEST(ignores_the_environments_proxy),

@@ -308,6 +308,11 @@ static void beats_by_token_with_the_sum(void **state)
         check_row(i, has(fixture, i, sum) && !has(fixture, i, "password="));
         check_row(i, !*index_of(fixture, i));
     }
+    heartbeat_stop(fixture->heartbeat);
+    fixture->heartbeat = NULL;
+    size_t last = http_stub_wait(fixture->stub, 1) - 1;
+    assert_true(has(fixture, last, "POST /logout HTTP/1.1\r\n"));
+    assert_true(has(fixture, last, "Authorization: Bearer 0"));
 }
 
 /* A long list is not sent to who has it from an earlier run. */

@@ -93,6 +93,60 @@ static void backs_off_and_says_it_once(void **state)
     assert_int_equal(heartbeat_rules_wait_ms(&rules, 10010, 10010, 0), 0);
 }
 
+static void comes_again_when_it_is_told_to(void **state)
+{
+    struct heartbeat_rules rules = listed_rules();
+    struct heartbeat_attempt attempt = at(10000, 10010, false);
+
+    (void)state;
+    attempt.retry_ms = 20000;
+    assert_int_equal(heartbeat_rules_failure(&rules, &attempt, ERROR_BUSY), HEARTBEAT_IS_AWAY);
+    assert_int_equal(heartbeat_rules_wait_ms(&rules, 10010, 10010, 0), 20000);
+    assert_int_equal(heartbeat_rules_wait_ms(&rules, 10010, 10010, UINT32_MAX), 25000);
+    attempt.retry_ms = 0;
+    (void)heartbeat_rules_failure(&rules, &attempt, ERROR_UNREACHABLE);
+    assert_int_equal(heartbeat_rules_wait_ms(&rules, 10010, 10010, 0), HEARTBEAT_BACKOFF_MIN_MS);
+}
+
+static struct directory_session says(bool index_needed)
+{
+    struct directory_session said = session;
+
+    said.says_index = true;
+    said.index_needed = index_needed;
+    return said;
+}
+
+static void goes_by_what_the_directory_says(void **state)
+{
+    struct heartbeat_rules rules = listed_rules();
+    struct heartbeat_attempt plain = at(10000, 10010, false);
+    struct heartbeat_attempt index = at(10010, 10020, true);
+    const struct directory_session has = says(false);
+    const struct directory_session needs = says(true);
+    struct directory_session other = has;
+
+    (void)state;
+    /* Another token is no matter, if it has the list. */
+    strcpy(other.token, "two");
+    heartbeat_rules_success(&rules, &plain, &other);
+    assert_false(rules.wants_index);
+    /* Another list in the same session: said once. */
+    heartbeat_rules_success(&rules, &plain, &has);
+    assert_int_equal(heartbeat_rules_success(&rules, &plain, &needs), HEARTBEAT_INDEX_LOST);
+    assert_true(rules.wants_index);
+    assert_int_equal(heartbeat_rules_wait_ms(&rules, 10010, 10010, 0), 0);
+    heartbeat_rules_success(&rules, &index, &has);
+    assert_int_equal(heartbeat_rules_success(&rules, &plain, &needs), HEARTBEAT_NO_NEWS);
+    /* After an outage. */
+    (void)heartbeat_rules_failure(&rules, &plain, ERROR_UNREACHABLE);
+    assert_int_equal(heartbeat_rules_success(&rules, &plain, &has), HEARTBEAT_IS_BACK);
+    assert_false(rules.wants_index);
+    (void)heartbeat_rules_failure(&rules, &plain, ERROR_UNREACHABLE);
+    assert_int_equal(heartbeat_rules_success(&rules, &plain, &needs), HEARTBEAT_IS_BACK);
+    assert_true(rules.wants_index);
+}
+
 static void keeps_off_a_directory_that_is_away(void **state)
 {
     struct heartbeat_rules rules = listed_rules();
@@ -184,6 +238,8 @@ int main(void)
         cmocka_unit_test(tells_a_change_within_two_seconds),
         cmocka_unit_test(backs_off_and_says_it_once),
         cmocka_unit_test(keeps_off_a_directory_that_is_away),
+        cmocka_unit_test(comes_again_when_it_is_told_to),
+        cmocka_unit_test(goes_by_what_the_directory_says),
         cmocka_unit_test(is_slow_after_a_refusal),
         cmocka_unit_test(sends_the_index_to_who_forgot_us),
         cmocka_unit_test(stays_listed_when_only_the_index_is_refused),
