@@ -263,6 +263,8 @@ static void append_peer(const struct directory_client *client, const struct dire
     buffer_append_string(fields, "&folders=1");
     if (login->etag)
         directory_append_etag(fields, login->etag);
+    if (login->changes)
+        directory_append_changes(fields, login);
 }
 
 /* Logs in once, or as often as the index has batches. *other_way: the directory turned out to be of
@@ -350,11 +352,14 @@ enum error_code directory_login(struct directory_client *client,
 {
     struct directory_login told = *login;
 
-    told.ask_first = login->ask_first && login->etag && login->files;
+    told.ask_first = (login->ask_first || login->changes) && login->etag && login->files;
     enum error_code code = login_somehow(client, &told, session, error);
-    bool has_files = client->query_mode || (session->says_index && !session->index_needed);
-    if (!code && told.ask_first && !has_files) {
+    bool is_answered = code == ERROR_NONE || (told.changes && code == ERROR_INVALID);
+    bool has_files =
+        !code && (client->query_mode || (session->says_index && !session->index_needed));
+    if (is_answered && told.ask_first && !has_files) {
         told.ask_first = false;
+        told.changes = NULL;
         code = login_somehow(client, &told, session, error);
     }
     buffer_done(&client->reply); /* between heartbeats nothing is kept */

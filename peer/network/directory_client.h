@@ -54,6 +54,8 @@ void directory_client_free(struct directory_client *client);
 void directory_client_prepare(struct directory_client *client,
                               const struct directory_client_options *options);
 
+struct list_changes;
+
 struct directory_login {
     const char *username;
     const char *password;
@@ -68,6 +70,9 @@ struct directory_login {
                                    * directory should have. NULL: not told */
     bool ask_first; /* the directory may have these files: it is told the etag, and the files when
                      * it says that it does not. The reference's gets the files at once */
+    const struct index_sum *base;       /* with changes: the sum of the list that it has, */
+    const struct list_changes *changes; /* and how that becomes the files. Told first: the files
+                                         * follow when it does not take them. NULL: not known */
 };
 
 struct directory_session {

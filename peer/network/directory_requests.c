@@ -1,6 +1,7 @@
 #include "peer/network/directory_requests.h"
 
 #include "common/json_writer.h"
+#include "peer/network/list_changes.h"
 
 #include <string.h>
 
@@ -62,16 +63,22 @@ static bool is_told(const struct directory_login *login, const struct share_file
     return !(login->names_only && file->partial) && (login->folders || !strchr(file->name, '/'));
 }
 
+void directory_sum_file(const struct share_file *file, struct index_sum_file *told)
+{
+    *told = (struct index_sum_file){.name = file->name,
+                                    .size_bytes = file->size_bytes,
+                                    .id = file->has_content ? &file->content : NULL,
+                                    .partial = file->partial};
+}
+
 static void add_file(const struct directory_login *login, const struct share_file *file,
                      struct index_sum *sum)
 {
-    struct index_sum_file told = {.name = file->name, .size_bytes = -1};
+    struct index_sum_file told;
 
-    if (!login->names_only) {
-        told.size_bytes = file->size_bytes;
-        told.id = file->has_content ? &file->content : NULL;
-        told.partial = file->partial;
-    }
+    directory_sum_file(file, &told);
+    if (login->names_only)
+        told = (struct index_sum_file){.name = file->name, .size_bytes = -1};
     index_sum_add(sum, &told);
 }
 
@@ -100,7 +107,8 @@ static void write_content(struct json_writer *json, const struct share_file *fil
         json_write_boolean(json, "partial", true);
 }
 
-/* {"filename":NAME,"url":[ADDRESS],"size":BYTES,"content":ID,"partial":true}, encoded. */
+/* {"filename":NAME,"url":[ADDRESS],"size":BYTES,"content":ID,"partial":true}, encoded; what is told
+ * as a change has the usual url. */
 static void format_entry(struct buffer *entry, const struct directory_login *login,
                          const struct share_file *file)
 {
@@ -111,9 +119,11 @@ static void format_entry(struct buffer *entry, const struct directory_login *log
     json_writer_init(&json, &raw);
     json_begin_object(&json, NULL);
     json_write_string(&json, "filename", file->name);
-    json_begin_array(&json, "url");
-    json_write_string(&json, NULL, login->advertise);
-    json_end_array(&json);
+    if (!login->changes) {
+        json_begin_array(&json, "url");
+        json_write_string(&json, NULL, login->advertise);
+        json_end_array(&json);
+    }
     if (!login->names_only)
         write_content(&json, file);
     json_end_object(&json);
@@ -147,6 +157,32 @@ size_t directory_append_index(struct buffer *out, const struct directory_login *
     }
     buffer_append_string(out, end);
     return next;
+}
+
+void directory_append_changes(struct buffer *out, const struct directory_login *login)
+{
+    const struct list_changes *changes = login->changes;
+    char base[INDEX_SUM_DIGITS + 1];
+    auto_buffer entry;
+
+    buffer_init(&entry, (size_t)3 * ENTRY_MAX_BYTES);
+    buffer_printf(out, "&index_base=%s&files_added=%%5B", index_sum_format(login->base, base));
+    for (size_t i = 0; i < changes->added_count; i++) {
+        format_entry(&entry, login, changes->added[i]);
+        buffer_append_string(out, i > 0 ? "%2C" : "");
+        buffer_append(out, entry.data, entry.length);
+    }
+    buffer_append_string(out, "%5D&files_removed=%5B");
+    for (size_t i = 0; i < changes->removed_count; i++) {
+        auto_buffer raw;
+        struct json_writer json;
+        buffer_init(&raw, ENTRY_MAX_BYTES);
+        json_writer_init(&json, &raw);
+        json_write_string(&json, NULL, changes->removed[i]->name);
+        buffer_append_string(out, i > 0 ? "%2C" : "");
+        directory_encode(out, raw.data);
+    }
+    buffer_append_string(out, "%5D");
 }
 
 bool directory_append_names(struct buffer *out, const struct file_name *const *names, size_t count)

@@ -21,6 +21,12 @@ void directory_append_etag(struct buffer *out, const struct index_sum *etag);
 /* Whether it can stand in a header: RFC 6750, section 2.1. */
 bool directory_is_bearer(const char *token);
 
+/* Appends "&index_base=SUM&files_added=[...]&files_removed=[...]" from the login's changes. */
+void directory_append_changes(struct buffer *out, const struct directory_login *login);
+
+/* What counts of a file for the sum, where not only names are told. Borrowed from it. */
+void directory_sum_file(const struct share_file *file, struct index_sum_file *told);
+
 /* The sum of the list of files that directory_append_index would write as one. */
 void directory_sum_index(const struct directory_login *login, struct index_sum *sum);
 

@@ -8,6 +8,7 @@
 #include "peer/network/directory_client.h"
 #include "peer/network/directory_requests.h"
 #include "peer/network/heartbeat_rules.h"
+#include "peer/network/list_changes.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -45,18 +46,21 @@ struct heartbeat {
     /* From here on: the heartbeat's thread alone. */
     struct directory_client *client;
     struct heartbeat_rules rules;
-    bool names_only;    /* the directory keeps no ids: the reference's */
-    bool folders;       /* the directory knows names with a '/', */
-    bool folders_known; /* or it is certain that it does not */
-    uint64_t told;      /* hash of what the directory was last told of the files, */
+    bool names_only;        /* the directory keeps no ids: the reference's */
+    bool folders;           /* the directory knows names with a '/', */
+    bool folders_known;     /* or it is certain that it does not */
+    struct share_list told; /* what the directory was last told, whether or not it took it */
     struct index_sum told_sum;
-    bool has_told;       /* which it may have; the sum is that of the list */
-    bool asked_first;    /* whether it has our list: from an earlier run */
-    bool knows_sums;     /* and tokens */
-    bool sums_differ;    /* it has another sum for the same list: it is not told any */
-    bool listing_failed; /* and that was said */
-    int64_t last_ms;     /* end of the last login */
-    uint32_t random;     /* a new one for each wait */
+    bool has_told;           /* it may have that list, and the sum is known; */
+    bool is_certain;         /* it has it: it has said so */
+    struct share_list fresh; /* the list of now, for the next login, */
+    bool has_fresh;          /* when it is there */
+    bool asked_first;        /* whether it has our list: from an earlier run */
+    bool knows_sums;         /* and tokens */
+    bool sums_differ;        /* it has another sum for the same list: it is not told any */
+    bool listing_failed;     /* and that was said */
+    int64_t last_ms;         /* end of the last login */
+    uint32_t random;         /* a new one for each wait */
 };
 
 static uint32_t random_number(void)
@@ -67,6 +71,13 @@ static uint32_t random_number(void)
     if (getrandom(&number, sizeof number, GRND_NONBLOCK) < 0)
         number = (uint32_t)clock_boot_ms() * 2654435761U;
     return number;
+}
+
+/* What is kept of the list for the next login, unless it becomes another one before. */
+static void drop_fresh(struct heartbeat *heartbeat)
+{
+    share_list_done(&heartbeat->fresh);
+    heartbeat->has_fresh = false;
 }
 
 static bool has_folders(const struct share_list *list)
@@ -104,13 +115,34 @@ static bool list_share(struct heartbeat *heartbeat, struct share_list *list)
  * is known. */
 static void compare_share(struct heartbeat *heartbeat)
 {
-    struct share_list list;
+    struct list_changes changes = {0};
 
-    if (!atomic_exchange(&heartbeat->share_changed, false) || heartbeat->rules.wants_index)
+    if (!atomic_exchange(&heartbeat->share_changed, false))
         return;
-    if (list_share(heartbeat, &list) && share_list_hash(&list) != heartbeat->told)
+    drop_fresh(heartbeat);
+    if (heartbeat->rules.wants_index)
+        return;
+    if (list_share(heartbeat, &heartbeat->fresh))
+        list_changes_find(&heartbeat->told, &heartbeat->fresh, &changes);
+    heartbeat->has_fresh = changes.is_news;
+    if (changes.is_news)
         heartbeat_rules_changed(&heartbeat->rules);
-    share_list_done(&list);
+    else
+        drop_fresh(heartbeat);
+    list_changes_done(&changes);
+}
+
+/* As list_share. */
+static bool take_list(struct heartbeat *heartbeat, struct share_list *list)
+{
+    if (!heartbeat->has_fresh || atomic_load(&heartbeat->share_changed)) {
+        drop_fresh(heartbeat);
+        return list_share(heartbeat, list);
+    }
+    *list = heartbeat->fresh;
+    heartbeat->fresh = (struct share_list){0};
+    heartbeat->has_fresh = false;
+    return true;
 }
 
 static void set_status(struct heartbeat *heartbeat, enum error_code code, const struct error *error)
@@ -202,7 +234,9 @@ static void note_told(struct heartbeat *heartbeat, struct share_list *list,
         atomic_store(&heartbeat->share_changed, true); /* this one is told ids, too */
     if (heartbeat->names_only)
         keep_names(list);
-    heartbeat->told = share_list_hash(list);
+    share_list_done(&heartbeat->told);
+    heartbeat->told = *list;
+    *list = (struct share_list){0};
     heartbeat->has_told = login->etag && code != ERROR_INVALID && code != ERROR_TOO_LARGE;
     if (heartbeat->has_told)
         heartbeat->told_sum = *login->etag;
@@ -214,16 +248,34 @@ static void note_told(struct heartbeat *heartbeat, struct share_list *list,
     }
 }
 
-/* The sum of the list that it comes with, or of that which the directory should have. */
+/* The list as changes of that which the directory has for certain, if they are shorter; the usual
+ * urls of an empty one would change, too. */
+static bool find_changes(const struct heartbeat *heartbeat, const struct share_list *list,
+                         struct list_changes *changes)
+{
+    if (!heartbeat->is_certain || !heartbeat->has_told || !heartbeat->told.count || !list->count)
+        return false;
+    list_changes_find(&heartbeat->told, list, changes);
+    return changes->added_count + changes->removed_count <= heartbeat->told.count;
+}
+
+/* The sum of the list that it comes with, or of that which the directory should have; the changes
+ * are the caller's. */
 static void add_sum(const struct heartbeat *heartbeat, struct directory_login *login,
-                    struct index_sum *sum)
+                    struct index_sum *sum, struct list_changes *changes)
 {
     if (heartbeat->names_only || heartbeat->sums_differ || (!login->files && !heartbeat->has_told))
         return;
-    if (login->files)
+    if (login->files && find_changes(heartbeat, login->files, changes)) {
+        login->base = &heartbeat->told_sum;
+        login->changes = changes;
+    }
+    if (login->files && !login->changes)
         directory_sum_index(login, sum);
     else
         *sum = heartbeat->told_sum;
+    if (login->changes)
+        list_changes_apply(changes, sum);
     login->etag = sum;
     login->ask_first =
         !heartbeat->asked_first && login->files && login->files->count > ASK_FIRST_FILES;
@@ -256,24 +308,28 @@ static void log_in(struct heartbeat *heartbeat)
                                     .folders = heartbeat->folders};
     struct directory_session session = {.says_index = false};
     struct share_list list = {0};
+    struct list_changes changes = {0};
     struct index_sum sum;
     struct error error = {0};
 
     attempt.with_index =
-        heartbeat_rules_with_index(&heartbeat->rules) && list_share(heartbeat, &list);
+        heartbeat_rules_with_index(&heartbeat->rules) && take_list(heartbeat, &list);
     if (attempt.with_index)
         login.files = &list;
-    add_sum(heartbeat, &login, &sum);
+    add_sum(heartbeat, &login, &sum, &changes);
     if (heartbeat->knows_sums)
         login.token = heartbeat->rules.token;
     enum error_code code = directory_login(heartbeat->client, &login, &session, &error);
     heartbeat->last_ms = attempt.end_ms = clock_boot_ms();
     attempt.retry_ms = directory_retry_ms(heartbeat->client);
-    if (attempt.with_index) {
-        note_told(heartbeat, &list, &login, code, &session);
-        log_line(LOG_DEBUG, MODULE, "sent the names of %zu files: %s", list.count,
+    heartbeat->is_certain = !code && login.etag && session.says_index && !session.index_needed;
+    if (attempt.with_index && log_enabled(LOG_DEBUG))
+        log_line(LOG_DEBUG, MODULE, "sent the names of %zu files, %zu changes: %s", list.count,
+                 login.changes ? changes.added_count + changes.removed_count : list.count,
                  code ? error.text : "taken");
-    }
+    list_changes_done(&changes);
+    if (attempt.with_index)
+        note_told(heartbeat, &list, &login, code, &session);
     share_list_done(&list);
     if (code == ERROR_NONE && login.etag)
         heartbeat->knows_sums = session.says_index;
@@ -336,6 +392,8 @@ static void *run(void *context)
 static void free_heartbeat(struct heartbeat *heartbeat)
 {
     directory_client_free(heartbeat->client);
+    share_list_done(&heartbeat->told);
+    share_list_done(&heartbeat->fresh);
     stop_event_free(heartbeat->stop);
     if (heartbeat->wake >= 0)
         close(heartbeat->wake);

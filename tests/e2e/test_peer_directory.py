@@ -1,5 +1,7 @@
 """How our peer lives with a directory: ours and the reference's."""
 
+import random
+import shutil
 import time
 
 import pytest
@@ -211,6 +213,92 @@ def test_the_index_is_told_again_to_a_directory_that_forgot(net):
         leftover.unlink()
     directory.start()
     directory.wait_for_files("Peer1", ["a"], 10)
+
+
+def known_of(directory, peer):
+    """{name: (size, whether the content is known)} as the directory has it."""
+    listed = directory.get("/ver_archivos", folders="1").json["archivos"]
+    return {e["filename"]: (e["size"], "content" in e) for e in listed if e["peer"] == peer}
+
+
+def in_folder(share):
+    return {str(path.relative_to(share)): (path.stat().st_size, True)
+            for path in share.rglob("*") if path.is_file()}
+
+
+def change_something(share, chance, serial):
+    """One random change; names with a folder, and names that come again, among them."""
+    paths = sorted(path for path in share.rglob("*") if path.is_file())
+    what = chance.randrange(5)
+    if what < 2 or len(paths) < 10:
+        path = share / chance.choice(["", "sub", "sub/ñ"]) / f"{chance.randrange(60)} a\"&%é"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        reference.write_file(path, f"{serial}".encode() * chance.randrange(1, 9))
+    elif what == 2:
+        chance.choice(paths).unlink()
+    elif what == 3:
+        chance.choice(paths).rename(share / f"renamed {serial}")
+    else:
+        reference.write_file(chance.choice(paths), f"other {serial}".encode())
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_after_any_changes_the_list_is_the_folder(net, seed):
+    """Told as changes; the directory is killed, restored from a copy, and loses its database."""
+    chance = random.Random(seed)
+    directory = net.directory(expiry=6)
+    peer = net.peer("Peer1", directory, files={f"{n:03d}": f"file {n}" for n in range(40)},
+                    log_level="debug")
+    directory.wait_for_files("Peer1", [f"{n:03d}" for n in range(40)])
+
+    def agrees():
+        return known_of(directory, "Peer1") == in_folder(peer.share)
+
+    saved = directory.folder / "saved"
+    for serial in range(12):
+        for _ in range(chance.randrange(1, 8)):
+            change_something(peer.share, chance, serial)
+            time.sleep(chance.choice([0, 0, 0.2]))
+        if serial == 3:  # in the middle of it all
+            directory.kill()
+            directory.start()
+        elif serial == 5:
+            directory.terminate()
+            shutil.copytree(directory.folder, saved)
+            directory.start()
+        elif serial == 8:
+            directory.kill()
+            for database in directory.folder.glob("p2p-directory.db*"):
+                database.unlink()
+            for database in saved.glob("p2p-directory.db*"):
+                shutil.copy(database, directory.folder)
+            directory.start()
+        elif serial == 10:
+            directory.kill()
+            for database in directory.folder.glob("p2p-directory.db*"):
+                database.unlink()
+            directory.start()
+        if serial % 2:
+            wait_until(agrees, 25, f"the changes of round {serial}")
+    wait_until(agrees, 25, "all changes")
+    sent = [line.split() for line in peer.log.splitlines() if " sent the names of " in line]
+    as_changes = [line for line in sent
+                  if int(line[line.index("files,") + 1]) < int(line[line.index("files,") - 1])]
+    assert len(as_changes) > 5, peer.log
+
+
+def test_another_peer_of_that_name(net):
+    """The last wins; the other one hears of it, and both are found again and again."""
+    directory = net.directory(expiry=3)
+    first = net.peer("Peer1", directory, files={"first": "x"})
+    directory.wait_for_files("Peer1", ["first"])
+    second = net.peer("Peer1", directory, files={"second": "x"})
+    wait_until(lambda: directory.files_of("Peer1") == ["second"], what="the second list")
+    wait_until(lambda: "does another peer have that name" in first.log + second.log,
+               what="a word of it")
+    assert second.terminate() < harness.STOPS_WITHIN
+    wait_until(lambda: directory.files_of("Peer1") == ["first"] and directory.peers() == ["Peer1"],
+               what="the first list")
 
 
 def test_wrong_password(net):

@@ -357,6 +357,26 @@ static void sends_the_list_that_is_needed(void **state)
         check_row(i, !*index_of(fixture, i));
 }
 
+/* Told first what has changed; all of it follows where that is not taken. */
+static void sends_what_has_changed(void **state)
+{
+    struct fixture *fixture = *state;
+
+    start_with_sums(fixture);
+    assert_true(http_stub_wait(fixture->stub, 2) >= 2);
+    put_file(fixture, "second.txt", "2");
+    heartbeat_share_changed(fixture->heartbeat);
+    size_t number = next_index(fixture, 2); /* the stub takes no changes */
+    assert_non_null(strstr(index_of(fixture, number), "second.txt"));
+    assert_non_null(strstr(index_of(fixture, number), "first.txt"));
+    assert_true(has(fixture, number - 1,
+                    "files_added=%5B%7B%22filename%22%3A%22second.txt%22%2C"
+                    "%22size%22%3A1%7D%5D&files_removed=%5B%5D"));
+    assert_true(has(fixture, number - 1, "&index_base="));
+    assert_true(has(fixture, number - 1, "Authorization: Bearer"));
+    assert_false(has(fixture, number, "files_added"));
+}
+
 static void logs_in_when_the_token_is_refused(void **state)
 {
     struct fixture *fixture = *state;
@@ -417,6 +437,7 @@ int main(void)
         TEST(beats_by_token_with_the_sum),
         TEST(asks_before_a_long_list),
         TEST(sends_the_list_that_is_needed),
+        TEST(sends_what_has_changed),
         TEST(logs_in_when_the_token_is_refused),
         TEST(lives_with_a_directory_of_other_sums),
         TEST(looks_again_after_an_outage),
