@@ -49,6 +49,9 @@ static void log_presence(const struct login *login)
         log_line(LOG_INFO, "directory", "[API] Peer '%s' se ha desconectado por inactividad", name);
     if (login->registered.became_active)
         log_line(LOG_INFO, "directory", "[API] Peer '%s' se ha autenticado en la red", name);
+    if (login->registered.is_news)
+        log_line(LOG_WARNING, "directory", "'%s' logs in from %s and from %s: the last one counts",
+                 name, login->registered.other_host, http_request(login->exchange)->client_host);
 }
 
 static void log_added(const struct login *login)
@@ -104,6 +107,7 @@ static void answer_good(const struct login *login, struct http_reply *reply)
         .folders = login->arguments.folders,
         .says_index = login->arguments.has_etag,
         .index_needed = !login->registered.is_stored || login->etag_differs,
+        .other = login->registered.other_host,
     };
 
     reply_login(reply, &answer);

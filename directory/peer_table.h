@@ -29,6 +29,8 @@ struct peer {
     uint64_t mark;                /* of the user whom the token was given to; 0: not known */
     struct index_sum etag;
     unsigned char token[PEER_TOKEN_BYTES]; /* while has_token */
+    unsigned char from[16];                /* where it logged in from last, as IPv6; 0: not known */
+    uint32_t warned_s; /* boot clock: when somebody was told of two such places */
     uint32_t id;
     uint16_t lists_coming;
     bool has_etag : 1;

@@ -2,6 +2,8 @@
 #include "directory/registry_private.h"
 #include "directory/secrets.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -214,6 +216,49 @@ static struct peer *find_or_add(struct registry *registry, const char *name)
                 : peer_table_add(&registry->table, (uint32_t)registry->table.count + 1, name);
 }
 
+static void parse_host(const char *host, unsigned char out[16])
+{
+    static const unsigned char mapped[12] = {[10] = 0xff, [11] = 0xff};
+
+    memset(out, 0, 16);
+    if (inet_pton(AF_INET, host, out + 12) == 1)
+        memcpy(out, mapped, sizeof mapped);
+    else if (inet_pton(AF_INET6, host, out) != 1)
+        memset(out, 0, 16);
+}
+
+static void format_host(const unsigned char from[16], char out[REGISTRY_HOST_BYTES])
+{
+    struct in6_addr address;
+
+    memcpy(&address, from, sizeof address);
+    if (IN6_IS_ADDR_V4MAPPED(&address))
+        inet_ntop(AF_INET, from + 12, out, REGISTRY_HOST_BYTES);
+    else
+        inet_ntop(AF_INET6, from, out, REGISTRY_HOST_BYTES);
+}
+
+/* Notes where the login comes from. */
+static void compare_hosts(struct peer *peer, const char *host, bool was_alive, int64_t now_ms,
+                          struct registry_login *login)
+{
+    static const unsigned char unknown[16];
+    unsigned char from[16];
+
+    parse_host(host, from);
+    login->other_host[0] = '\0';
+    login->is_news = false;
+    if (was_alive && memcmp(peer->from, unknown, sizeof unknown) != 0 &&
+        memcmp(peer->from, from, sizeof from) != 0) {
+        uint32_t now_s = (uint32_t)(now_ms / 1000) + 1; /* never 0 */
+        format_host(peer->from, login->other_host);
+        login->is_news = peer->warned_s == 0 || now_s - peer->warned_s >= REGISTRY_WARN_MS / 1000;
+        if (login->is_news)
+            peer->warned_s = now_s;
+    }
+    memcpy(peer->from, from, sizeof from);
+}
+
 void registry_log_in(struct registry *registry, const char *name,
                      const struct registry_claim *claim, int64_t now_ms,
                      struct registry_login *login)
@@ -234,6 +279,7 @@ void registry_log_in(struct registry *registry, const char *name,
     if (!was_alive || !same_user || !peer->has_token)
         renew_token(registry, peer);
     peer->mark = claim->mark;
+    compare_hosts(peer, claim->host, was_alive, now_ms, login);
     *peer_seen_ms(&registry->table, peer) = now_ms;
     join_active(registry, peer);
     registry_mark_seen(registry, peer);

@@ -28,6 +28,8 @@
 #define REGISTRY_TOKEN_BYTES 33 /* 128 bits in hexadecimal and a NUL */
 #define REGISTRY_NAME_BYTES  129
 #define REGISTRY_BLOCK_PEERS 1024
+#define REGISTRY_HOST_BYTES  46 /* INET6_ADDRSTRLEN */
+#define REGISTRY_WARN_MS     600000
 
 struct registry;
 
@@ -76,7 +78,11 @@ struct registry_login {
     bool had_expired;       /* became_active, and no sweep had noticed the expiry yet */
     bool must_store_record; /* it has changed; the token is new, for instance */
     bool is_stored;         /* the list that the claim is about is the one that is stored */
-    bool must_store;        /* it is not, and what the peer brings may make it so; see below */
+    /* From where the login before this one came, if the peer has been there since then and that was
+     * another address; else "". Two that go by one name so learn of each other; the last wins. */
+    char other_host[REGISTRY_HOST_BYTES];
+    bool is_news;    /* there is one, for the first time in REGISTRY_WARN_MS */
+    bool must_store; /* it is not, and what the peer brings may make it so; see below */
 };
 
 /* The peer is alive now. name is a good one (its password or token was right). With

@@ -156,6 +156,8 @@ void reply_login(struct http_reply *reply, const struct login_answer *answer)
         json_write_boolean(&json, "folders", true);
     if (answer->says_index)
         json_write_boolean(&json, "index_needed", answer->index_needed);
+    if (answer->other && *answer->other)
+        json_write_string(&json, "other_address", answer->other);
     json_end_object(&json);
 }
 

@@ -78,6 +78,7 @@ struct login_answer {
     bool folders;      /* to who has said that he knows names with a '/', that we do, too */
     bool says_index;   /* to who has given an etag: */
     bool index_needed; /* what we have is not what it stands for */
+    const char *other; /* another address that the same name has just logged in from; "": none */
 };
 void reply_login(struct http_reply *reply, const struct login_answer *answer);
 /* {"status":"OK"} */

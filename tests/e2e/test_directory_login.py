@@ -145,3 +145,18 @@ def test_who_comes_back_need_not_send_it_again(net):
     reply = login(directory, index_etag=etag(files))
     assert needed(reply) is False and reply.json["token"] != token
     assert directory.sources("a") == {"Peer1": URL}
+
+
+def test_one_name_from_two_places(directory):
+    """The last one wins, and both are told."""
+    here, there = [entry("here")], [entry("there")]
+    assert "other_address" not in login(directory, here).json
+    reply = from_address(directory, "127.0.0.2", files_index=json.dumps(there))
+    assert reply.text.endswith(',"other_address":"127.0.0.1"}')
+    assert directory.files_of("Peer1") == ["there"]
+    assert "other_address" not in from_address(directory, "127.0.0.2").json
+    for _ in range(3):
+        assert login(directory, index_etag=etag(here)).json["other_address"] == "127.0.0.2"
+        assert from_address(directory, "127.0.0.2").json["other_address"] == "127.0.0.1"
+    assert directory.log.count("'Peer1' logs in from") == 1
+    assert directory.peers() == ["Peer1"]

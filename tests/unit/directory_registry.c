@@ -391,6 +391,36 @@ static void who_logs_out_is_away_at_once(void **state)
     check_active(registry, 2, "B A");
 }
 
+static void two_places_learn_of_each_other(void **state)
+{
+    static const struct {
+        const char *host;
+        int64_t now_ms;
+        const char *other;
+        bool is_news;
+    } rows[] = {
+        {"10.0.0.1", 0, "", false},
+        {"10.0.0.1", 1, "", false},
+        {"10.0.0.2", 2, "10.0.0.1", true},
+        {"10.0.0.2", 3, "", false},
+        {"10.0.0.1", 4, "10.0.0.2", false},
+        {"2001:db8::1", 5, "10.0.0.1", false},
+        {"10.0.0.1", 6, "2001:db8::1", false},
+        {"", 7, "10.0.0.1", false},
+        {"10.0.0.1", 8, "", false},
+        {"10.0.0.2", 8 + EXPIRY_MS, "", false}, /* the other one has gone */
+    };
+    struct registry *registry = *state;
+
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        const struct registry_claim claim = {.host = rows[i].host};
+        struct registry_login login;
+        registry_log_in(registry, "A", &claim, rows[i].now_ms, &login);
+        check_row(i, strcmp(login.other_host, rows[i].other) == 0);
+        check_row(i, login.is_news == rows[i].is_news);
+    }
+}
+
 /* A token that was given to somebody else of that name is not handed on. */
 static void another_user_gets_another_token(void **state)
 {
@@ -484,6 +514,7 @@ int main(void)
         test(tokens_find_their_peer),
         test(who_logs_out_is_away_at_once),
         test(another_user_gets_another_token),
+        test(two_places_learn_of_each_other),
         test(a_restart_keeps_the_time_left),
         test(many_peers),
     };
