@@ -27,6 +27,7 @@
 
 enum {
     TICK_MS = 1000,
+    DAY_MS = 86400000,
     REST_MS = 60000,   /* between writes of the clock while nobody is there */
     COMMIT_MS = 1000,  /* for what was submitted when stopping */
     STALLED_MS = 5000, /* a loop that answers nobody for so long is worth a line */
@@ -228,7 +229,8 @@ static enum error_code start_index(struct daemon *daemon, struct error *error)
     if (code)
         return error_context(error, "database: %s", daemon->settings->database);
     sweep(daemon);
-    daemon->writer = index_writer_start(daemon->index, daemon->registry);
+    daemon->writer =
+        index_writer_start(daemon->index, daemon->registry, daemon->settings->retention * DAY_MS);
     /* Before any login: it stores the times by the clock of now; those that were stored before the
      * outage would be as much older. */
     write_behind(&daemon->behind);

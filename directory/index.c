@@ -1,5 +1,7 @@
 #include "directory/index.h"
 
+#include "common/buffer.h"
+#include "common/file_name.h"
 #include "common/memory.h"
 #include "directory/difference.h"
 #include "directory/index_private.h"
@@ -20,6 +22,8 @@ enum statement {
     ROLLBACK,
     STORE_LIST,
     STORE_ETAG,
+    FORGET_LIST,
+    SOME_NAMES_OF,
     ETAG_OF,
     FILE_OF,
     FILES_OF,
@@ -36,6 +40,8 @@ static const char *const statement_sql[STATEMENT_COUNT] = {
     [ROLLBACK] = "ROLLBACK",
     [STORE_LIST] = "UPDATE peers SET urls=?2, etag=?3, host=?4 WHERE id=?1",
     [STORE_ETAG] = "UPDATE peers SET etag=?2 WHERE id=?1",
+    [FORGET_LIST] = "UPDATE peers SET etag=NULL WHERE id=?1 AND etag IS NOT NULL",
+    [SOME_NAMES_OF] = "SELECT name FROM files JOIN names ON id=name_id WHERE peer_id=?1 LIMIT ?2",
     [ETAG_OF] = "SELECT etag FROM peers WHERE id=?1",
     [FILE_OF] = "SELECT urls, size, content, partial FROM files WHERE peer_id=?1"
                 " AND name_id=(SELECT id FROM names WHERE name=?2)",
@@ -437,6 +443,30 @@ enum error_code index_change_files(struct index *index, int64_t peer_id,
 const struct index_news *index_news(const struct index *index)
 {
     return &index->news;
+}
+
+enum error_code index_drop_files(struct index *index, int64_t peer_id, size_t max, bool *all,
+                                 struct error *error)
+{
+    struct database_statement *some = index->statements[SOME_NAMES_OF];
+    auto_buffer names;
+    size_t count = 0;
+
+    /* First the names, then the changes: see find_difference. */
+    buffer_init(&names, max * (FILE_PATH_MAX_BYTES + 1));
+    database_bind_number(some, 1, peer_id);
+    database_bind_number(some, 2, (int64_t)max);
+    for (; database_next(some); count++)
+        buffer_append(&names, database_text(some, 0), strlen(database_text(some, 0)) + 1);
+    enum error_code code = database_finish(some, error);
+    if (!code) {
+        database_bind_number(index->statements[FORGET_LIST], 1, peer_id);
+        code = database_run(index->statements[FORGET_LIST], error);
+    }
+    for (size_t i = 0; i < names.length && !code; i += strlen(names.data + i) + 1)
+        code = remove_file(index, peer_id, names.data + i, error);
+    *all = count < max;
+    return code;
 }
 
 void index_interrupt(struct index *index)

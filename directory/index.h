@@ -89,6 +89,10 @@ struct index_news {
 /* Borrowed until index_close. */
 const struct index_news *index_news(const struct index *index);
 
+/* Drops up to max files of the peer, whose list is none from now on; *all: there are no more. */
+MUST_CHECK enum error_code index_drop_files(struct index *index, int64_t peer_id, size_t max,
+                                            bool *all, struct error *error);
+
 /* Any thread: what is long on the writing connection, now and from now on, fails with
  * ERROR_CANCELLED. */
 void index_interrupt(struct index *index);

@@ -3,6 +3,7 @@
 #include "common/clock.h"
 #include "common/memory.h"
 #include "directory/metrics.h"
+#include "directory/retention.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -16,6 +17,8 @@ struct index_writer {
     struct index *index; /* these three are the thread's alone */
     struct registry *registry;
     bool has_begun; /* the epoch is stored, and all times with it */
+    struct retention retention;
+    bool is_idle; /* nothing is overdue, until the registry is stored next */
 
     pthread_t thread;
     pthread_mutex_t lock;
@@ -88,8 +91,10 @@ static enum error_code store(struct index_writer *writer, struct index_job *job,
 {
     enum error_code code = ERROR_NONE;
 
-    if (job->behind)
+    if (job->behind) {
+        writer->is_idle = false;
         code = store_collected(writer, job, error);
+    }
     if (!code && job->behind)
         code = store_seen(writer, error);
     if (!code && job->with_record)
@@ -198,6 +203,24 @@ static struct index_job *take_group(struct index_writer *writer)
     return first;
 }
 
+/* Waits for jobs. While there are none it does slices of the retention's, and rests as long after
+ * each. The lock is held, but during a slice. */
+static void rest(struct index_writer *writer)
+{
+    if (writer->is_idle || !writer->has_begun) {
+        pthread_cond_wait(&writer->changed, &writer->lock);
+        return;
+    }
+    pthread_mutex_unlock(&writer->lock);
+    int64_t begun_ms = clock_boot_ms();
+    writer->is_idle = !retention_step(&writer->retention);
+    int64_t took_ms = clock_boot_ms() - begun_ms;
+    pthread_mutex_lock(&writer->lock);
+    struct timespec limit = clock_deadline(took_ms + 1);
+    if (!writer->first && !writer->stopping && !writer->is_idle)
+        pthread_cond_timedwait(&writer->changed, &writer->lock, &limit);
+}
+
 static void *run(void *context)
 {
     struct index_writer *writer = context;
@@ -205,7 +228,7 @@ static void *run(void *context)
     pthread_mutex_lock(&writer->lock);
     for (;;) {
         while (!writer->first && !writer->stopping)
-            pthread_cond_wait(&writer->changed, &writer->lock);
+            rest(writer);
         if (!writer->first)
             break;
         struct index_job *group = take_group(writer);
@@ -219,13 +242,16 @@ static void *run(void *context)
     return NULL;
 }
 
-struct index_writer *index_writer_start(struct index *index, struct registry *registry)
+struct index_writer *index_writer_start(struct index *index, struct registry *registry,
+                                        int64_t retention_ms)
 {
     struct index_writer *writer = memory_new(1, sizeof *writer);
     pthread_condattr_t attributes;
 
     writer->index = index;
     writer->registry = registry;
+    writer->retention =
+        (struct retention){.index = index, .registry = registry, .limit_ms = retention_ms};
     writer->last = &writer->first;
     pthread_mutex_init(&writer->lock, NULL);
     pthread_condattr_init(&attributes);

@@ -52,8 +52,10 @@ struct index_job {
 /* Frees the names, not the files and the job. */
 void index_job_done(struct index_job *job);
 
-/* index and registry are borrowed until index_writer_stop. */
-struct index_writer *index_writer_start(struct index *index, struct registry *registry);
+/* index and registry are borrowed until index_writer_stop. Files of who has been away for
+ * retention_ms are dropped (directory/retention.h); 0: never. */
+struct index_writer *index_writer_start(struct index *index, struct registry *registry,
+                                        int64_t retention_ms);
 
 /* Any thread. On failure done will not be called: ERROR_BUSY: too much is waiting;
  * ERROR_CANCELLED: it is stopping. */

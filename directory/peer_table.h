@@ -35,7 +35,7 @@ struct peer {
     uint16_t lists_coming;
     bool has_etag : 1;
     bool has_token : 1;
-    bool in_line : 1;
+    bool is_kept : 1; /* it is away, and stands in the line of those whose files are kept */
     bool is_dirty : 1;
     char name[];
 };

@@ -102,6 +102,23 @@ static void join_active(struct registry *registry, struct peer *peer)
     join_line(&registry->active, peer, after);
 }
 
+static void join_away(struct registry *registry, struct peer *peer)
+{
+    struct peer *after = registry->away.last;
+
+    while (after && after->away_ms > peer->away_ms)
+        after = after->previous;
+    join_line(&registry->away, peer, after);
+    peer->is_kept = true;
+}
+
+static void leave_away(struct registry *registry, struct peer *peer)
+{
+    if (peer->is_kept)
+        leave_line(&registry->away, peer);
+    peer->is_kept = false;
+}
+
 static void activate(struct registry *registry, struct peer *peer)
 {
     peer->sequence = ++registry->last_sequence;
@@ -116,6 +133,7 @@ static void deactivate(struct registry *registry, struct peer *peer, int64_t now
     *peer_seen_ms(&registry->table, peer) = PEER_NOT_SEEN;
     peer->sequence = 0;
     peer->away_ms = now_ms + registry->run_offset_ms;
+    join_away(registry, peer);
     registry_mark_seen(registry, peer);
 }
 
@@ -162,22 +180,29 @@ static int compare_times(const void *left, const void *right)
     return a->sequence < b->sequence ? -1 : a->sequence > b->sequence;
 }
 
-/* The line of the active ones, for which all places of the order are borrowed. */
-static void line_up(struct registry *registry)
+/* A line of all peers that are there, or of all that are away, by their times. */
+static void line_up(struct registry *registry, struct line *line, bool active)
 {
-    size_t count = registry->order.count;
+    size_t count = registry->table.count;
     auto_free struct login_place *places = memory_new(count, sizeof *places);
+    size_t used = 0;
 
     for (size_t i = 0; i < count; i++) {
-        struct peer *peer = registry->order.places[i].peer;
+        struct peer *peer = registry->table.peers[i];
+        if (!peer || (peer->sequence != 0) != active ||
+            (!active && peer->away_ms == REGISTRY_NOTHING_KEPT))
+            continue;
+        int64_t time_ms = active ? registry_seen_ms(registry, peer) : peer->away_ms;
         /* Times below zero are of before the machine started. */
-        places[i].sequence = (uint64_t)registry_seen_ms(registry, peer) + ((uint64_t)1 << 63);
-        places[i].peer = peer;
+        places[used].sequence = (uint64_t)time_ms + ((uint64_t)1 << 63);
+        places[used++].peer = peer;
     }
-    if (count > 0)
-        qsort(places, count, sizeof *places, compare_times);
-    for (size_t i = 0; i < count; i++)
-        join_line(&registry->active, places[i].peer, registry->active.last);
+    if (used > 0)
+        qsort(places, used, sizeof *places, compare_times);
+    for (size_t i = 0; i < used; i++) {
+        join_line(line, places[i].peer, line->last);
+        places[i].peer->is_kept = !active;
+    }
 }
 
 void registry_restored(struct registry *registry, int64_t run_ms, int64_t now_ms)
@@ -185,7 +210,8 @@ void registry_restored(struct registry *registry, int64_t run_ms, int64_t now_ms
     registry_lock(registry);
     registry->run_offset_ms = run_ms - now_ms;
     login_order_sort(&registry->order);
-    line_up(registry);
+    line_up(registry, &registry->active, true);
+    line_up(registry, &registry->away, false);
     registry_unlock(registry);
 }
 
@@ -272,6 +298,7 @@ void registry_log_in(struct registry *registry, const char *name,
     login->must_store_record = !was_alive || peer->mark != claim->mark;
     if (login->had_expired)
         deactivate(registry, peer, now_ms);
+    leave_away(registry, peer);
     if (was_alive)
         leave_line(&registry->active, peer);
     else
@@ -439,4 +466,49 @@ void registry_keep_index(struct registry *registry, int64_t id)
     if (peer)
         peer->lists_coming--;
     registry_unlock(registry);
+}
+
+/* ---- retention ---- */
+
+int64_t registry_take_overdue(struct registry *registry, int64_t now_ms, int64_t limit_ms)
+{
+    registry_lock(registry);
+    struct peer *peer = registry->away.first;
+    if (peer && now_ms + registry->run_offset_ms - peer->away_ms < limit_ms)
+        peer = NULL;
+    if (peer) {
+        leave_away(registry, peer);
+        peer->has_etag = false;
+    }
+    registry_unlock(registry);
+    return peer ? peer->id : 0;
+}
+
+void registry_keep_overdue(struct registry *registry, int64_t id)
+{
+    registry_lock(registry);
+    struct peer *peer = peer_table_get(&registry->table, id);
+    if (peer && peer->sequence == 0 && !peer->is_kept)
+        join_away(registry, peer);
+    registry_unlock(registry);
+}
+
+void registry_note_dropped(struct registry *registry, int64_t id)
+{
+    registry_lock(registry);
+    struct peer *peer = peer_table_get(&registry->table, id);
+    if (peer && peer->sequence == 0 && !peer->is_kept) {
+        peer->away_ms = REGISTRY_NOTHING_KEPT;
+        registry_mark_dirty(registry, peer);
+    }
+    registry_unlock(registry);
+}
+
+bool registry_has_list(struct registry *registry, int64_t id)
+{
+    registry_lock(registry);
+    const struct peer *peer = peer_table_get(&registry->table, id);
+    bool has_list = peer && peer->has_etag;
+    registry_unlock(registry);
+    return has_list;
 }

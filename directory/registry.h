@@ -170,4 +170,16 @@ void registry_collect_all_seen(struct registry *registry);
 /* Whether anything is to be collected. */
 bool registry_has_changed(struct registry *registry);
 
+/* ---- retention (directory/retention.h) ---- */
+
+/* A peer that has been away for limit_ms of the run clock, 0: none. From now on no list of it is
+ * taken for stored, and it is not given again. */
+int64_t registry_take_overdue(struct registry *registry, int64_t now_ms, int64_t limit_ms);
+/* Its files could not be dropped: it is given again. */
+void registry_keep_overdue(struct registry *registry, int64_t id);
+/* All are dropped. */
+void registry_note_dropped(struct registry *registry, int64_t id);
+/* Whether a list of that peer is stored. */
+bool registry_has_list(struct registry *registry, int64_t id);
+
 int64_t registry_run_ms(struct registry *registry, int64_t now_ms);

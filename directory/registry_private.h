@@ -25,6 +25,7 @@ struct registry {
     struct peer_table table;
     struct login_order order; /* who is there; expired ones stay until swept */
     struct line active;       /* the same, by when they were seen */
+    struct line away;         /* whose files are kept, by when they went */
     struct peer **dirty;      /* records to be stored */
     size_t dirty_count, dirty_capacity;
     bool *dirty_blocks; /* times to be stored */

@@ -79,6 +79,16 @@ static const struct config_key keys[] = {
         .check = check_path,
     },
     {
+        .name = "retention",
+        .type = CONFIG_INTEGER,
+        .offset = offsetof(struct settings, retention),
+        .preset = "7",
+        .min = 0,
+        .max = 36500,
+        .value_name = "DAYS",
+        .help = "files of a peer that has been away for so long are dropped; 0: never",
+    },
+    {
         .name = "log_level",
         .type = CONFIG_STRING,
         .offset = offsetof(struct settings, log_level),

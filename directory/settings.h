@@ -18,9 +18,10 @@ struct settings {
     char *listen; /* checked: address_parse takes it */
     char *database;
     char *users;
-    int64_t expiry;   /* seconds */
-    char *access_log; /* NULL: none */
-    char *log_level;  /* checked: log_level_parse takes it */
+    int64_t expiry;    /* seconds */
+    int64_t retention; /* days; 0: for ever */
+    char *access_log;  /* NULL: none */
+    char *log_level;   /* checked: log_level_parse takes it */
 };
 
 enum settings_action {

@@ -597,7 +597,7 @@ static void jobs_are_committed_in_order(void **state)
     enum { COUNT = 1000 };
     struct fixture *fixture = *state;
     struct registry *registry = ten_peers();
-    struct index_writer *writer = index_writer_start(fixture->index, registry);
+    struct index_writer *writer = index_writer_start(fixture->index, registry, 0);
     struct counted_job *jobs = memory_new(COUNT, sizeof *jobs);
     int done = 0;
     char text[64];
@@ -633,7 +633,7 @@ static void the_registry_is_stored(void **state)
 {
     struct fixture *fixture = *state;
     struct registry *registry = ten_peers();
-    struct index_writer *writer = index_writer_start(fixture->index, registry);
+    struct index_writer *writer = index_writer_start(fixture->index, registry, 0);
     struct counted_job jobs[2] = {{.done = &(int){0}}, {.done = &(int){0}}};
 
     for (int64_t id = 1; id <= 10; id++)
@@ -662,7 +662,7 @@ static void too_many_jobs_are_refused(void **state)
     enum { COUNT = INDEX_WRITER_JOBS_MAX * 2 };
     struct fixture *fixture = *state;
     struct registry *registry = ten_peers();
-    struct index_writer *writer = index_writer_start(fixture->index, registry);
+    struct index_writer *writer = index_writer_start(fixture->index, registry, 0);
     struct counted_job *jobs = memory_new(COUNT, sizeof *jobs);
     int done = 0;
     int accepted = 0;

@@ -421,6 +421,55 @@ static void two_places_learn_of_each_other(void **state)
     }
 }
 
+/* Everything of one registry into another, as a restart does. */
+static struct registry *restart(struct registry *registry, int64_t written_ms, int64_t now_ms)
+{
+    struct registry *fresh = registry_new(EXPIRY_MS);
+    struct registry_record record;
+
+    for (int64_t id = 1; registry_get(registry, id, &record); id++) {
+        registry_restore(fresh, &record, written_ms, now_ms);
+        registry_record_done(&record);
+    }
+    registry_restored(fresh, 0, now_ms);
+    return fresh;
+}
+
+static void overdue_ones_are_given_once(void **state)
+{
+    enum { LIMIT_MS = 1000 };
+    struct registry *registry = *state;
+    auto_buffer names;
+
+    buffer_init(&names, 4096);
+    registry_restored(registry, 5000, 0); /* the run clock is 5 s ahead */
+    assert_true(must_store(registry, &list_one));
+    set_index(registry, &list_one, "");
+    log_in(registry, "B", 10);
+    log_in(registry, "C", 20);
+    assert_int_equal(registry_take_overdue(registry, 20, 0), 0);
+    registry_sweep(registry, EXPIRY_MS, add_name, &names);      /* A, at 0 */
+    registry_sweep(registry, EXPIRY_MS + 20, add_name, &names); /* the others */
+    assert_string_equal(names.data, "A B C");
+    assert_int_equal(registry_take_overdue(registry, EXPIRY_MS + LIMIT_MS - 1, LIMIT_MS), 0);
+    assert_true(registry_has_list(registry, 1));
+    assert_int_equal(registry_take_overdue(registry, EXPIRY_MS + LIMIT_MS, LIMIT_MS), 1);
+    assert_false(registry_has_list(registry, 1));
+    assert_int_equal(registry_take_overdue(registry, EXPIRY_MS + LIMIT_MS, LIMIT_MS), 0);
+    registry_keep_overdue(registry, 1);
+    assert_int_equal(registry_take_overdue(registry, EXPIRY_MS + LIMIT_MS, LIMIT_MS), 1);
+    registry_note_dropped(registry, 1);
+    log_in(registry, "B", EXPIRY_MS + 2 * LIMIT_MS);
+    assert_int_equal(registry_take_overdue(registry, 10 * EXPIRY_MS, LIMIT_MS), 3);
+    assert_int_equal(registry_take_overdue(registry, 10 * EXPIRY_MS, LIMIT_MS), 0);
+    struct registry *fresh = restart(registry, 10 * EXPIRY_MS, 0);
+    registry_sweep(fresh, 0, add_name, &names);
+    assert_int_equal(registry_take_overdue(fresh, EXPIRY_MS * 100, 0), 2);
+    assert_int_equal(registry_take_overdue(fresh, EXPIRY_MS * 100, 0), 3); /* was not noted */
+    assert_int_equal(registry_take_overdue(fresh, EXPIRY_MS * 100, 0), 0);
+    registry_free(fresh);
+}
+
 /* A token that was given to somebody else of that name is not handed on. */
 static void another_user_gets_another_token(void **state)
 {
@@ -440,20 +489,6 @@ static void another_user_gets_another_token(void **state)
     registry_log_in(registry, "A", &claim, 3, &other);
     assert_string_not_equal(other.token, first.token);
     assert_true(other.must_store_record && !other.became_active);
-}
-
-/* Everything of one registry into another, as a restart does. */
-static struct registry *restart(struct registry *registry, int64_t written_ms, int64_t now_ms)
-{
-    struct registry *fresh = registry_new(EXPIRY_MS);
-    struct registry_record record;
-
-    for (int64_t id = 1; registry_get(registry, id, &record); id++) {
-        registry_restore(fresh, &record, written_ms, now_ms);
-        registry_record_done(&record);
-    }
-    registry_restored(fresh, 0, now_ms);
-    return fresh;
 }
 
 static void a_restart_keeps_the_time_left(void **state)
@@ -515,6 +550,7 @@ int main(void)
         test(who_logs_out_is_away_at_once),
         test(another_user_gets_another_token),
         test(two_places_learn_of_each_other),
+        test(overdue_ones_are_given_once),
         test(a_restart_keeps_the_time_left),
         test(many_peers),
     };
