@@ -113,10 +113,6 @@ bool share_list_add(struct share_list *list, const struct share_file *file);
 /* Drops the files that are in folders in the folder: for who does not know such names. */
 void share_list_leave_out_folders(struct share_list *list);
 
-/* A number that is another one when what the directory is told is: FNV-1a over names, content ids,
- * and what is partial. Pure. */
-uint64_t share_list_hash(const struct share_list *list);
-
 /* The file of that name now. ERROR_NOT_FOUND as share_reader_open. */
 MUST_CHECK enum error_code share_identify(struct share *share, const struct file_name *name,
                                           struct share_identity *identity, struct error *error);

@@ -66,27 +66,3 @@ void share_list_done(struct share_list *list)
     listing_release(list->listing);
     *list = (struct share_list){0};
 }
-
-static uint64_t mix(uint64_t hash, const void *data, size_t length)
-{
-    const unsigned char *bytes = data;
-
-    for (size_t i = 0; i < length; i++)
-        hash = (hash ^ bytes[i]) * 0x100000001b3U;
-    return hash;
-}
-
-uint64_t share_list_hash(const struct share_list *list)
-{
-    uint64_t hash = 0xcbf29ce484222325U;
-
-    for (size_t i = 0; i < list->count; i++) {
-        const struct share_file *file = &list->files[i];
-        hash = mix(hash, file->name, strlen(file->name) + 1);
-        if (file->has_content)
-            hash = mix(hash, file->content.bytes, sizeof file->content.bytes);
-        if (file->partial)
-            hash = mix(hash, "\2", 1);
-    }
-    return hash;
-}

@@ -647,9 +647,7 @@ static void what_arrives_is_told_and_read(void **state)
     arrivals_fill_list(arrivals, &list);
     assert_int_equal(list.count, 1);
     assert_true(list.files[0].partial && list.files[0].has_content);
-    uint64_t hash = share_list_hash(&list);
     list.files[0].partial = false;
-    assert_true(share_list_hash(&list) != hash);
     arrivals_fill_list(arrivals, &list); /* the name is taken */
     assert_int_equal(list.count, 1);
     assert_false(list.files[0].partial);
