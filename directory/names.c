@@ -2,8 +2,8 @@
 
 #include "common/buffer.h"
 #include "common/file_name.h"
+#include "common/fold.h"
 #include "common/memory.h"
-#include "directory/fold.h"
 #include "directory/trigrams.h"
 
 #include <stdlib.h>

@@ -16,7 +16,7 @@
 struct names;
 
 /* On a connection that is borrowed until names_close. Names that were indexed by other rules
- * (directory/fold.h), or not at all, are indexed anew before, in a transaction of its own. */
+ * (common/fold.h), or not at all, are indexed anew before, in a transaction of its own. */
 MUST_CHECK enum error_code names_open(struct database *database, struct names **names,
                                       struct error *error);
 void names_close(struct names *names); /* NULL is allowed */

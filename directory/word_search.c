@@ -2,14 +2,14 @@
 
 #include "common/clock.h"
 #include "common/file_name.h"
+#include "common/fold.h"
 #include "common/memory.h"
 #include "common/text.h"
-#include "directory/fold.h"
+#include "common/words.h"
 #include "directory/hits.h"
 #include "directory/query.h"
 #include "directory/replies.h"
 #include "directory/trigrams.h"
-#include "directory/words.h"
 
 #include <string.h>
 

@@ -1,11 +1,11 @@
-/* directory/words and what it is asked with: any question is refused, or finds what it says. */
+/* common/words and what it is asked with: any question is refused, or finds what it says. */
 #include "fuzz.h"
 
 #include "common/buffer.h"
 #include "common/memory.h"
+#include "common/words.h"
 #include "directory/hits.h"
 #include "directory/trigrams.h"
-#include "directory/words.h"
 
 static int take_token(void *context, const char *token, size_t length)
 {

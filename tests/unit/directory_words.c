@@ -2,10 +2,10 @@
 #include "unit.h"
 
 #include "common/buffer.h"
-#include "directory/fold.h"
+#include "common/fold.h"
+#include "common/words.h"
 #include "directory/hits.h"
 #include "directory/trigrams.h"
-#include "directory/words.h"
 
 static void texts_are_folded(void **state)
 {

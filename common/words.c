@@ -1,4 +1,4 @@
-#include "directory/words.h"
+#include "common/words.h"
 
 #include "common/text.h"
 

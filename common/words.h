@@ -1,11 +1,11 @@
 /*
  * What somebody looks for in names: words in any order, each of which must stand somewhere in the
- * name, and words after a '-' that must not. Compared as directory/fold.h has it. Pure.
+ * name, and words after a '-' that must not. Compared as common/fold.h has it. Pure.
  */
 #pragma once
 
 #include "common/error.h"
-#include "directory/fold.h"
+#include "common/fold.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-#include "directory/fold.h"
+#include "common/fold.h"
 
 #include <stdbool.h>
 #include <stdint.h>
