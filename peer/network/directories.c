@@ -308,6 +308,39 @@ enum error_code directories_search_many(struct directories *directories,
     return first.code;
 }
 
+enum error_code directories_words(struct directories *directories,
+                                  const struct directory_words *words, struct stop_event *stop,
+                                  struct directory_hits *hits, struct error *error)
+{
+    auto_free bool *asked = memory_new(directories->count + 1, sizeof *asked);
+    struct error first = {0};
+    size_t number;
+    bool failed;
+
+    *hits = (struct directory_hits){0};
+    while (choose(directories, asked, &number, &failed)) {
+        struct directory_client_options options = options_for(directories, number, failed, stop);
+        struct error reason = {0};
+        if (failed && first.code == ERROR_UNSUPPORTED)
+            break;
+        struct directory_client *client = take_client(directories, number, &options);
+        asked[number] = true;
+        enum error_code code = directory_search_words(client, words, hits, &reason);
+        give_client(directories, number, client);
+        if (code != ERROR_CANCELLED && code != ERROR_UNSUPPORTED)
+            directories_note(directories, number, code);
+        if (is_answer(code) || code == ERROR_CANCELLED) {
+            first = reason;
+            break;
+        }
+        if (!first.code || code == ERROR_UNSUPPORTED)
+            first = reason;
+    }
+    if (error && first.code)
+        *error = first;
+    return first.code;
+}
+
 enum error_code directories_files(struct directories *directories,
                                   const struct directory_files_taker *taker,
                                   struct stop_event *stop, struct error *error)

@@ -73,6 +73,14 @@ MUST_CHECK enum error_code directories_search_many(struct directories *directori
                                                    struct directory_sources *sources,
                                                    struct error *error);
 
+/* Files by words, a page, as directory_search_words: of the first one that answers. A cursor
+ * belongs to one directory; another one may find it wrong (ERROR_INVALID). ERROR_UNSUPPORTED: a
+ * directory answers, but none that does can search so. */
+MUST_CHECK enum error_code directories_words(struct directories *directories,
+                                             const struct directory_words *words,
+                                             struct stop_event *stop, struct directory_hits *hits,
+                                             struct error *error);
+
 /* Every file that one of them knows (the first that answers), as directory_files; a file may be
  * told twice when one breaks off and another is asked. */
 MUST_CHECK enum error_code directories_files(struct directories *directories,

@@ -6,6 +6,7 @@
 #include "peer/network/directory_requests.h"
 
 #include <curl/curl.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -465,7 +466,7 @@ enum error_code directory_search_many(struct directory_client *client,
     return code;
 }
 
-/* ---- all files ---- */
+/* ---- all files, and words ---- */
 
 /* Of a page: the longest names of all fit DIRECTORY_REPLY_MAX_BYTES. */
 #define PAGE_FILES 5000
@@ -478,6 +479,60 @@ static enum error_code ask(struct directory_client *client, const char *url, str
 
     enum error_code code = exchange(client, &request, &status, error);
     return code ? code : status_error(client, status, error);
+}
+
+static void append_words(struct buffer *url, const struct directory_words *words)
+{
+    buffer_printf(url, "?limit=%zu&folders=1&q=", words->limit);
+    directory_encode(url, words->words);
+    if (words->ending) {
+        buffer_append_string(url, "&ext=");
+        directory_encode(url, words->ending);
+    }
+    if (words->min_bytes >= 0)
+        buffer_printf(url, "&min_size=%" PRId64, words->min_bytes);
+    if (words->max_bytes >= 0)
+        buffer_printf(url, "&max_size=%" PRId64, words->max_bytes);
+    if (words->cursor) {
+        buffer_append_string(url, "&cursor=");
+        directory_encode(url, words->cursor);
+    }
+}
+
+enum error_code directory_search_words(struct directory_client *client,
+                                       const struct directory_words *words,
+                                       struct directory_hits *hits, struct error *error)
+{
+    auto_buffer url;
+    long status;
+
+    *hits = (struct directory_hits){0};
+    buffer_init(&url, (size_t)64 * 1024);
+    append_beside(client->search_url, "buscar", &url);
+    append_words(&url, words);
+    if (url.failed)
+        return error_set(error, ERROR_TOO_LARGE, "La búsqueda es demasiado larga");
+    struct request request = {.url = url.data};
+    enum error_code code = exchange(client, &request, &status, error);
+    if (!code && (status == 404 || status == 405))
+        code =
+            error_set(error, ERROR_UNSUPPORTED, "El directorio no admite búsquedas por palabras");
+    if (!code)
+        code = status_error(client, status, error);
+    if (!code)
+        code = directory_parse_hits(client->reply.data ? client->reply.data : "",
+                                    client->reply.length, hits, error);
+    buffer_done(&client->reply);
+    return code;
+}
+
+void directory_hits_done(struct directory_hits *hits)
+{
+    for (size_t i = 0; i < hits->count; i++)
+        directory_sources_done(&hits->items[i].sources);
+    free(hits->items);
+    free(hits->cursor);
+    *hits = (struct directory_hits){0};
 }
 
 static enum error_code find_active(struct directory_client *client, struct directory_peers *peers,

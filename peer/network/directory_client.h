@@ -137,6 +137,45 @@ MUST_CHECK enum error_code directory_search(struct directory_client *client,
                                             struct directory_sources *sources, struct error *error);
 void directory_sources_done(struct directory_sources *sources);
 
+/* ---- words ---- */
+
+#define DIRECTORY_WORDS_PAGE  500 /* hits; more are not told at once */
+#define DIRECTORY_HIT_SOURCES 10  /* of one hit; more are not looked at */
+
+struct directory_words {
+    const char *words;  /* as in common/words.h */
+    const char *ending; /* NULL: any */
+    int64_t min_bytes;  /* -1: any */
+    int64_t max_bytes;  /* -1: any */
+    size_t limit;       /* of the page, 1 to DIRECTORY_WORDS_PAGE */
+    const char *cursor; /* NULL: from the beginning */
+};
+
+/* A name and a content, as far as it is known. */
+struct directory_hit {
+    struct file_name name;
+    int64_t size_bytes; /* -1: not told */
+    bool has_content;
+    struct content_id content;
+    int64_t peers;                    /* that have it now */
+    struct directory_sources sources; /* some of them */
+    bool truncated;                   /* not all that may be were looked at */
+};
+
+struct directory_hits {
+    struct directory_hit *items;
+    size_t count;
+    char *cursor; /* of the next page; NULL: this is the last one */
+};
+
+/* Files by words: a page, which may be empty and not the last. *hits is the caller's (done), empty
+ * after an error. ERROR_UNSUPPORTED: the directory cannot, as the reference's and older ones of
+ * ours. ERROR_INVALID with its own text; else as directory_search, but never ERROR_NOT_FOUND. */
+MUST_CHECK enum error_code directory_search_words(struct directory_client *client,
+                                                  const struct directory_words *words,
+                                                  struct directory_hits *hits, struct error *error);
+void directory_hits_done(struct directory_hits *hits);
+
 /* Names of one question. */
 #define DIRECTORY_NAMES_MAX 500
 

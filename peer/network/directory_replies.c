@@ -183,6 +183,55 @@ enum error_code directory_parse_many(const char *text, size_t length,
     return ERROR_NONE;
 }
 
+/* ---- words ---- */
+
+/* False: it is no hit, and *hit is empty. */
+static bool parse_hit(const struct json *item, struct directory_hit *hit)
+{
+    const char *name = json_string(json_find(item, "archivo"));
+    const char *content = json_string(json_find(item, "content"));
+    const struct json *list = json_find(item, "disponible_en");
+
+    *hit = (struct directory_hit){0};
+    if (!name || !json_is_array(list) ||
+        file_name_parse_path(name, strlen(name), &hit->name, NULL) != ERROR_NONE)
+        return false;
+    if (!json_integer(json_find(item, "size"), &hit->size_bytes) || hit->size_bytes < 0)
+        hit->size_bytes = -1;
+    hit->has_content = content && content_id_parse(content, &hit->content);
+    hit->sources.items = memory_new(DIRECTORY_HIT_SOURCES, sizeof *hit->sources.items);
+    for (const struct json *one = json_first(list);
+         one && hit->sources.count < DIRECTORY_HIT_SOURCES; one = json_next(one))
+        hit->sources.count += directory_parse_source(one, &hit->sources.items[hit->sources.count]);
+    if (!json_integer(json_find(item, "peers"), &hit->peers) ||
+        hit->peers < (int64_t)hit->sources.count)
+        hit->peers = (int64_t)hit->sources.count;
+    if (!json_boolean(json_find(item, "truncated"), &hit->truncated))
+        hit->truncated = false;
+    return true;
+}
+
+enum error_code directory_parse_hits(const char *text, size_t length, struct directory_hits *hits,
+                                     struct error *error)
+{
+    auto_json *root = NULL;
+
+    *hits = (struct directory_hits){0};
+    if (json_parse(text, length, &root, NULL))
+        return corrupt(error);
+    const struct json *list = json_find(root, "archivos");
+    if (!json_is_array(list))
+        return corrupt(error);
+    hits->items = memory_new(DIRECTORY_WORDS_PAGE, sizeof *hits->items);
+    for (const struct json *item = json_first(list); item && hits->count < DIRECTORY_WORDS_PAGE;
+         item = json_next(item))
+        hits->count += parse_hit(item, &hits->items[hits->count]);
+    const char *cursor = json_string(json_find(root, "cursor"));
+    if (cursor && *cursor)
+        hits->cursor = memory_copy_string(cursor);
+    return ERROR_NONE;
+}
+
 /* ---- peers and files ---- */
 
 static int compare_names(const void *left, const void *right)

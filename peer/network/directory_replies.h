@@ -39,6 +39,12 @@ MUST_CHECK enum error_code directory_parse_many(const char *text, size_t length,
                                                 const struct directory_answers *answers,
                                                 struct error *error);
 
+/* {"archivos":[{"archivo":F,"size":N,"content":C,"peers":N,"disponible_en":[...]},
+ * ...],"cursor":C}, the cursor where more follows. Hits that are malformed are left out. *hits is
+ * owned by the caller, and empty after an error. ERROR_CORRUPT: no such thing. */
+MUST_CHECK enum error_code directory_parse_hits(const char *text, size_t length,
+                                                struct directory_hits *hits, struct error *error);
+
 /* Names of peers, in order. */
 struct directory_peers {
     char **names;

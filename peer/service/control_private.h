@@ -35,6 +35,7 @@ void control_service_forget(struct control_service *service, struct operation *o
 void *control_search_open(void *service, struct rpc_call *call);
 void *control_list_open(void *service, struct rpc_call *call);
 void *control_match_open(void *service, struct rpc_call *call);
+void *control_words_open(void *service, struct rpc_call *call);
 void *control_put_open(void *service, struct rpc_call *call);
 void *control_verify_open(void *service, struct rpc_call *call);
 
@@ -91,6 +92,13 @@ struct control_job {
 void control_job_fill(struct control_job *job, const struct control_service *service,
                       struct download_status *status);
 void control_job_done(struct control_job *job);
+
+/* The id as text, owned by the caller; "" when it is not known. */
+char *control_content_text(bool has_content, const struct content_id *content);
+
+/* A source as a message, which borrows its name. Owned by the caller. */
+P2p__Control__Source *control_source_new(const struct directory_source *source);
+void control_source_free(P2p__Control__Source *message);
 
 /* The failure of an error, or NULL for ERROR_NONE; *failure is where it is made. */
 P2p__Control__Failure *control_failure(P2p__Control__Failure *failure, struct error *error);

@@ -53,8 +53,7 @@ static enum error_code search_run(struct operation *operation, struct error *err
     return sources_find(operation->service->options.finder, &what, &search->sources, error);
 }
 
-/* As text, owned by the caller; "" when it is not known. */
-static char *content_text(bool has_content, const struct content_id *content)
+char *control_content_text(bool has_content, const struct content_id *content)
 {
     char text[CONTENT_ID_DIGITS + 1] = "";
 
@@ -71,7 +70,7 @@ static char *via_text(const struct directory_source *source)
     return memory_copy_string(text);
 }
 
-static P2p__Control__Source *source_message(const struct directory_source *source)
+P2p__Control__Source *control_source_new(const struct directory_source *source)
 {
     P2p__Control__Source *message = memory_new(1, sizeof *message);
     size_t count =
@@ -81,7 +80,7 @@ static P2p__Control__Source *source_message(const struct directory_source *sourc
     message->peer = source->peer;
     message->has_size = source->size_bytes >= 0;
     message->size_bytes = message->has_size ? source->size_bytes : 0;
-    message->content = content_text(source->has_content, &source->content);
+    message->content = control_content_text(source->has_content, &source->content);
     message->not_told = source->origin != SOURCE_TOLD;
     message->age_ms = source->age_ms;
     message->via = via_text(source);
@@ -94,7 +93,7 @@ static P2p__Control__Source *source_message(const struct directory_source *sourc
     return message;
 }
 
-static void source_message_free(P2p__Control__Source *message)
+void control_source_free(P2p__Control__Source *message)
 {
     for (size_t i = 0; i < message->n_addresses; i++)
         free(message->addresses[i]);
@@ -118,10 +117,10 @@ static enum error_code search_reply(struct operation *operation, struct rpc_repl
     message.note = note;
     message.sources = memory_new(search->sources.count + 1, sizeof *message.sources);
     for (size_t i = 0; i < search->sources.count; i++)
-        message.sources[message.n_sources++] = source_message(&search->sources.items[i]);
+        message.sources[message.n_sources++] = control_source_new(&search->sources.items[i]);
     enum error_code code = rpc_reply_pack(reply, &message.base, error);
     for (size_t i = 0; i < message.n_sources; i++)
-        source_message_free(message.sources[i]);
+        control_source_free(message.sources[i]);
     free(message.sources);
     *last = true;
     return code;
@@ -220,7 +219,7 @@ static enum error_code list_reply(struct operation *operation, struct rpc_reply 
         p2p__control__listed_file__init(&files[i]);
         files[i].name = file->name;
         files[i].size_bytes = file->size_bytes;
-        files[i].content = content_text(file->has_content, &file->content);
+        files[i].content = control_content_text(file->has_content, &file->content);
         pointers[i] = &files[i];
     }
     message.failure = control_failure(&failure, &operation->outcome);

@@ -289,6 +289,28 @@ enum error_code control_match(struct control_client *client, const char *pattern
     return converse(client, &method, &request.base, &checked, error);
 }
 
+static enum error_code take_words(void *context, ProtobufCMessage **reply, bool *stop,
+                                  struct error *error)
+{
+    const struct control_taker *taker = context;
+    const P2p__Control__WordsReply *message = (const P2p__Control__WordsReply *)*reply;
+
+    enum error_code code = control_failure_error(message->failure, error);
+    return code == ERROR_NONE ? taker->take(taker->context, reply, stop, error) : code;
+}
+
+enum error_code control_words(struct control_client *client,
+                              const P2p__Control__WordsRequest *request,
+                              const struct control_taker *taker, struct error *error)
+{
+    static const struct method method = {"/p2p.control.Control/Words",
+                                         &p2p__control__words_reply__descriptor};
+    struct control_taker checked = {
+        .take = take_words, .context = &(struct control_taker){taker->take, taker->context}};
+
+    return converse(client, &method, &request->base, &checked, error);
+}
+
 static enum error_code take_list(void *context, ProtobufCMessage **reply, bool *stop,
                                  struct error *error)
 {

@@ -45,6 +45,12 @@ MUST_CHECK enum error_code control_match(struct control_client *client, const ch
                                          const char *from, const struct control_taker *taker,
                                          struct error *error);
 
+/* Files by words. take gets P2p__Control__WordsReply, likewise without a failure. */
+#define CONTROL_WORDS_MAX 10000 /* hits of one call */
+MUST_CHECK enum error_code control_words(struct control_client *client,
+                                         const P2p__Control__WordsRequest *request,
+                                         const struct control_taker *taker, struct error *error);
+
 /* take gets P2p__Control__ListReply, GetReply, PutReply, VerifyReply. A failure in a
  * reply is not given to take but is the outcome, except of Get's jobs and Put. */
 MUST_CHECK enum error_code control_list(struct control_client *client, const char *address,

@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #define LAST_HOUR_SHOWN 99
 
@@ -23,6 +24,33 @@ const char *units_bytes(int64_t bytes, char out[UNITS_TEXT_BYTES])
     else
         snprintf(out, UNITS_TEXT_BYTES, "%.1f %s", value, units[unit]);
     return out;
+}
+
+bool units_parse_bytes(const char *text, int64_t *bytes)
+{
+    static const char letters[] = "kmgt";
+    size_t digits = strspn(text, "0123456789");
+    const char *unit = text + digits;
+    int64_t value = 0;
+
+    if (digits == 0)
+        return false;
+    for (size_t i = 0; i < digits; i++)
+        if (__builtin_mul_overflow(value, 10, &value) ||
+            __builtin_add_overflow(value, text[i] - '0', &value))
+            return false;
+    unit += *unit == ' ' && unit[1];
+    const char *letter = *unit ? memchr(letters, *unit | 0x20, sizeof letters - 1) : NULL;
+    for (const char *each = letters; letter && each <= letter; each++)
+        if (__builtin_mul_overflow(value, 1024, &value))
+            return false;
+    unit += letter != NULL;
+    if (letter && *unit == 'i')
+        unit += unit[1] == 'B' ? 2 : 0;
+    else if (!letter && *unit == 'B')
+        unit++;
+    *bytes = value;
+    return *unit == '\0';
 }
 
 const char *units_duration(int64_t seconds, char out[UNITS_TEXT_BYTES])

@@ -62,6 +62,70 @@ def test_search_in_vain(pair):
     assert peer.command("search", "../x").returncode in (FAILED, USAGE)
 
 
+@pytest.fixture(params=["ours", "reference"])
+def library(request, net):
+    """Peer1, and Peer2 with some music, at our directory and at one that cannot search by words."""
+    names = {"Canción de cuna.mp3": b"x" * 7, "cancion (live).mp3": b"x" * 3000, "ñu.txt": b"",
+             "NANA.ogg": b"n"}
+    directory = net.directory() if request.param == "ours" else net.reference_directory()
+    net.peer("Peer2", directory, files=names)
+    peer = net.peer("Peer1", directory, files={"mi canción.mp3": "mine"})
+    harness.wait_until(lambda: len(directory.files_of("Peer2")) == 4 and
+                       directory.files_of("Peer1"), 20, "the files")
+    return request.param, peer
+
+
+def found(peer, *words):
+    result = peer.command("search", *words, "--json")
+    assert result.returncode in (DONE, NOT_FOUND), result.stderr
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    return sorted(line["name"] for line in lines if "name" in line)
+
+
+def test_search_by_words(library):
+    kind, peer = library
+    cradle, live = "Canción de cuna.mp3", "cancion (live).mp3"
+    assert found(peer, "CANCION", "mp3") == sorted([cradle, live])
+    assert found(peer, "canción") == sorted([cradle, live])  # no file is called so
+    assert found(peer, "mp3", "-live") == found(peer, "-live", "mp3") == [cradle]
+    assert found(peer, "a", "--ext", "OGG") == ["NANA.ogg"]
+    assert found(peer, "n", "u") == [cradle]  # ñ is no n
+    assert found(peer, "nothing", "at", "all") == []
+    assert found(peer, "NANA.ogg") == ["NANA.ogg"]
+    assert found(peer, "--exact", "nana.ogg") == []
+    assert peer.command("search", "--exact", "nana.ogg").returncode == NOT_FOUND
+    assert found(peer, "--words", "nana.ogg") == ["NANA.ogg"]
+    result = peer.command("search", "mp3", "--limit", "1")
+    assert result.returncode == DONE and len(result.stdout.splitlines()) == 2
+    assert "Hay más de 1" in result.stderr
+    assert ("no admite búsquedas por palabras" in result.stderr) == (kind == "reference")
+    sized = peer.command("search", "mp3", "--min-size", "2k", "--max-size", "1M")
+    if kind == "ours":
+        assert sized.stdout.splitlines()[1].endswith(live) and "2.9 KiB" in sized.stdout
+        assert found(peer, "mp3", "--max-size", "7") == [cradle]
+    else:
+        assert sized.returncode == FAILED and "no dice tamaños" in sized.stderr
+
+
+def test_many_pages_of_words(net):
+    directory = net.directory()
+    peer = net.peer("Peer1", directory)
+    body = {"username": "Peer2", "password": harness.PASSWORD, "files_index": [
+        {"filename": f"disco {n:04}.mp3", "url": ["127.0.0.1:1"]} for n in range(1200)]}
+    assert directory.request("POST", "/login", body=json.dumps(body).encode(),
+                             headers={"Content-Type": "application/json"}).status == 200
+    assert len(found(peer, "disco", "mp3", "--limit", "1100")) == 1100
+    assert len(found(peer, "disco", "mp3", "--limit", "10000")) == 1200
+    assert len(found(peer, "disco", "mp3")) == 50
+
+
+def test_words_without_a_directory(net):
+    peer = net.peer("Peer1")
+    result = peer.command("search", "a", "b")
+    assert (result.returncode, result.stdout) == (UNREACHABLE, "")
+    assert "No se puede conectar con el directorio" in result.stderr
+
+
 def test_get(pair):
     _, peer, _ = pair
     result = peer.command("get", "a.txt")
@@ -208,7 +272,8 @@ def test_without_a_peer(net, command):
 
 
 @pytest.mark.parametrize("command", [
-    ["search"], ["search", "a", "b"], ["get"], ["get", "a", "--from"],
+    ["search"], ["search", "--exact", "a", "b"], ["search", "a", "--limit", "0"],
+    ["search", "a", "--min-size", "5 apples"], ["search", "--exact", "a", "--ext", "b"], ["get"], ["get", "a", "--from"],
     ["put"], ["put", "a"], ["put", "a", "no-address"], ["list", "no-address"], ["list", "a:1", "b"],
     ["status", "x"], ["search", "--nonsense"], ["get", "a", "--output"]])
 def test_wrong_use(net, command):

@@ -14,7 +14,7 @@ from test_peer_commands import EscapingPeer
 
 MIB = 1024 * 1024
 MENU = ["--- MENÚ PEER ---", "1. Buscar y descargar archivo", "2. Subir archivo (gRPC)",
-        "3. Listar archivos remotos (gRPC)", "5. Ver descargas", "0. Salir"]
+        "3. Listar archivos remotos (gRPC)", "4. Buscar por palabras", "5. Ver descargas", "0. Salir"]
 CHOICE = "Seleccione una opción: "
 ESCAPES = re.compile(r"\x1b(\[[0-9;?]*[A-Za-z]|[()][A-Z0-9]|[=>78])")
 
@@ -115,6 +115,27 @@ def test_search_and_download(pair, menu_of):
     menu.say("0")
     menu.expect("Saliendo del menú.")
     assert menu.end() == 0
+
+
+def test_words_and_download(pair, menu_of):
+    _, peer, _ = pair
+    menu = menu_of(peer)
+    menu.choose("4")
+    menu.expect("Palabras a buscar: ")
+    menu.say("P2 archivo -mine")
+    menu.expect("Archivos encontrados:")
+    menu.expect("1. archivo1_p2.txt (4 B, 1 peer")
+    menu.expect("Archivo a descargar (número o nombre; Intro: volver): ")
+    menu.say("1")
+    menu.expect("Descargando archivo1_p2.txt...")
+    menu.expect("Descarga iniciada en segundo plano...")
+    menu.expect(f"✅ Archivo descargado exitosamente: {peer.share}/archivo1_p2.txt")
+    assert (peer.share / "archivo1_p2.txt").read_bytes() == b"hola"
+    menu.say("4")
+    menu.expect("Palabras a buscar: ")
+    menu.say("nada de eso")
+    menu.expect("Ningún archivo tiene esas palabras en su nombre.")
+    menu.leave()
 
 
 def test_many_downloads_begun_elsewhere_are_a_sum(net, menu_of):

@@ -96,6 +96,37 @@ static void reads_answers_for_many_names(void **state)
     }
 }
 
+static void reads_hits(void **state)
+{
+    static const char text[] =
+        "{\"archivos\":[{\"archivo\":\"Canción.mp3\",\"size\":7,\"content\":\"0b3f\",\"peers\":12,"
+        "\"disponible_en\":[{\"peer\":\"P\",\"url\":[\"h:1\"]},{\"x\":1}],\"truncated\":true},"
+        "{\"archivo\":\"../x\",\"peers\":1,\"disponible_en\":[]},{\"archivo\":\"y\"},7,"
+        "{\"archivo\":\"s/z\",\"size\":-1,\"peers\":-4,\"disponible_en\":[{\"peer\":\"Q\"}]}],"
+        "\"cursor\":\"7.1\"}";
+    static const char *const bad[] = {"", "{}", "[]", "{\"archivos\":{}}", "{\"archivos\":[}"};
+    struct directory_hits hits;
+
+    (void)state;
+    assert_int_equal(directory_parse_hits(text, strlen(text), &hits, NULL), ERROR_NONE);
+    assert_int_equal(hits.count, 2);
+    assert_string_equal(hits.cursor, "7.1");
+    assert_string_equal(hits.items[0].name.text, "Canción.mp3");
+    assert_int_equal(hits.items[0].size_bytes, 7);
+    assert_false(hits.items[0].has_content);
+    assert_int_equal(hits.items[0].peers, 12);
+    assert_int_equal(hits.items[0].sources.count, 1);
+    assert_true(hits.items[0].truncated);
+    assert_string_equal(hits.items[1].name.text, "s/z");
+    assert_int_equal(hits.items[1].size_bytes, -1);
+    assert_int_equal(hits.items[1].peers, 1);
+    directory_hits_done(&hits);
+    for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {
+        check_row(i, directory_parse_hits(bad[i], strlen(bad[i]), &hits, NULL) == ERROR_CORRUPT);
+        check_row(i, hits.count == 0 && !hits.items && !hits.cursor);
+    }
+}
+
 static void reads_active_peers(void **state)
 {
     struct directory_peers peers;
@@ -287,6 +318,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_login_replies),
         cmocka_unit_test(reads_active_peers),
+        cmocka_unit_test(reads_hits),
         cmocka_unit_test(reads_answers_for_many_names),
         cmocka_unit_test(reads_search_replies),
         cmocka_unit_test(reads_sizes_and_ids),

@@ -5,6 +5,7 @@
 #include "peer/terminal/commands/arguments.h"
 #include "peer/terminal/progress.h"
 #include "peer/terminal/units.h"
+#include "peer/terminal/word_hits.h"
 
 #define KIB INT64_C(1024)
 #define MIB (1024 * KIB)
@@ -154,6 +155,78 @@ static void progress_fits_every_width(void **state)
     }
 }
 
+static void sizes_that_are_typed(void **state)
+{
+    static const struct {
+        const char *text;
+        int64_t bytes; /* -1: none */
+    } rows[] = {
+        {"0", 0},
+        {"700", 700},
+        {"7B", 7},
+        {"7 B", 7},
+        {"5k", 5120},
+        {"5K", 5120},
+        {"2MiB", 2 << 20},
+        {"2 MiB", 2 << 20},
+        {"1G", 1 << 30},
+        {"3T", 3LL << 40},
+        {"", -1},
+        {"k", -1},
+        {"-1", -1},
+        {"5kB", -1},
+        {"5 ", -1},
+        {"5Mi", -1},
+        {"1.5M", -1},
+        {"5x", -1},
+        {"5KiBx", -1},
+        {"9000000000G", -1},
+        {"99999999999999999999", -1},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        int64_t bytes = -1;
+        bool good = units_parse_bytes(rows[i].text, &bytes);
+        check_row(i, good == (rows[i].bytes >= 0));
+        check_row(i, !good || bytes == rows[i].bytes);
+    }
+}
+
+/* ---- words ---- */
+
+static void hits_as_a_table(void **state)
+{
+    static char odd[] = "日本\033[2J";
+    static char name[] = "Canción de cuna.mp3";
+    static char content[] = "c06e5a36b4bcffff";
+    P2p__Control__WordHit first = P2P__CONTROL__WORD_HIT__INIT;
+    P2p__Control__WordHit second = P2P__CONTROL__WORD_HIT__INIT;
+    P2p__Control__WordHit *items[] = {&first, &second};
+    const struct word_hits hits = {.items = items, .count = 2};
+    auto_buffer out;
+
+    (void)state;
+    first.name = name;
+    first.has_size = true;
+    first.size_bytes = 3670016;
+    first.content = content;
+    first.peers = 2;
+    first.truncated = true;
+    second.name = odd;
+    second.peers = 1;
+    buffer_init(&out, 4096);
+    word_hits_format(&hits, 1000, &out);
+    assert_string_equal(out.data, " TAMAÑO  PEERS  CONTENIDO     NOMBRE\n"
+                                  "3.5 MiB     2+  c06e5a36b4bc  Canción de cuna.mp3\n"
+                                  "      -      1  -             日本?[2J\n");
+    buffer_clear(&out);
+    word_hits_format(&hits, 32, &out);
+    assert_string_equal(out.data, " TAMAÑO  PEERS  NOMBRE\n"
+                                  "3.5 MiB     2+  Canción de cuna…\n"
+                                  "      -      1  日本?[2J\n");
+}
+
 /* ---- arguments ---- */
 
 #define WORDS_MAX 8
@@ -208,6 +281,23 @@ static void good_arguments(void **state)
     }
 }
 
+static void words_may_be_excluded(void **state)
+{
+    static const struct argument_shape shape = {ARGUMENT_WORDS, 1, 8};
+    static const char *const words[] = {"search", "-live", "a", "--ext", "mp3", "--", "--x", NULL};
+    static const char *const help[] = {"search", "-h", NULL};
+    struct arguments arguments;
+
+    (void)state;
+    assert_int_equal(parse(&shape, words, &arguments), ERROR_NONE);
+    assert_int_equal(arguments.word_count, 3);
+    assert_string_equal(arguments.words[0], "-live");
+    assert_string_equal(arguments.words[2], "--x");
+    assert_string_equal(arguments.ext, "mp3");
+    assert_int_equal(parse(&shape, help, &arguments), ERROR_NONE);
+    assert_true(arguments.help);
+}
+
 static void bad_arguments(void **state)
 {
     static const struct {
@@ -252,11 +342,14 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sizes),
+        cmocka_unit_test(sizes_that_are_typed),
+        cmocka_unit_test(hits_as_a_table),
         cmocka_unit_test(durations),
         cmocka_unit_test(time_left),
         cmocka_unit_test(progress_lines),
         cmocka_unit_test(progress_fits_every_width),
         cmocka_unit_test(good_arguments),
+        cmocka_unit_test(words_may_be_excluded),
         cmocka_unit_test(bad_arguments),
         cmocka_unit_test(help_needs_nothing_else),
     };

@@ -6,12 +6,19 @@
 #include "peer/downloads/downloads.h"
 #include "peer/terminal/menu/menu.h"
 
-#define MENU                                                                         \
-    "\n--- MENÚ PEER ---\n1. Buscar y descargar archivo\n2. Subir archivo (gRPC)\n" \
-    "3. Listar archivos remotos (gRPC)\n5. Ver descargas\n0. Salir\nSeleccione una opción: "
+#define MENU                                                                           \
+    "\n--- MENÚ PEER ---\n1. Buscar y descargar archivo\n2. Subir archivo (gRPC)\n"   \
+    "3. Listar archivos remotos (gRPC)\n4. Buscar por palabras\n5. Ver descargas\n0. " \
+    "Salir\nSeleccione una opción: "
 #define BYE MENU "0\nSaliendo del menú.\n"
 
-#define TYPED_MAX 6
+#define WORDS "4\nPalabras a buscar: "
+#define HITS                                                             \
+    "Archivos encontrados:\n1. uno?.txt (486 B, 1 peer, c06e5a36b4bc)\n" \
+    "2. dos.txt (2 peers)\n"
+#define WHICH "Archivo a descargar (número o nombre; Intro: volver): "
+
+#define TYPED_MAX 7
 
 /* A terminal whose user types lines, and a daemon that answers as it is told. */
 struct scene {
@@ -24,6 +31,9 @@ struct scene {
     size_t peers;     /* in the answer to a search */
     size_t addresses; /* of each */
     size_t files;     /* in a list */
+    size_t hits;      /* of words; more than 20 are two pages */
+    bool same_names;  /* of the hits */
+    enum error_code words_code;
     size_t downloads; /* that the daemon has */
     enum error_code downloads_code;
     bool no_file, refused;
@@ -137,6 +147,38 @@ static enum error_code list(void *context, const char *address, const struct con
     return taker->take(taker->context, &kept, &stop, error);
 }
 
+static enum error_code words(void *context, const P2p__Control__WordsRequest *request,
+                             const struct control_taker *taker, struct error *error)
+{
+    static char names[][12] = {"uno\033.txt", "dos.txt"};
+    static char content[] = "c06e5a36b4bc0000";
+    static char cursor[] = "7.1";
+    struct scene *scene = context;
+    P2p__Control__WordsReply message = P2P__CONTROL__WORDS_REPLY__INIT;
+    P2p__Control__WordHit hits[20];
+    P2p__Control__WordHit *pointers[20];
+    bool stop = false;
+
+    buffer_printf(&scene->asked, "words %s from '%s' ", request->words, request->cursor);
+    if (scene->words_code)
+        return error_set(error, scene->words_code, "No hay directorio");
+    for (; message.n_hits < 20 && scene->hits > 0; message.n_hits++, scene->hits--) {
+        P2p__Control__WordHit *hit = &hits[message.n_hits];
+        p2p__control__word_hit__init(hit);
+        hit->name = names[scene->same_names ? 1 : message.n_hits % 2];
+        hit->peers = (int64_t)message.n_hits + 1;
+        hit->has_size = message.n_hits == 0;
+        hit->size_bytes = 486;
+        hit->content = message.n_hits == 0 ? content : hit->content;
+        pointers[message.n_hits] = hit;
+    }
+    message.hits = pointers;
+    message.more = scene->hits > 0;
+    message.cursor = message.more ? cursor : message.cursor;
+    auto_reply ProtobufCMessage *kept = copy_message(&message.base);
+    return taker->take(taker->context, &kept, &stop, error);
+}
+
 #define DOWNLOADS_MAX 120
 
 static enum error_code downloads(void *context, struct job_list *job_list, struct error *error)
@@ -177,7 +219,7 @@ static enum error_code downloads(void *context, struct job_list *job_list, struc
 static void play(struct scene *scene)
 {
     const struct menu_terminal terminal = {ask, say, scene};
-    const struct menu_peer peer = {search, get, put, list, downloads, scene};
+    const struct menu_peer peer = {search, get, put, list, words, downloads, scene};
 
     buffer_init(&scene->screen, 1 << 16);
     buffer_init(&scene->asked, 1 << 16);
@@ -315,7 +357,47 @@ static void flows(void **state)
          {.downloads_code = ERROR_UNREACHABLE},
          MENU "5\nError al ver descargas: sin conexión\n" BYE,
          ""},
-        {{"4", "0"}, {0}, MENU "4\nOpción no válida. Intente de nuevo.\n" BYE, ""},
+        {{"4", "", "0"}, {0}, MENU WORDS "\nDebe ingresar alguna palabra.\n" BYE, ""},
+        {{"4", "a b", "0"},
+         {0},
+         MENU WORDS "a b\nNingún archivo tiene esas palabras en su nombre.\n" BYE,
+         "words a b from '' "},
+        {{"4", "a", "0"},
+         {.words_code = ERROR_UNREACHABLE},
+         MENU WORDS "a\nError al buscar archivos: No hay directorio\n" BYE,
+         "words a from '' "},
+        {{"4", "a", "", "0"},
+         {.hits = 2},
+         MENU WORDS "a\n" HITS WHICH "\n" BYE,
+         "words a from '' "},
+        {{"4", "a", "3", "0"},
+         {.hits = 2},
+         MENU WORDS "a\n" HITS WHICH "3\nSelección inválida.\n" BYE,
+         "words a from '' "},
+        {{"4", "a", "m", "0"},
+         {.hits = 2},
+         MENU WORDS "a\n" HITS WHICH "m\nSelección inválida.\n" BYE,
+         "words a from '' "},
+        {{"4", "a", "2", "0"},
+         {.hits = 2},
+         MENU WORDS "a\n" HITS WHICH
+                    "2\nDescargando dos.txt...\nDescarga iniciada en segundo plano...\n" BYE,
+         "words a from '' get dos.txt from "},
+        {{"4", "a", "dos.txt", "0"},
+         {.hits = 2, .get_code = ERROR_IO},
+         MENU WORDS "a\n" HITS WHICH
+                    "dos.txt\nDescargando dos.txt...\n❌ Error al descargar: no va\n" BYE,
+         "words a from '' get dos.txt from "},
+        {{"4", "a", "1", "1", "0"},
+         {.hits = 2, .same_names = true, .peers = 1, .addresses = 1},
+         MENU WORDS "a\nArchivos encontrados:\n1. dos.txt (486 B, 1 peer, c06e5a36b4bc)\n"
+                    "2. dos.txt (2 peers)\n" WHICH
+                    "1\n\nArchivo encontrado: dos.txt\nPeers disponibles:\n"
+                    "1. Peer: Peer2 - Dirección gRPC: 10.0.0.1:8001\n"
+                    "Seleccione peer para descargar (número): 1\n"
+                    "Descargando desde Peer2 (10.0.0.1:8001)...\n"
+                    "Descarga iniciada en segundo plano...\n" BYE,
+         "words a from '' get dos.txt from Peer2 10.0.0.1:8001"},
     };
 
     (void)state;
@@ -352,9 +434,24 @@ static void too_many_downloads(void **state)
     buffer_done(&scene.asked);
 }
 
+static void hits_in_pages(void **state)
+{
+    static const char *const typed[] = {"4", "a", "m", "21", "1", "0", NULL};
+    struct scene scene = {.typed = typed, .hits = 21, .peers = 1, .addresses = 1};
+
+    (void)state;
+    play(&scene);
+    assert_non_null(strstr(scene.screen.data, "\n20. dos.txt (20 peers)\n"
+                                              "Archivo a descargar (número o nombre; m: ver más; "
+                                              "Intro: volver): m\n21. uno?.txt "));
+    assert_non_null(strstr(scene.asked.data, "words a from '' words a from '7.1' "));
+    buffer_done(&scene.screen);
+    buffer_done(&scene.asked);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(flows),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(flows), cmocka_unit_test(hits_in_pages),
                                        cmocka_unit_test(too_many_downloads)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,6 +17,12 @@ static const struct flag flags[] = {
     {"from", ARGUMENT_FROM, offsetof(struct arguments, from), true},
     {"output", ARGUMENT_OUTPUT, offsetof(struct arguments, output), true},
     {"priority", ARGUMENT_PRIORITY, offsetof(struct arguments, priority), true},
+    {"words", ARGUMENT_WORDS, offsetof(struct arguments, by_words), false},
+    {"exact", ARGUMENT_WORDS, offsetof(struct arguments, exact), false},
+    {"min-size", ARGUMENT_WORDS, offsetof(struct arguments, min_size), true},
+    {"max-size", ARGUMENT_WORDS, offsetof(struct arguments, max_size), true},
+    {"ext", ARGUMENT_WORDS, offsetof(struct arguments, ext), true},
+    {"limit", ARGUMENT_WORDS, offsetof(struct arguments, limit), true},
     {"upload", ARGUMENT_RATES, offsetof(struct arguments, upload), true},
     {"download", ARGUMENT_RATES, offsetof(struct arguments, download), true},
     {"upload-per-peer", ARGUMENT_RATES, offsetof(struct arguments, upload_per_peer), true},
@@ -42,8 +48,8 @@ static enum error_code take_flag(const struct argument_shape *shape, char *const
     const char *name = strcmp(word, "-h") == 0 ? "help" : word + 2;
     size_t length = strcspn(name, "=");
     const char *value = name[length] == '=' ? name + length + 1 : NULL;
-    bool is_flag = strncmp(word, "--", 2) == 0 || strcmp(word, "-h") == 0;
-    const struct flag *flag = is_flag ? find_flag(shape, name, length) : NULL;
+    bool flag_like = strncmp(word, "--", 2) == 0 || strcmp(word, "-h") == 0;
+    const struct flag *flag = flag_like ? find_flag(shape, name, length) : NULL;
 
     if (!flag)
         return error_set(error, ERROR_INVALID, "unknown flag %s", word);
@@ -70,6 +76,13 @@ static enum error_code take_word(const struct argument_shape *shape, const char 
     return ERROR_NONE;
 }
 
+static bool is_flag(const struct argument_shape *shape, const char *word)
+{
+    if (word[0] != '-' || word[1] == '\0')
+        return false;
+    return !(shape->flags & ARGUMENT_WORDS) || word[1] == '-' || strcmp(word, "-h") == 0;
+}
+
 enum error_code arguments_parse(const struct argument_shape *shape, int argc, char *const *argv,
                                 struct arguments *arguments, struct error *error)
 {
@@ -80,7 +93,7 @@ enum error_code arguments_parse(const struct argument_shape *shape, int argc, ch
     for (int i = 1; i < argc && code == ERROR_NONE; i++) {
         if (!only_words && strcmp(argv[i], "--") == 0)
             only_words = true;
-        else if (!only_words && argv[i][0] == '-' && argv[i][1] != '\0')
+        else if (!only_words && is_flag(shape, argv[i]))
             code = take_flag(shape, argv, &i, arguments, error);
         else
             code = take_word(shape, argv[i], arguments, error);

@@ -15,6 +15,7 @@ enum argument_flags {
     ARGUMENT_RATES = 8,
     ARGUMENT_FOLLOW = 16,
     ARGUMENT_PRIORITY = 32,
+    ARGUMENT_WORDS = 64, /* of a search; "-word" is a word, too, but not "-h" */
 };
 
 #define ARGUMENTS_WORDS_MAX 32768 /* of "verify *", "get a b ..." */
@@ -37,6 +38,12 @@ struct arguments {
     const char *download;
     const char *upload_per_peer;
     const char *download_per_peer;
+    bool by_words;
+    bool exact;
+    const char *min_size;
+    const char *max_size;
+    const char *ext;
+    const char *limit;
     const char *words[ARGUMENTS_WORDS_MAX];
     size_t word_count;
 };

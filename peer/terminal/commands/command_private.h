@@ -32,6 +32,9 @@ enum exit_status command_fail_one(const struct command_context *context, const c
 /* Prints what was written, and a newline. */
 enum exit_status command_print(const struct buffer *out);
 
+/* What a source has as members "peer" and "addresses". */
+void command_source_json(struct json_writer *json, const P2p__Control__Source *source);
+
 /* Text of others for the screen. */
 const char *command_clean(const char *text, char out[CLEAN_BYTES]);
 
@@ -45,6 +48,9 @@ void command_limits_json(struct json_writer *json, const P2p__Control__Limits *l
 void command_limits_print(const P2p__Control__Limits *limits, bool also_none);
 
 enum exit_status command_search(struct command_context *context);
+/* Files by words; part of search. missing (may be NULL): why the one that is called so was not
+ * found, which is the outcome when nothing else is found either. */
+enum exit_status command_words(struct command_context *context, const struct error *missing);
 enum exit_status command_get(struct command_context *context);
 enum exit_status command_downloads(struct command_context *context);
 enum exit_status command_explain(struct command_context *context);

@@ -83,6 +83,15 @@ static void origin_json(struct json_writer *json, const P2p__Control__Source *so
     json_write_integer(json, "age_ms", source->age_ms);
 }
 
+void command_source_json(struct json_writer *json, const P2p__Control__Source *source)
+{
+    command_json_text(json, "peer", source->peer);
+    json_begin_array(json, "addresses");
+    for (size_t a = 0; a < source->n_addresses; a++)
+        json_write_string(json, NULL, source->addresses[a]);
+    json_end_array(json);
+}
+
 static void search_json(const P2p__Control__SearchReply *reply, struct buffer *out)
 {
     struct json_writer json;
@@ -93,11 +102,7 @@ static void search_json(const P2p__Control__SearchReply *reply, struct buffer *o
     json_begin_array(&json, "sources");
     for (size_t i = 0; i < reply->n_sources; i++) {
         json_begin_object(&json, NULL);
-        command_json_text(&json, "peer", reply->sources[i]->peer);
-        json_begin_array(&json, "addresses");
-        for (size_t a = 0; a < reply->sources[i]->n_addresses; a++)
-            json_write_string(&json, NULL, reply->sources[i]->addresses[a]);
-        json_end_array(&json);
+        command_source_json(&json, reply->sources[i]);
         if (reply->sources[i]->has_size)
             json_write_integer(&json, "size_bytes", reply->sources[i]->size_bytes);
         else
@@ -143,14 +148,40 @@ static void search_print(const P2p__Control__SearchReply *reply)
     }
 }
 
+static bool has_filters(const struct arguments *arguments)
+{
+    return arguments->min_size || arguments->max_size || arguments->ext || arguments->limit;
+}
+
+/* One word may be a name, which goes first: that is what a search was before there were words. */
+static bool may_be_name(const struct arguments *arguments)
+{
+    const char *word = arguments->words[0];
+    bool excludes = word[0] == '-' && word[1] != '\0';
+
+    return arguments->exact || (arguments->word_count == 1 && !arguments->by_words &&
+                                !has_filters(arguments) && !excludes);
+}
+
 enum exit_status command_search(struct command_context *context)
 {
+    const struct arguments *arguments = &context->arguments;
     auto_reply P2p__Control__SearchReply *reply = NULL;
     struct error error = {0};
     auto_buffer out;
 
     buffer_init(&out, JSON_MAX_BYTES);
-    if (control_search(context->client, context->arguments.words[0], &reply, &error) != ERROR_NONE)
+    if (arguments->exact &&
+        (arguments->by_words || arguments->word_count > 1 || has_filters(arguments))) {
+        fputs("p2p-peer search: --exact takes one name and nothing else\n", stderr);
+        return EXIT_USAGE;
+    }
+    if (!may_be_name(arguments))
+        return command_words(context, NULL);
+    enum error_code code = control_search(context->client, arguments->words[0], &reply, &error);
+    if (code == ERROR_NOT_FOUND && !arguments->exact)
+        return command_words(context, &error);
+    if (code != ERROR_NONE)
         return command_fail(context, &error, "Error al buscar archivo");
     group_sources(reply);
     warn(reply);

@@ -21,7 +21,12 @@ struct command {
 };
 
 static const struct command commands[] = {
-    {"search", {ARGUMENT_JSON, 1, 1}, "NAME", "who has a file", command_search},
+    {"search",
+     {ARGUMENT_JSON | ARGUMENT_WORDS, 1, ARGUMENTS_WORDS_MAX},
+     "NAME|WORD... [-WORD...] [--exact|--words] [--min-size SIZE] [--max-size SIZE] [--ext EXT] "
+     "[--limit N]",
+     "who has the file of that name, else files with the words in their names",
+     command_search},
     {"get",
      {ARGUMENT_JSON | ARGUMENT_FROM | ARGUMENT_OUTPUT | ARGUMENT_FOLLOW | ARGUMENT_PRIORITY, 1,
       ARGUMENTS_WORDS_MAX},

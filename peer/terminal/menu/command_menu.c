@@ -111,6 +111,14 @@ static enum error_code session_list(void *context, const char *address,
     return control_list(session->client, address, taker, error);
 }
 
+static enum error_code session_words(void *context, const P2p__Control__WordsRequest *request,
+                                     const struct control_taker *taker, struct error *error)
+{
+    struct session *session = context;
+
+    return control_words(session->client, request, taker, error);
+}
+
 static enum error_code session_downloads(void *context, struct job_list *list, struct error *error)
 {
     struct session *session = context;
@@ -177,6 +185,7 @@ static enum exit_status run(struct session *session)
                                    .get = session_get,
                                    .put = session_put,
                                    .list = session_list,
+                                   .words = session_words,
                                    .downloads = session_downloads,
                                    .context = session};
 

@@ -5,6 +5,7 @@
 #include "common/text.h"
 #include "peer/downloads/downloads.h"
 #include "peer/terminal/job_text.h"
+#include "peer/terminal/menu/menu_private.h"
 
 #include <inttypes.h>
 #include <limits.h>
@@ -12,11 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct menu {
-    const struct menu_terminal *terminal;
-    const struct menu_peer *peer;
-};
 
 struct entry {
     const char *choice;
@@ -26,10 +22,7 @@ struct entry {
 
 /* ---- talking ---- */
 
-static void say(const struct menu *menu, const char *format, ...) PRINTF_LIKE(2, 3);
-
-/* A line; whatever of it is from others is made harmless. */
-static void say(const struct menu *menu, const char *format, ...)
+void menu_say(const struct menu *menu, const char *format, ...)
 {
     auto_free char *text = NULL;
     va_list arguments;
@@ -54,7 +47,7 @@ static void strip(char *line)
         line[--length] = '\0';
 }
 
-static enum line_result ask(const struct menu *menu, const char *prompt, char line[MENU_LINE_BYTES])
+enum line_result menu_ask(const struct menu *menu, const char *prompt, char line[MENU_LINE_BYTES])
 {
     enum line_result result =
         menu->terminal->ask(menu->terminal->context, prompt, line, MENU_LINE_BYTES);
@@ -86,15 +79,15 @@ static void start_download(const struct menu *menu, const P2p__Control__SearchRe
     auto_free char *addresses = join_addresses(source);
     struct error error;
 
-    say(menu, "Descargando desde %s (%s)...", source->peer, addresses);
+    menu_say(menu, "Descargando desde %s (%s)...", source->peer, addresses);
     request.name = found->name;
     request.peer = source->peer;
     request.addresses = source->addresses;
     request.n_addresses = source->n_addresses;
     if (menu->peer->get(menu->peer->context, &request, &error) != ERROR_NONE)
-        say(menu, "❌ Error al descargar: %s", error.text);
+        menu_say(menu, "❌ Error al descargar: %s", error.text);
     else
-        say(menu, "Descarga iniciada en segundo plano...");
+        menu_say(menu, "Descarga iniciada en segundo plano...");
 }
 
 static enum line_result choose_source(const struct menu *menu,
@@ -103,49 +96,55 @@ static enum line_result choose_source(const struct menu *menu,
     char line[MENU_LINE_BYTES];
     long long number;
 
-    say(menu, "%s", "");
+    menu_say(menu, "%s", "");
     if (found->note[0]) /* Differs: the reference finds nothing then */
-        say(menu, "%s", found->note);
-    say(menu, "Archivo encontrado: %s", found->name);
-    say(menu, "Peers disponibles:");
+        menu_say(menu, "%s", found->note);
+    menu_say(menu, "Archivo encontrado: %s", found->name);
+    menu_say(menu, "Peers disponibles:");
     for (size_t i = 0; i < found->n_sources; i++) {
         auto_free char *addresses = join_addresses(found->sources[i]);
-        say(menu, "%zu. Peer: %s - Dirección gRPC: %s", i + 1, found->sources[i]->peer, addresses);
+        menu_say(menu, "%zu. Peer: %s - Dirección gRPC: %s", i + 1, found->sources[i]->peer,
+                 addresses);
     }
-    enum line_result result = ask(menu, "Seleccione peer para descargar (número): ", line);
+    enum line_result result = menu_ask(menu, "Seleccione peer para descargar (número): ", line);
     if (result != LINE_READ)
         return result;
     if (!text_to_integer(line, LLONG_MIN, LLONG_MAX, &number))
-        say(menu, "Debe ingresar un número válido.");
+        menu_say(menu, "Debe ingresar un número válido.");
     else if (number < 1 || (unsigned long long)number > found->n_sources)
-        say(menu, "Selección inválida.");
+        menu_say(menu, "Selección inválida.");
     else
         start_download(menu, found, found->sources[number - 1]);
     return LINE_READ;
 }
 
-static enum line_result search_and_download(const struct menu *menu)
+enum line_result menu_download(const struct menu *menu, const char *name)
 {
-    char name[MENU_LINE_BYTES];
     auto_reply P2p__Control__SearchReply *found = NULL;
     struct error error;
 
-    enum line_result result = ask(menu, "Nombre del archivo a buscar: ", name);
-    if (result != LINE_READ)
-        return result;
-    if (name[0] == '\0') {
-        say(menu, "Debe ingresar nombre del archivo.");
-        return LINE_READ;
-    }
     if (menu->peer->search(menu->peer->context, name, &found, &error) != ERROR_NONE) {
-        say(menu, "Error al buscar archivo: %s", error.text);
+        menu_say(menu, "Error al buscar archivo: %s", error.text);
         return LINE_READ;
     }
     if (found->n_sources == 0) {
-        say(menu, "Archivo '%s' no está disponible en ningún peer activo.", found->name);
+        menu_say(menu, "Archivo '%s' no está disponible en ningún peer activo.", found->name);
         return LINE_READ;
     }
     return choose_source(menu, found);
+}
+
+static enum line_result search_and_download(const struct menu *menu)
+{
+    char name[MENU_LINE_BYTES];
+
+    enum line_result result = menu_ask(menu, "Nombre del archivo a buscar: ", name);
+    if (result != LINE_READ)
+        return result;
+    if (name[0] != '\0')
+        return menu_download(menu, name);
+    menu_say(menu, "Debe ingresar nombre del archivo.");
+    return LINE_READ;
 }
 
 /* ---- 2: upload ---- */
@@ -157,15 +156,15 @@ static void upload(const struct menu *menu, const char *path, const char *addres
 
     enum error_code code = menu->peer->put(menu->peer->context, path, address, &reply, &error);
     if (code == ERROR_NONE && reply->no_file) {
-        say(menu, "El archivo no existe: %s", reply->path);
+        menu_say(menu, "El archivo no existe: %s", reply->path);
         return;
     }
     if (code == ERROR_NONE)
         code = control_failure_error(reply->failure, &error);
     if (code != ERROR_NONE)
-        say(menu, "Error al subir archivo: %s", error.text);
+        menu_say(menu, "Error al subir archivo: %s", error.text);
     else /* the reference prints its language's words for yes and no */
-        say(menu, "Resultado de subida: %s %s", reply->ok ? "True" : "False", reply->message);
+        menu_say(menu, "Resultado de subida: %s %s", reply->ok ? "True" : "False", reply->message);
 }
 
 static enum line_result ask_and_upload(const struct menu *menu)
@@ -173,14 +172,14 @@ static enum line_result ask_and_upload(const struct menu *menu)
     char address[MENU_LINE_BYTES];
     char path[MENU_LINE_BYTES];
 
-    enum line_result result = ask(menu, "Dirección del peer (ip:puerto) destino: ", address);
+    enum line_result result = menu_ask(menu, "Dirección del peer (ip:puerto) destino: ", address);
     if (result == LINE_READ)
-        result =
-            ask(menu, "Ruta del archivo local a subir (desde el directorio compartido): ", path);
+        result = menu_ask(
+            menu, "Ruta del archivo local a subir (desde el directorio compartido): ", path);
     if (result != LINE_READ)
         return result;
     if (address[0] == '\0' || path[0] == '\0')
-        say(menu, "Debe ingresar peer y ruta del archivo.");
+        menu_say(menu, "Debe ingresar peer y ruta del archivo.");
     else
         upload(menu, path, address);
     return LINE_READ;
@@ -203,9 +202,9 @@ static enum error_code take_files(void *context, ProtobufCMessage **message, boo
     (void)error;
     for (size_t i = 0; i < reply->n_files; i++) {
         if (listing->count++ == 0)
-            say(listing->menu, "Archivos remotos:");
-        say(listing->menu, "- %s (%" PRId64 " bytes)", reply->files[i]->name,
-            reply->files[i]->size_bytes);
+            menu_say(listing->menu, "Archivos remotos:");
+        menu_say(listing->menu, "- %s (%" PRId64 " bytes)", reply->files[i]->name,
+                 reply->files[i]->size_bytes);
     }
     return ERROR_NONE;
 }
@@ -217,15 +216,15 @@ static enum line_result list_files(const struct menu *menu)
     char address[MENU_LINE_BYTES];
     struct error error;
 
-    enum line_result result = ask(menu, "Dirección del peer (ip:puerto) a listar: ", address);
+    enum line_result result = menu_ask(menu, "Dirección del peer (ip:puerto) a listar: ", address);
     if (result != LINE_READ)
         return result;
     if (address[0] == '\0')
-        say(menu, "Debe ingresar peer destino.");
+        menu_say(menu, "Debe ingresar peer destino.");
     else if (menu->peer->list(menu->peer->context, address, &taker, &error) != ERROR_NONE)
-        say(menu, "Error al listar archivos: %s", error.text);
+        menu_say(menu, "Error al listar archivos: %s", error.text);
     else if (listing.count == 0)
-        say(menu, "Sin archivos remotos.");
+        menu_say(menu, "Sin archivos remotos.");
     return LINE_READ;
 }
 
@@ -249,7 +248,7 @@ static void show_download(const struct menu *menu, const P2p__Control__Job *job)
 
     buffer_init(&text, DESCRIPTION_BYTES);
     job_describe(job, &text);
-    say(menu, "- %" PRIu64 ". %s: %s", job->id, job->name, text.data);
+    menu_say(menu, "- %" PRIu64 ". %s: %s", job->id, job->name, text.data);
 }
 
 /* Of too many, those that had their turn, then those that wait for it. */
@@ -258,7 +257,7 @@ static void show_downloads(const struct menu *menu, const struct job_list *list)
     bool all = list->count <= SHOWN_MAX;
     size_t shown = 0;
 
-    say(menu, list->count > 0 ? "Descargas:" : "Sin descargas.");
+    menu_say(menu, list->count > 0 ? "Descargas:" : "Sin descargas.");
     for (int wanted = 0; wanted < (all ? 1 : RANK_COUNT); wanted++)
         for (size_t i = 0; i < list->count && shown < SHOWN_MAX; i++)
             if (all || rank(list->jobs[i]) == wanted) {
@@ -266,7 +265,7 @@ static void show_downloads(const struct menu *menu, const struct job_list *list)
                 shown++;
             }
     if (shown < list->count)
-        say(menu, "… y %zu más (p2p-peer downloads)", list->count - shown);
+        menu_say(menu, "… y %zu más (p2p-peer downloads)", list->count - shown);
 }
 
 static enum line_result list_downloads(const struct menu *menu)
@@ -275,7 +274,7 @@ static enum line_result list_downloads(const struct menu *menu)
     struct error error;
 
     if (menu->peer->downloads(menu->peer->context, &list, &error) != ERROR_NONE) {
-        say(menu, "Error al ver descargas: %s", error.text);
+        menu_say(menu, "Error al ver descargas: %s", error.text);
         return LINE_READ;
     }
     show_downloads(menu, &list);
@@ -285,12 +284,11 @@ static enum line_result list_downloads(const struct menu *menu)
 
 /* ---- the menu ---- */
 
-/* 4 is kept for searching by words. */
-
 static const struct entry entries[] = {
     {"1", "Buscar y descargar archivo", search_and_download},
     {"2", "Subir archivo (gRPC)", ask_and_upload},
     {"3", "Listar archivos remotos (gRPC)", list_files},
+    {"4", "Buscar por palabras", menu_words},
     {"5", "Ver descargas", list_downloads},
     {"0", "Salir", NULL},
 };
@@ -306,10 +304,10 @@ static const struct entry *find_entry(const char *choice)
 
 static void show(const struct menu *menu)
 {
-    say(menu, "%s", "");
-    say(menu, "--- MENÚ PEER ---");
+    menu_say(menu, "%s", "");
+    menu_say(menu, "--- MENÚ PEER ---");
     for (size_t i = 0; i < ARRAY_LENGTH(entries); i++)
-        say(menu, "%s. %s", entries[i].choice, entries[i].title);
+        menu_say(menu, "%s. %s", entries[i].choice, entries[i].title);
 }
 
 enum line_result menu_run(const struct menu_terminal *terminal, const struct menu_peer *peer)
@@ -319,22 +317,22 @@ enum line_result menu_run(const struct menu_terminal *terminal, const struct men
 
     for (;;) {
         show(&menu);
-        enum line_result result = ask(&menu, "Seleccione una opción: ", line);
+        enum line_result result = menu_ask(&menu, "Seleccione una opción: ", line);
         const struct entry *entry = result == LINE_READ ? find_entry(line) : NULL;
         if (entry && !entry->run)
             break;
         if (entry)
             result = entry->run(&menu);
         else if (result == LINE_READ)
-            say(&menu, "Opción no válida. Intente de nuevo.");
+            menu_say(&menu, "Opción no válida. Intente de nuevo.");
         if (result == LINE_END)
-            say(&menu, "%s", ""); /* the prompt's line was not ended */
+            menu_say(&menu, "%s", ""); /* the prompt's line was not ended */
         if (result == LINE_END)
             break;
         if (result == LINE_INTERRUPTED)
             return result;
     }
     /* Differs: at end of input too, where the reference crashes. */
-    say(&menu, "Saliendo del menú.");
+    menu_say(&menu, "Saliendo del menú.");
     return LINE_END;
 }

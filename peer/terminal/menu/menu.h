@@ -33,6 +33,8 @@ struct menu_peer {
                            P2p__Control__PutReply **reply, struct error *error);
     enum error_code (*list)(void *context, const char *address, const struct control_taker *taker,
                             struct error *error);
+    enum error_code (*words)(void *context, const P2p__Control__WordsRequest *request,
+                             const struct control_taker *taker, struct error *error);
     /* The list is the menu's (job_list_done). */
     enum error_code (*downloads)(void *context, struct job_list *list, struct error *error);
     void *context;
