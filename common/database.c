@@ -17,6 +17,7 @@ struct database {
     sqlite3 *handle;
     const struct database_form *form;
     const atomic_bool *cancelled; /* NULL: not watched */
+    bool is_checked;
 };
 
 struct database_statement {
@@ -102,7 +103,7 @@ void database_rest(struct database *database)
 
 /* ---- opening ---- */
 
-static enum error_code check_whole(struct database *database, struct error *error)
+enum error_code database_check(struct database *database, struct error *error)
 {
     struct database_statement *statement = NULL;
     enum error_code code = database_prepare(database, "PRAGMA quick_check(1)", &statement, error);
@@ -116,6 +117,25 @@ static enum error_code check_whole(struct database *database, struct error *erro
     return damaged ? error_set(error, ERROR_CORRUPT, "%s: damaged (try sqlite3's .recover)",
                                database->form->name)
                    : code;
+}
+
+bool database_is_checked(const struct database *database)
+{
+    return database->is_checked;
+}
+
+/* What has to be rebuilt is read whole anyway. */
+static bool is_checked_later(struct database *database, int64_t version)
+{
+    int64_t bytes = 0;
+
+    if (database->form->check_max_bytes == 0 || version < database->form->version ||
+        database_get_number(database,
+                            "SELECT page_count * page_size"
+                            " FROM pragma_page_count, pragma_page_size",
+                            &bytes, NULL))
+        return false;
+    return bytes > database->form->check_max_bytes;
 }
 
 /* All or nothing: closing the connection undoes what was not committed. */
@@ -149,7 +169,8 @@ static enum error_code check_ours(struct database *database, int64_t application
         return error_set(error, ERROR_INVALID,
                          "%s: has version %" PRId64 ", this program knows 1 to %d", form->name,
                          version, form->version);
-    return check_whole(database, error);
+    database->is_checked = !is_checked_later(database, version);
+    return database->is_checked ? database_check(database, error) : ERROR_NONE;
 }
 
 static enum error_code check_or_make(struct database *database, struct error *error)
@@ -168,6 +189,7 @@ static enum error_code check_or_make(struct database *database, struct error *er
     if (code)
         return code;
     bool empty = tables == 0 && application == 0 && version == 0;
+    database->is_checked = empty;
     if (!empty)
         code = check_ours(database, application, version, error);
     /* Before the pragmas, which would let it sort a long table in memory. */

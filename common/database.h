@@ -36,20 +36,27 @@ struct database_form {
     const char *const *upgrades; /* [N - 1] makes version N + 1 of version N, likewise */
     const char *pragmas;         /* of the connection that database_open makes */
     const struct database_tokenizer *tokenizer; /* NULL: none */
-    bool is_frugal;         /* without the 120 KiB that SQLite pools for each connection */
-    enum error_code denied; /* for what may not be written */
+    int64_t check_max_bytes; /* a larger file is not checked whole when it is opened; 0: any is */
+    bool is_frugal;          /* without the 120 KiB that SQLite pools for each connection */
+    enum error_code denied;  /* for what may not be written */
 };
 
 struct database;
 
 /* Opens or makes the file; a path of NULL is one in memory. A file with nothing in it gets the
- * schema. One of ours is checked whole (SQLite's quick_check) and brought up to date, a version at
- * a time, each in a transaction that leaves all as it was when it fails. ERROR_INVALID: of another
- * program, or of a version that we do not know, and nothing was changed; ERROR_CORRUPT: damaged, or
- * no database. *database is the caller's. */
+ * schema. One of ours is checked whole (database_check), unless that would take long (the form's
+ * check_max_bytes; database_is_checked tells), and brought up to date, a version at a time, each in
+ * a transaction that leaves all as it was when it fails. ERROR_INVALID: of another program, or of a
+ * version that we do not know, and nothing was changed; ERROR_CORRUPT: damaged, or no database.
+ * *database is the caller's. */
 MUST_CHECK enum error_code database_open(const struct database_form *form, const char *path,
                                          struct database **database, struct error *error);
-/* One more connection to a file that database_open has checked, with other pragmas. */
+/* False: nobody has, what database_open leaves to the caller for a large file. */
+bool database_is_checked(const struct database *database);
+/* Reads all of it (SQLite's quick_check, at some 200 MB a second). Meanwhile the log cannot be
+ * folded back. ERROR_CORRUPT: damaged. */
+MUST_CHECK enum error_code database_check(struct database *database, struct error *error);
+/* One more connection to a file that database_open has opened, with other pragmas. */
 MUST_CHECK enum error_code database_connect(const struct database_form *form, const char *path,
                                             const char *pragmas, struct database **database,
                                             struct error *error);

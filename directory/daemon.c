@@ -7,6 +7,7 @@
 #include "common/signals.h"
 #include "common/thread_pool.h"
 #include "directory/access_log.h"
+#include "directory/checker.h"
 #include "directory/health.h"
 #include "directory/http.h"
 #include "directory/index.h"
@@ -53,6 +54,7 @@ struct daemon {
     struct thread_pool *worker;
     atomic_bool stopping;
     struct health health;
+    struct checker *checker; /* NULL: nothing is checked */
     bool said_stalled;
     atomic_int_least64_t stalled_ms; /* the slowest loop, at the last tick */
     struct routes routes;
@@ -357,6 +359,8 @@ enum error_code daemon_start(const struct settings *settings, struct daemon **da
     if (!code)
         code = start_access_log(made, error);
     if (!code)
+        code = checker_start(made->index, settings->database, &made->health, &made->checker, error);
+    if (!code)
         code = start_http(made, error);
     if (code) {
         daemon_stop(made);
@@ -416,6 +420,7 @@ void daemon_stop(struct daemon *daemon)
     if (!daemon)
         return;
     atomic_store(&daemon->stopping, true);
+    checker_stop(daemon->checker);
     health_raise(&daemon->health, HEALTH_STOPPING);
     thread_pool_stop(daemon->verifier); /* what it passes on is taken, or refused, by the worker */
     thread_pool_stop(daemon->worker);

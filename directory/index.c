@@ -62,6 +62,7 @@ struct index {
     struct index_peers *peers;
     int lock_file; /* holds the lock that keeps a second directory away */
     atomic_bool interrupted;
+    atomic_bool damaged; /* index_check has found it to be */
     struct index_news news;
     int64_t file_count;           /* with what is not committed yet */
     atomic_int_least64_t counted; /* as it was committed */
@@ -176,8 +177,33 @@ struct index_peers *index_peers(struct index *index)
     return index->peers;
 }
 
+bool index_is_checked(const struct index *index)
+{
+    return database_is_checked(index->database);
+}
+
+/* What is written into a damaged database makes it worse, and would be told to be safe. */
+enum error_code index_check(struct index *index, const char *path, const atomic_bool *cancelled,
+                            struct error *error)
+{
+    struct database *database = NULL;
+    enum error_code code =
+        database_connect(&index_form, path, "PRAGMA query_only=1;", &database, error);
+
+    if (!code) {
+        database_watch(database, cancelled);
+        code = database_check(database, error);
+    }
+    database_close(database);
+    if (code == ERROR_CORRUPT)
+        atomic_store(&index->damaged, true);
+    return code;
+}
+
 enum error_code index_begin(struct index *index, struct error *error)
 {
+    if (atomic_load(&index->damaged))
+        return error_set(error, ERROR_CORRUPT, "the database is damaged: nothing is stored");
     return database_run(index->statements[BEGIN], error);
 }
 

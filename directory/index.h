@@ -42,11 +42,21 @@
 
 struct index;
 
-/* Opens or makes the database and checks it whole (SQLite's quick_check). ERROR_CORRUPT: damaged;
+/* A larger database is not read whole before there is service: a second takes some 200 MB. */
+#define INDEX_CHECK_MAX_BYTES (128 << 20)
+
+/* Opens or makes the database, and checks it whole unless it is large. ERROR_CORRUPT: damaged;
  * ERROR_INVALID: no database of ours, or of a newer version (nothing is changed then); ERROR_BUSY:
  * another directory has it open. *index is the caller's. */
 MUST_CHECK enum error_code index_open(const char *path, struct index **index, struct error *error);
 void index_close(struct index *index);
+
+/* For a large one, on a thread that may take its time and is not the writer's; path as of
+ * index_open. After ERROR_CORRUPT nothing more is stored: each begin fails with it.
+ * ERROR_CANCELLED: cancelled was set. */
+bool index_is_checked(const struct index *index);
+MUST_CHECK enum error_code index_check(struct index *index, const char *path,
+                                       const atomic_bool *cancelled, struct error *error);
 
 /* What it keeps of the registry; borrowed. */
 struct index_peers *index_peers(struct index *index);

@@ -1,4 +1,5 @@
 /* What the database is made of (directory/index.h says what it means), and how it became so. */
+#include "directory/index.h"
 #include "directory/index_private.h"
 #include "directory/trigrams.h"
 
@@ -70,5 +71,6 @@ const struct database_form index_form = {
                "PRAGMA journal_size_limit=67108864; PRAGMA cache_size=-16384;"
                "PRAGMA foreign_keys=OFF; PRAGMA temp_store=MEMORY; PRAGMA secure_delete=FAST;",
     .tokenizer = &trigrams_tokenizer,
+    .check_max_bytes = INDEX_CHECK_MAX_BYTES,
     .denied = ERROR_IO,
 };

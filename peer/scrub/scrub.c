@@ -4,7 +4,7 @@
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/stop_event.h"
-#include "peer/catalogue/background.h"
+#include "common/background.h"
 #include "peer/catalogue/catalogue_check.h"
 
 #include <errno.h>

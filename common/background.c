@@ -1,4 +1,4 @@
-#include "peer/catalogue/background.h"
+#include "common/background.h"
 
 #include <pthread.h>
 #include <sched.h>

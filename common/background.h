@@ -1,5 +1,5 @@
 /*
- * Work that gives way to all other: reading shared files again and again. Of the calling thread.
+ * Work that gives way to all other: reading again what should be as it was. Of the calling thread.
  */
 #pragma once
 
