@@ -118,27 +118,12 @@ static char *skip_authority(char *target)
     return target + strcspn(target, "/?");
 }
 
-static void answer_bad_head(unsigned status, struct http_reply *reply)
-{
-    const char *text = TEXT_BAD_REQUEST;
-
-    if (status == 431)
-        text = TEXT_HEADERS_TOO_LARGE;
-    if (status == 505)
-        text = TEXT_BAD_VERSION;
-    reply_detail(reply, status, text);
-}
-
 bool routes_handle(void *context, void *thread, struct http_exchange *exchange,
                    struct http_reply *reply)
 {
     const struct http_request *request = http_request(exchange);
     struct call call = {.routes = context, .reader = thread, .exchange = exchange};
 
-    if (request->bad_head) {
-        answer_bad_head(request->bad_head, reply);
-        return true;
-    }
     if (request->target_too_long) {
         reply_detail(reply, 414, TEXT_TARGET_TOO_LONG);
         return true;

@@ -163,9 +163,6 @@ static void what_could_not_be_read_whole(void **state)
         {{.refused = ERROR_TOO_LARGE, .target_too_long = true}, 414, TEXT_TARGET_TOO_LONG},
         {{.refused = ERROR_TOO_LARGE}, 413, TEXT_BODY_TOO_LARGE},
         {{.refused = ERROR_BUSY}, 503, TEXT_BUSY},
-        {{.bad_head = 400}, 400, TEXT_BAD_REQUEST},
-        {{.bad_head = 431}, 431, TEXT_HEADERS_TOO_LARGE},
-        {{.bad_head = 505}, 505, TEXT_BAD_VERSION},
     };
 
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
