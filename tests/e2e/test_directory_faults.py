@@ -701,3 +701,28 @@ def test_installed_man_page():
     if result is not None:
         assert result.stderr == ""
     assert "--expiry" in page.read_text().replace("\\-", "-")
+
+
+def test_large_database_is_checked_while_it_serves(net):
+    """Damage that no request meets is found all the same; then nothing more is stored."""
+    directory = net.directory()
+    assert directory.login("Peer1", files=["a.txt"]).status == 200
+    directory.terminate()
+    with sqlite3.connect(directory.database) as connection:
+        connection.execute("CREATE TABLE bulk(data)")
+        connection.execute("INSERT INTO bulk VALUES(zeroblob(140000000))")
+    connection.close()
+    directory.start()
+    wait_until(lambda: "the database is sound" in directory.log, 30)
+    assert directory.get("/readyz").status == 200
+    directory.terminate()
+    with directory.database.open("r+b") as file:
+        file.seek(60_000_000)
+        file.write(b"\xff" * 100_000)
+    directory.start()
+    assert directory.sources("a.txt")
+    wait_until(lambda: directory.get("/readyz").status == 503, 30)
+    assert "dañada" in directory.get("/readyz").json["detail"]
+    assert "damaged (try sqlite3's .recover)" in directory.log
+    assert directory.login("Peer1", files=["b.txt"]).status == 503
+    assert directory.sources("a.txt") and not directory.sources("b.txt")

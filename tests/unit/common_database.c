@@ -190,6 +190,31 @@ static void damage_is_found_when_it_is_opened(void **state)
     assert_null(none);
 }
 
+static void a_large_one_is_opened_unchecked(void **state)
+{
+    static const char junk[4096] = "no page of a database";
+    struct database_form form = first;
+    struct fixture *fixture = *state;
+
+    form.check_max_bytes = 16384;
+    open_as(fixture, &form);
+    assert_true(database_is_checked(fixture->database));
+    for (int i = 0; i < 5; i++)
+        execute(fixture, "INSERT INTO things VALUES(abs(random()), hex(zeroblob(9000)), NULL)");
+    open_as(fixture, &form);
+    assert_false(database_is_checked(fixture->database));
+    assert_int_equal(database_check(fixture->database, NULL), ERROR_NONE);
+    database_close(fixture->database);
+    fixture->database = NULL;
+    auto_close int file = open(fixture->path, O_WRONLY | O_CLOEXEC);
+    assert_int_equal(pwrite(file, junk, sizeof junk, 4 * 4096), sizeof junk);
+    open_as(fixture, &form);
+    assert_false(database_is_checked(fixture->database));
+    struct error error = {0};
+    assert_int_equal(database_check(fixture->database, &error), ERROR_CORRUPT);
+    assert_string_equal(error.text, "store: damaged (try sqlite3's .recover)");
+}
+
 /* ---- what failures are called ---- */
 
 static void no_permission_is_what_the_form_says(void **state)
@@ -364,6 +389,7 @@ int main(void)
         with_file(a_step_that_fails_leaves_the_one_before),
         with_file(what_is_not_ours_is_refused_unchanged),
         with_file(damage_is_found_when_it_is_opened),
+        with_file(a_large_one_is_opened_unchecked),
         with_file(no_permission_is_what_the_form_says),
         with_file(connecting_makes_no_file),
         with_file(a_full_file_has_no_space),
