@@ -1,7 +1,7 @@
 #include "peer/catalogue/hashing.h"
 
-#include "common/memory.h"
 #include "common/background.h"
+#include "common/memory.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -1,10 +1,10 @@
 #include "peer/scrub/repairer.h"
 
+#include "common/background.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/stop_event.h"
-#include "common/background.h"
 
 #include <errno.h>
 #include <limits.h>

@@ -1,10 +1,10 @@
 #include "peer/scrub/scrub.h"
 
+#include "common/background.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/stop_event.h"
-#include "common/background.h"
 #include "peer/catalogue/catalogue_check.h"
 
 #include <errno.h>
