@@ -21,11 +21,14 @@ def speed_text(value):
 
 
 def take_turns(rounds, sides):
-    """Runs every side once a round, in turning order; each side's figures."""
+    """Runs every side once a round; each side's figures. Each leaves the machine in another state, so the
+    orders are such that, over as many rounds as there are sides, each comes after each other one as often
+    as the next (a Latin square of Williams, 1949; nearly so for an odd number of sides)."""
     figures = {name: [] for name in sides}
+    names = list(sides)
+    steps = [(i + 1) // 2 if i % 2 else -(i // 2) for i in range(len(names))]
     for number in range(rounds):
-        order = list(sides) if number % 2 == 0 else list(reversed(sides))
-        for name in order:
+        for name in (names[(number + step) % len(names)] for step in steps):
             os.sync()  # what a side before has written must not slow this one
             figures[name].append(sides[name]())
     print_figures(figures)
