@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 
 enum { STREAM_BYTES = 16 << 10 }; /* one piece of a streamed body */
@@ -80,8 +81,15 @@ static void note_reply(const struct http_exchange *exchange)
         access_log_note(loop->http->settings.access_log, (size_t)(loop - loop->http->loops), &note);
 }
 
+/* libmicrohttpd 0.9.75 sends the last chunk of a body also where there is none. */
+static bool has_stray_end(const struct http_exchange *exchange)
+{
+    return exchange->reply.stream && strcmp(exchange->request.method, "HEAD") == 0;
+}
+
 enum MHD_Result http_send_reply(struct http_exchange *exchange)
 {
+    exchange->reply.close |= has_stray_end(exchange);
     struct MHD_Response *response = make_response(&exchange->reply);
     enum MHD_Result result = MHD_NO;
 
