@@ -143,7 +143,7 @@ def test_a_name_that_is_taken(net):
 @EITHER
 def test_killed_among_many(net, kind):
     """What was told to be done is there; the rest is fetched by the next daemon; nothing is half."""
-    directory = net.directory()
+    directory = net.directory(expiry=600)  # the source is there for as long as it takes
     files = {f"f{number:03}": reference.random_bytes(4096) for number in range(400)}
     source = net.reference_peer(kind, files=files)
     tell_all(directory, source, files)
