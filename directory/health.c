@@ -14,8 +14,3 @@ unsigned health_faults(const struct health *health)
 {
     return atomic_load(&health->faults);
 }
-
-bool health_has(const struct health *health, enum health_fault fault)
-{
-    return health_faults(health) >> fault & 1;
-}

@@ -5,7 +5,6 @@
 #pragma once
 
 #include <stdatomic.h>
-#include <stdbool.h>
 
 enum health_fault {
     HEALTH_STARTING,
@@ -23,6 +22,5 @@ struct health {
 
 void health_raise(struct health *health, enum health_fault fault);
 void health_clear(struct health *health, enum health_fault fault);
-bool health_has(const struct health *health, enum health_fault fault);
 /* A bit for each fault, 0 when there is none. */
 unsigned health_faults(const struct health *health);

@@ -29,7 +29,7 @@ static void on_stored(struct index_job *job, enum error_code code, const struct 
     }
     index_job_done(job);
     free(logout);
-    reply_logout(&reply);
+    reply_ok(&reply);
     http_answer(exchange, &reply);
 }
 
@@ -60,6 +60,6 @@ bool logout_handle(const struct login_services *services, struct http_exchange *
         return false;
     free(logout);
     registry_collect_again(services->registry, owner.id);
-    reply_logout(reply);
+    reply_ok(reply);
     return true;
 }

@@ -76,7 +76,7 @@ void reply_failure(struct http_reply *reply, enum error_code code, const struct 
                 "No se pudo leer o guardar en la base de datos del directorio");
 }
 
-void reply_healthy(struct http_reply *reply)
+void reply_ok(struct http_reply *reply)
 {
     struct json_writer json;
 
@@ -102,7 +102,7 @@ void reply_ready(struct http_reply *reply, unsigned faults)
 
     buffer_init(&text, 4096);
     if (!faults) {
-        reply_healthy(reply);
+        reply_ok(reply);
         return;
     }
     for (size_t i = 0; i < HEALTH_FAULT_COUNT; i++) {
@@ -158,17 +158,6 @@ void reply_login(struct http_reply *reply, const struct login_answer *answer)
         json_write_boolean(&json, "index_needed", answer->index_needed);
     if (answer->other && *answer->other)
         json_write_string(&json, "other_address", answer->other);
-    json_end_object(&json);
-}
-
-void reply_logout(struct http_reply *reply)
-{
-    struct json_writer json;
-
-    reply_begin(reply, 200);
-    json_writer_init(&json, &reply->body);
-    json_begin_object(&json, NULL);
-    json_write_string(&json, "status", "OK");
     json_end_object(&json);
 }
 

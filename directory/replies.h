@@ -59,8 +59,8 @@ void reply_failure(struct http_reply *reply, enum error_code code, const struct 
 #define RETRY_BUSY_S   5
 #define RETRY_BROKEN_S 30
 
-/* {"status":"OK"}, for who asks whether we are there. */
-void reply_healthy(struct http_reply *reply);
+/* {"status":"OK"} */
+void reply_ok(struct http_reply *reply);
 /* The same, or 503 with what stands in the way: a bit for each enum health_fault. */
 void reply_ready(struct http_reply *reply, unsigned faults);
 
@@ -78,8 +78,6 @@ struct login_answer {
     const char *other; /* another address that the same name has just logged in from; "": none */
 };
 void reply_login(struct http_reply *reply, const struct login_answer *answer);
-/* {"status":"OK"} */
-void reply_logout(struct http_reply *reply);
 
 /* {"archivo":F,"disponible_en":[...]}: name, one add for each peer, end. Where more peers have it
  * than are told, "truncated" is true at the end. */

@@ -282,7 +282,7 @@ static bool answer_files(const struct call *call, struct http_reply *reply)
 static bool answer_alive(const struct call *call, struct http_reply *reply)
 {
     (void)call;
-    reply_healthy(reply);
+    reply_ok(reply);
     return true;
 }
 
