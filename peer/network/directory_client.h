@@ -1,5 +1,5 @@
 /*
- * The directory as a peer sees it: log in, search. HTTP by libcurl, only here.
+ * The directory as a peer sees it: log in (directory_client.c), search (directory_questions.c).
  *
  * Works with our directory (fields in a form body, the index of any length) and with the
  * reference's (fields in the query string; it answers 422 to a body, which is how we tell; its
