@@ -1,5 +1,6 @@
 #include "common/database.h"
 
+#include "common/database_mapping.h"
 #include "common/memory.h"
 
 #include <inttypes.h>
@@ -262,9 +263,14 @@ static int add_tokenizer(struct database *database, const struct database_tokeni
 static enum error_code connect_to(struct database *database, const char *path, int flags,
                                   struct error *error)
 {
-    int result = sqlite3_open_v2(path ? path : ":memory:", &database->handle,
-                                 SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | flags, NULL);
+    const char *vfs = NULL;
+    enum error_code code =
+        database->form->stays_mapped ? database_mapping_name(&vfs, error) : ERROR_NONE;
 
+    if (code)
+        return code;
+    int result = sqlite3_open_v2(path ? path : ":memory:", &database->handle,
+                                 SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | flags, vfs);
     if (result != SQLITE_OK)
         return fail(database, result, error);
     sqlite3_busy_timeout(database->handle, BUSY_MS);

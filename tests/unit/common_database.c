@@ -32,6 +32,16 @@ static const struct database_form third = {
     .is_frugal = true,
     .denied = ERROR_IO,
 };
+static const struct database_form mapped = {
+    .name = "store",
+    .owner = "test",
+    .application_id = 0x54455354,
+    .version = 1,
+    .schema = "CREATE TABLE things(number INTEGER PRIMARY KEY, name TEXT, bytes BLOB);",
+    .pragmas = "PRAGMA journal_mode=WAL;",
+    .stays_mapped = true,
+    .denied = ERROR_DENIED,
+};
 static const struct database_form others = {
     .name = "store",
     .owner = "neighbour",
@@ -378,6 +388,55 @@ static void a_part_of_a_value_is_read_or_not_there(void **state)
     }
 }
 
+/* Where the file is mapped, as /proc/self/maps says it; "" where it is not. */
+static void find_mapping(const char *path, char *line, size_t room)
+{
+    FILE *maps = fopen("/proc/self/maps", "re");
+
+    assert_non_null(maps);
+    while (fgets(line, (int)room, maps))
+        if (strstr(line, path) && !strstr(line, "-shm"))
+            break;
+    if (feof(maps))
+        line[0] = '\0';
+    fclose(maps);
+}
+
+static void what_stays_mapped_is_as_new_as_the_file(void **state)
+{
+    struct fixture *fixture = *state;
+    struct database *reader = NULL;
+    char first_place[512];
+    char place[512];
+
+    open_as(fixture, &mapped);
+    execute(fixture, "INSERT INTO things VALUES(0, 'a', zeroblob(1000000));"
+                     "PRAGMA wal_checkpoint;");
+    assert_int_equal(
+        database_connect(&mapped, fixture->path, "PRAGMA mmap_size=67108864;", &reader, NULL),
+        ERROR_NONE);
+    for (int i = 1; i <= 20; i++) {
+        int64_t got = -1;
+        assert_int_equal(database_get_number(reader,
+                                             "SELECT count(*) + sum(length(bytes)) FROM things",
+                                             &got, NULL),
+                         ERROR_NONE);
+        assert_int_equal(got, 1000001 * (int64_t)i);
+        find_mapping(fixture->path, place, sizeof place);
+        assert_string_not_equal(place, "");
+        if (i == 1)
+            memcpy(first_place, place, sizeof place);
+        if (i == 5) /* by then it has grown by less than what is worth a new mapping */
+            assert_string_equal(place, first_place);
+        if (i == 20)
+            assert_string_not_equal(place, first_place);
+        execute(fixture, "INSERT INTO things(bytes) VALUES(zeroblob(1000000));"
+                         "UPDATE things SET name=name || 'a' WHERE number=0;"
+                         "PRAGMA wal_checkpoint;");
+    }
+    database_close(reader);
+}
+
 #define with_file(test) cmocka_unit_test_setup_teardown(test, start, stop)
 
 int main(void)
@@ -398,6 +457,7 @@ int main(void)
         with_file(what_is_bound_comes_back),
         with_file(a_statement_that_failed_works_again),
         with_file(a_part_of_a_value_is_read_or_not_there),
+        with_file(what_stays_mapped_is_as_new_as_the_file),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
