@@ -10,7 +10,7 @@
 
 enum {
     BUSY_MS = 1000,
-    LOG_PAGES = 1000,    /* after which the log is folded back, as SQLite does by itself */
+    LOG_PAGES = 1000,    /* after so many more the log is folded back */
     WATCH_STEPS = 10000, /* of SQLite's machine between two looks at the flag */
 };
 
@@ -19,6 +19,8 @@ struct database {
     const struct database_form *form;
     const atomic_bool *cancelled; /* NULL: not watched */
     bool is_checked;
+    atomic_int *log_pages;         /* NULL: nobody asks */
+    int last_log_pages, fold_from; /* after the last commit; when they are so many */
 };
 
 struct database_statement {
@@ -82,19 +84,28 @@ int64_t database_last_row(const struct database *database)
     return sqlite3_last_insert_rowid(database->handle);
 }
 
-/* Takes the place of SQLite's own, which folds the log back. What fails there is tried again after
- * the next commit. */
+/* Takes the place of SQLite's own, which folds the log back after each commit once it is long, and
+ * has the disk wait for it twice: readers may keep it from beginning anew for some time. What fails
+ * is tried again after the next commit. */
 static int on_commit(void *context, sqlite3 *handle, const char *name, int pages)
 {
-    atomic_store_explicit((atomic_int *)context, pages, memory_order_relaxed);
-    if (pages >= LOG_PAGES)
-        sqlite3_wal_checkpoint_v2(handle, name, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    struct database *database = context;
+
+    atomic_store_explicit(database->log_pages, pages, memory_order_relaxed);
+    if (pages < database->last_log_pages)
+        database->fold_from = LOG_PAGES;
+    database->last_log_pages = pages;
+    if (pages >= database->fold_from &&
+        sqlite3_wal_checkpoint_v2(handle, name, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL) == SQLITE_OK)
+        database->fold_from = pages + LOG_PAGES;
     return SQLITE_OK;
 }
 
 void database_watch_log(struct database *database, atomic_int *pages)
 {
-    sqlite3_wal_hook(database->handle, on_commit, pages);
+    database->log_pages = pages;
+    database->fold_from = LOG_PAGES;
+    sqlite3_wal_hook(database->handle, on_commit, database);
 }
 
 void database_rest(struct database *database)

@@ -210,9 +210,9 @@ enum error_code index_begin(struct index *index, struct error *error)
 enum error_code index_commit(struct index *index, struct error *error)
 {
     struct database_statement *store = index->statements[STORE_COUNT];
-    enum error_code code = ERROR_NONE;
+    enum error_code code = names_settle(index->names, NAMES_WAITING_MAX, error);
 
-    if (index->file_count != index_file_count(index)) {
+    if (!code && index->file_count != index_file_count(index)) {
         database_bind_number(store, 1, index->file_count);
         code = database_run(store, error);
     }
@@ -223,6 +223,11 @@ enum error_code index_commit(struct index *index, struct error *error)
     atomic_store_explicit(&index->counted, index->file_count, memory_order_relaxed);
     atomic_fetch_add_explicit(&index->news.commits, 1, memory_order_release);
     return ERROR_NONE;
+}
+
+enum error_code index_settle(struct index *index, struct error *error)
+{
+    return names_settle(index->names, 0, error);
 }
 
 void index_rollback(struct index *index)
@@ -309,7 +314,7 @@ static enum error_code remove_file(struct index *index, int64_t peer_id, const c
     database_bind_number(statement, 2, name_id);
     code = database_run(statement, error);
     index->file_count -= !code;
-    return code ? code : names_forget_unused(index->names, name_id, name, error);
+    return code ? code : names_forget_unused(index->names, name_id, error);
 }
 
 static enum error_code apply_difference(struct index *index, int64_t peer_id,

@@ -2,13 +2,14 @@
  * The database: files of each peer, and what survives a restart of the registry. It decides nothing
  * and starts no thread. Searches and lists: directory/index_reader.h.
  *
- * Schema (user_version 6, application_id "P2PD"):
+ * Schema (user_version 7, application_id "P2PD"):
  *   peers, seen, state: directory/index_peers.h. urls, etag and host of peers are of the stored
  *          list. etag NULL: no list was ever stored, or by version 3.
  *   names  Every name that somebody shares, and no other one, with its id: a name's first file
  *          brings it, its last one takes it away, and no id is ever given again (AUTOINCREMENT).
- *          words is the index of what stands in them, by the same id, and state's `folding` the
- *          rules by which it was made. directory/names.h, directory/trigrams.h.
+ *          words is the index of what stands in them, by the same id, up to state's `worded`;
+ *          `folding` are the rules by which it was made. unused: ids of names that go later.
+ *          directory/names.h, directory/trigrams.h.
  *   files  (name_id, peer_id) is the key: a search finds the name's id, and then all rows side by
  *          side. urls NULL: the peer's usual ones. size, content NULL: unknown; content: the id's
  *          bytes. partial: 1 for what is still arriving at the peer, else NULL.
@@ -16,7 +17,8 @@
  *          order that lasts.
  *   state  `files` is how many rows files has.
  * Version 1 had neither size nor content, version 2 no partial, version 3 another digest
- * and no host, version 4 the names in the files and no seen, version 5 no words;
+ * and no host, version 4 the names in the files and no seen, version 5 no words,
+ * version 6 words of all names and nothing unused;
  * opening such a database brings it up to date, a version at a time, each in one transaction that
  * leaves it as it was when it fails. Every row of files has its rows of peers and names (written in
  * the same transaction).
@@ -66,6 +68,9 @@ struct index_peers *index_peers(struct index *index);
 MUST_CHECK enum error_code index_begin(struct index *index, struct error *error);
 MUST_CHECK enum error_code index_commit(struct index *index, struct error *error);
 void index_rollback(struct index *index);
+
+/* In a transaction: what may be done later (directory/names.h) is done; about once a second. */
+MUST_CHECK enum error_code index_settle(struct index *index, struct error *error);
 
 /* Called for each name that the peer did not have. */
 typedef void index_added_fn(void *context, const char *name);

@@ -24,6 +24,7 @@ enum statement {
     LAST_NAME,
     NAMES,
     NAMES_WITH,
+    NEW_NAMES,
     FILES_OF,
     STATEMENT_COUNT
 };
@@ -43,6 +44,9 @@ static const char *const statement_sql[STATEMENT_COUNT] = {
     [NAMES] = "SELECT id, name FROM names WHERE id>?1 ORDER BY id",
     [NAMES_WITH] = "SELECT words.rowid, name FROM words CROSS JOIN names ON id=words.rowid"
                    " WHERE words MATCH ?2 AND words.rowid>?1 ORDER BY words.rowid",
+    [NEW_NAMES] = "SELECT id, name FROM names WHERE"
+                  " id>max(?1, ifnull((SELECT value FROM state WHERE key='worded'), 0))"
+                  " AND id<=?2 ORDER BY id",
     [FILES_OF] = "SELECT " FILE_COLUMNS " FROM files WHERE name_id=?1 ORDER BY peer_id",
 };
 
@@ -223,15 +227,12 @@ enum error_code index_last_name(struct index_reader *reader, int64_t *id, struct
 }
 
 static enum error_code visit_names(struct index_reader *reader, struct database_statement *names,
-                                   index_name_fn *visit, void *context, struct error *error)
+                                   index_name_fn *visit, void *context, bool *go_on,
+                                   struct error *error)
 {
-    enum error_code code = look_at_news(reader, error);
-    bool go_on = true;
-
-    if (code)
-        return code;
-    while (go_on && database_next(names))
-        go_on = visit(context, database_number(names, 0), database_text(names, 1));
+    *go_on = true;
+    while (*go_on && database_next(names))
+        *go_on = visit(context, database_number(names, 0), database_text(names, 1));
     return finish(reader, names, error);
 }
 
@@ -239,17 +240,32 @@ enum error_code index_names(struct index_reader *reader, int64_t after, index_na
                             void *context, struct error *error)
 {
     struct database_statement *names = reader->statements[NAMES];
+    enum error_code code = look_at_news(reader, error);
+    bool go_on;
 
     database_bind_number(names, 1, after);
-    return visit_names(reader, names, visit, context, error);
+    return code ? code : visit_names(reader, names, visit, context, &go_on, error);
 }
 
-enum error_code index_names_with(struct index_reader *reader, const char *query, int64_t after,
+enum error_code index_names_with(struct index_reader *reader, const struct index_names_query *query,
                                  index_name_fn *visit, void *context, struct error *error)
 {
-    struct database_statement *names = reader->statements[NAMES_WITH];
+    struct database_statement *with = reader->statements[NAMES_WITH];
+    struct database_statement *fresh = reader->statements[NEW_NAMES];
+    /* Both are to see one state: in between, what was new may be found by the query. */
+    bool begins = !reader->is_begun;
+    bool go_on = true;
+    enum error_code code = begins ? index_reader_begin(reader, error) : ERROR_NONE;
 
-    database_bind_number(names, 1, after);
-    database_bind_text(names, 2, query);
-    return visit_names(reader, names, visit, context, error);
+    database_bind_number(with, 1, query->after);
+    database_bind_text(with, 2, query->query);
+    if (!code)
+        code = visit_names(reader, with, visit, context, &go_on, error);
+    database_bind_number(fresh, 1, query->after);
+    database_bind_number(fresh, 2, query->last);
+    if (!code && go_on)
+        code = visit_names(reader, fresh, visit, context, &go_on, error);
+    if (begins)
+        index_reader_end(reader);
+    return code;
 }

@@ -78,9 +78,16 @@ MUST_CHECK enum error_code index_last_name(struct index_reader *reader, int64_t 
 /* All names after the id, by rising id. */
 MUST_CHECK enum error_code index_names(struct index_reader *reader, int64_t after,
                                        index_name_fn *visit, void *context, struct error *error);
-/* Those that a query of directory/trigrams.h finds. */
-MUST_CHECK enum error_code index_names_with(struct index_reader *reader, const char *query,
-                                            int64_t after, index_name_fn *visit, void *context,
+/* Of those between the two ids (the last one included), by rising id: which a query of
+ * directory/trigrams.h finds, and those that are too new for it (directory/names.h). The query
+ * itself finds none after the last one. */
+struct index_names_query {
+    const char *query;
+    int64_t after, last;
+};
+MUST_CHECK enum error_code index_names_with(struct index_reader *reader,
+                                            const struct index_names_query *query,
+                                            index_name_fn *visit, void *context,
                                             struct error *error);
 /* Everybody who shares the name, which has that id, by rising id of the peer. */
 MUST_CHECK enum error_code index_files_of(struct index_reader *reader, int64_t name_id,

@@ -20,7 +20,10 @@
     "CREATE VIRTUAL TABLE words USING fts5(text, content='', columnsize=0, detail=none," \
     " tokenize='" TRIGRAMS_TOKENIZER "');"
 
-static const char schema[] = PEERS_TABLE SEEN_TABLE NAMES_TABLE FILES_TABLE FILES_INDEX WORDS_TABLE
+#define UNUSED_TABLE "CREATE TABLE unused(id INTEGER PRIMARY KEY);"
+
+static const char schema[] =
+    PEERS_TABLE SEEN_TABLE NAMES_TABLE FILES_TABLE FILES_INDEX WORDS_TABLE UNUSED_TABLE
     "CREATE TABLE state(key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;";
 
 static const char from_version_1[] =
@@ -55,8 +58,11 @@ static const char from_version_4[] =
 /* names_open fills it. */
 static const char from_version_5[] = WORDS_TABLE;
 
+static const char from_version_6[] =
+    UNUSED_TABLE "INSERT OR REPLACE INTO state SELECT 'worded', ifnull(max(id), 0) FROM names;";
+
 static const char *const upgrades[] = {from_version_1, from_version_2, from_version_3,
-                                       from_version_4, from_version_5};
+                                       from_version_4, from_version_5, from_version_6};
 
 /* Never ERROR_INVALID or ERROR_DENIED once it is open: those say what a request did wrong, and
  * would tell a user that his password is wrong when the database has become read-only. */
@@ -64,7 +70,7 @@ const struct database_form index_form = {
     .name = "database",
     .owner = "directory",
     .application_id = 0x50325044, /* "P2PD" */
-    .version = 6,
+    .version = 7,
     .schema = schema,
     .upgrades = upgrades,
     .pragmas = "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"

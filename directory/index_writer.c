@@ -13,12 +13,18 @@
  * nothing any more. */
 enum { GROUP_MAX = 256 };
 
+/* After a group of more than a few the next one begins so long after it, unless no job has come for
+ * a moment: whoever waits for his answer sends none. A few who take turns are not held up. */
+enum { FEW_JOBS = 2, GATHER_US = 16000, QUIET_MS = 2 };
+
 struct index_writer {
     struct index *index; /* these three are the thread's alone */
     struct registry *registry;
     bool has_begun; /* the epoch is stored, and all times with it */
     struct retention retention;
-    bool is_idle; /* nothing is overdue, until the registry is stored next */
+    bool is_idle;       /* nothing is overdue, until the registry is stored next */
+    size_t group_count; /* jobs of the last group */
+    int64_t begun_us;   /* when it was taken */
 
     pthread_t thread;
     pthread_mutex_t lock;
@@ -97,6 +103,8 @@ static enum error_code store(struct index_writer *writer, struct index_job *job,
     }
     if (!code && job->behind)
         code = store_seen(writer, error);
+    if (!code && job->behind)
+        code = index_settle(writer->index, error);
     if (!code && job->with_record)
         code = store_record(writer, job->peer_id, error);
     if (!code && job->files)
@@ -185,13 +193,28 @@ static void write_group(struct index_writer *writer, struct index_job *first)
     }
 }
 
+/* Waits for more jobs, if it is worth while. The lock is held, but during that. */
+static void gather(struct index_writer *writer)
+{
+    if (writer->group_count <= FEW_JOBS)
+        return;
+    for (size_t before = 0; writer->waiting_count > before && writer->waiting_count < GROUP_MAX &&
+                            !writer->stopping && clock_us() - writer->begun_us < GATHER_US;) {
+        struct timespec limit = clock_deadline(QUIET_MS);
+        before = writer->waiting_count;
+        pthread_cond_timedwait(&writer->changed, &writer->lock, &limit);
+    }
+}
+
 /* Takes up to GROUP_MAX jobs off the queue; the lock is held. */
 static struct index_job *take_group(struct index_writer *writer)
 {
     struct index_job *first = writer->first;
     struct index_job **end = &writer->first;
 
-    for (int i = 0; i < GROUP_MAX && *end; i++) {
+    writer->begun_us = clock_us();
+    writer->group_count = 0;
+    for (; writer->group_count < GROUP_MAX && *end; writer->group_count++) {
         writer->waiting_count -= !(*end)->behind;
         writer->waiting_bytes -= (*end)->bytes;
         end = &(*end)->next;
@@ -231,6 +254,7 @@ static void *run(void *context)
             rest(writer);
         if (!writer->first)
             break;
+        gather(writer);
         struct index_job *group = take_group(writer);
         pthread_mutex_unlock(&writer->lock);
         write_group(writer, group);

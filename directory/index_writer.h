@@ -1,8 +1,9 @@
 /*
  * The one thread that writes the database. Jobs that have gathered while it was busy are committed
- * together (group commit), and each is told its outcome after the commit. When a group fails, each
- * of its jobs is tried in a transaction of its own, so that one too big for the disk does not fail
- * the others.
+ * together (group commit), and each is told its outcome after the commit. Where they come one upon
+ * the other it waits some milliseconds for more: a commit costs as much as many small jobs, and
+ * lets readers begin anew with what they have cached. When a group fails, each of its jobs is tried
+ * in a transaction of its own, so that one too big for the disk does not fail the others.
  *
  * What is stored of a peer is what the registry knows when the job's turn comes, so that it does
  * not matter in which order threads submit.

@@ -6,21 +6,53 @@
 #include "common/memory.h"
 #include "directory/trigrams.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* A folded name, and lines for blocks. */
 enum { DOCUMENT_MAX_BYTES = FOLD_GROWTH * FILE_PATH_MAX_BYTES + 128 };
 
-enum statement { FIND, ADD, ADD_WORDS, IS_USED, REMOVE, REMOVE_WORDS, STATEMENT_COUNT };
+enum statement {
+    FIND,
+    ADD,
+    ADD_WORDS,
+    IS_USED,
+    NOTE_UNUSED,
+    COUNT_WAITING,
+    WORDED,
+    UNUSED,
+    NAME_OF,
+    REMOVE,
+    REMOVE_WORDS,
+    FORGET_UNUSED,
+    NEW_NAMES,
+    STORE_WORDED,
+    STATEMENT_COUNT
+};
+
+#define WORDED_SQL "ifnull((SELECT value FROM state WHERE key='worded'), 0)"
+/* Up to the last name; never back, since the last ones may have gone. */
+#define STORE_WORDED_SQL                                                     \
+    "INSERT INTO state SELECT 'worded', ifnull(max(id), 0) FROM names WHERE" \
+    " true ON CONFLICT(key) DO UPDATE SET value=max(value, excluded.value)"
 
 static const char *const statement_sql[STATEMENT_COUNT] = {
     [FIND] = "SELECT id FROM names WHERE name=?1",
     [ADD] = "INSERT INTO names(name) VALUES(?1)",
     [ADD_WORDS] = "INSERT INTO words(rowid, text) VALUES(?1, ?2)",
     [IS_USED] = "SELECT 1 FROM files WHERE name_id=?1 LIMIT 1",
+    [NOTE_UNUSED] = "INSERT OR IGNORE INTO unused VALUES(?1)",
+    [COUNT_WAITING] = "SELECT (SELECT count(*) FROM unused)"
+                      " + max(0, ifnull((SELECT max(id) FROM names), 0) - " WORDED_SQL ")",
+    [WORDED] = "SELECT " WORDED_SQL,
+    [UNUSED] = "SELECT id FROM unused ORDER BY id",
+    [NAME_OF] = "SELECT name FROM names WHERE id=?1",
     [REMOVE] = "DELETE FROM names WHERE id=?1",
     [REMOVE_WORDS] = "INSERT INTO words(words, rowid, text) VALUES('delete', ?1, ?2)",
+    [FORGET_UNUSED] = "DELETE FROM unused",
+    [NEW_NAMES] = "SELECT id, name FROM names WHERE id>?1 ORDER BY id",
+    [STORE_WORDED] = STORE_WORDED_SQL,
 };
 
 struct names {
@@ -46,19 +78,20 @@ static enum error_code change_words(struct names *names, enum statement which, i
     return database_run(statement, error);
 }
 
-static enum error_code add_all_words(struct names *names, struct error *error)
+/* Of all names after the id, by rising id. */
+static enum error_code add_words_after(struct names *names, int64_t id, struct error *error)
 {
-    struct database_statement *all = NULL;
-    enum error_code code =
-        database_prepare(names->database, "SELECT id, name FROM names ORDER BY id", &all, error);
+    struct database_statement *fresh = names->statements[NEW_NAMES];
+    enum error_code code = ERROR_NONE;
+    struct error ignored;
 
-    while (!code && database_next(all))
-        code =
-            change_words(names, ADD_WORDS, database_number(all, 0), database_text(all, 1), error);
-    if (all && !code)
-        code = database_finish(all, error);
-    database_statement_free(all);
-    return code;
+    database_bind_number(fresh, 1, id);
+    while (!code && database_next(fresh))
+        code = change_words(names, ADD_WORDS, database_number(fresh, 0), database_text(fresh, 1),
+                            error);
+    enum error_code other = database_finish(fresh, code ? &ignored : error);
+    code = code ? code : other;
+    return code ? code : database_run(names->statements[STORE_WORDED], error);
 }
 
 /* What fails leaves a transaction open; the connection is closed then. */
@@ -72,7 +105,7 @@ static enum error_code make_words_anew(struct names *names, struct error *error)
         names->database, "BEGIN IMMEDIATE; INSERT INTO words(words) VALUES('delete-all');", error);
 
     if (!code)
-        code = add_all_words(names, error);
+        code = add_words_after(names, 0, error);
     return code ? code : database_execute(names->database, stamp, error);
 }
 
@@ -140,20 +173,92 @@ enum error_code names_get(struct names *names, const char *name, bool make, int6
     if (code)
         return code;
     *id = database_last_row(names->database);
-    return change_words(names, ADD_WORDS, *id, name, error);
+    return ERROR_NONE;
 }
 
-enum error_code names_forget_unused(struct names *names, int64_t id, const char *name,
-                                    struct error *error)
+static enum error_code look_for_files(struct names *names, int64_t id, bool *used,
+                                      struct error *error)
 {
     struct database_statement *is_used = names->statements[IS_USED];
 
     database_bind_number(is_used, 1, id);
-    bool used = database_next(is_used);
-    enum error_code code = database_finish(is_used, error);
+    *used = database_next(is_used);
+    return database_finish(is_used, error);
+}
+
+enum error_code names_forget_unused(struct names *names, int64_t id, struct error *error)
+{
+    bool used;
+    enum error_code code = look_for_files(names, id, &used, error);
+
     if (code || used)
+        return code;
+    database_bind_number(names->statements[NOTE_UNUSED], 1, id);
+    return database_run(names->statements[NOTE_UNUSED], error);
+}
+
+/* ---- what waits ---- */
+
+static enum error_code get_number(struct names *names, enum statement which, int64_t *number,
+                                  struct error *error)
+{
+    struct database_statement *statement = names->statements[which];
+
+    *number = database_next(statement) ? database_number(statement, 0) : 0;
+    return database_finish(statement, error);
+}
+
+static enum error_code remove_name(struct names *names, int64_t id, bool has_words,
+                                   struct error *error)
+{
+    struct database_statement *name_of = names->statements[NAME_OF];
+    char name[FILE_PATH_MAX_BYTES + 1] = "";
+
+    database_bind_number(name_of, 1, id);
+    bool found = database_next(name_of);
+    if (found)
+        snprintf(name, sizeof name, "%s", database_text(name_of, 0));
+    enum error_code code = database_finish(name_of, error);
+    if (code || !found)
         return code;
     database_bind_number(names->statements[REMOVE], 1, id);
     code = database_run(names->statements[REMOVE], error);
-    return code ? code : change_words(names, REMOVE_WORDS, id, name, error);
+    return code || !has_words ? code : change_words(names, REMOVE_WORDS, id, name, error);
+}
+
+/* By rising id, for the sake of the index. */
+static enum error_code remove_unused(struct names *names, int64_t worded, struct error *error)
+{
+    struct database_statement *unused = names->statements[UNUSED];
+    auto_buffer ids;
+
+    buffer_init(&ids, SIZE_MAX / 2);
+    while (database_next(unused)) {
+        int64_t id = database_number(unused, 0);
+        buffer_append(&ids, &id, sizeof id);
+    }
+    enum error_code code = database_finish(unused, error);
+    for (size_t i = 0; i < ids.length && !code; i += sizeof(int64_t)) {
+        int64_t id;
+        bool used;
+        memcpy(&id, ids.data + i, sizeof id);
+        code = look_for_files(names, id, &used, error);
+        if (!code && !used)
+            code = remove_name(names, id, id <= worded, error);
+    }
+    return code ? code : database_run(names->statements[FORGET_UNUSED], error);
+}
+
+enum error_code names_settle(struct names *names, int64_t max, struct error *error)
+{
+    int64_t waiting = 0;
+    int64_t worded = 0;
+    enum error_code code = get_number(names, COUNT_WAITING, &waiting, error);
+
+    if (code || waiting <= max)
+        return code;
+    code = get_number(names, WORDED, &worded, error);
+    if (!code)
+        code = remove_unused(names, worded, error);
+    return code ? code : add_words_after(names, worded, error);
 }

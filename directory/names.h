@@ -1,7 +1,12 @@
 /*
  * The names that files have, each once, with the id that files know it by, and the index of what
- * stands in them (directory/index.h has the schema, directory/trigrams.h what is indexed). The two
- * change together, so that whoever reads finds each name by all that stands in it.
+ * stands in them (directory/index.h has the schema, directory/trigrams.h what is indexed).
+ *
+ * The index follows later, for many names at once, which costs a tenth of it: FTS5 writes a segment
+ * for each transaction, and for each id that is lower than the one before. What waits is in the
+ * database, so nothing of it is forgotten: names that came have ids after `worded`, and readers
+ * compare them one by one; names that nobody shares any more stay until then, listed in `unused`,
+ * and readers find that they have no files.
  *
  * Works within the transactions of whoever owns the connection, on that one's thread.
  */
@@ -25,6 +30,12 @@ void names_close(struct names *names); /* NULL is allowed */
  * files. */
 MUST_CHECK enum error_code names_get(struct names *names, const char *name, bool make, int64_t *id,
                                      struct error *error);
-/* Forgets the name if no file has it any more. */
-MUST_CHECK enum error_code names_forget_unused(struct names *names, int64_t id, const char *name,
+/* If no file has the name any more, it will be forgotten. */
+MUST_CHECK enum error_code names_forget_unused(struct names *names, int64_t id,
                                                struct error *error);
+
+/* Names that may wait when a transaction ends: comparing them takes a search half a millisecond. */
+#define NAMES_WAITING_MAX 1024
+/* Before a transaction ends: brings the index up to date and forgets unused names, if more than max
+ * wait. */
+MUST_CHECK enum error_code names_settle(struct names *names, int64_t max, struct error *error);

@@ -146,23 +146,26 @@ static enum error_code outcome(const struct word_search *search, enum error_code
 
 /* ---- by trigrams ---- */
 
-static enum error_code look_at_found(struct word_search *search, const char *query)
+static enum error_code look_at_found(struct word_search *search, const char *text, int64_t last)
 {
-    return outcome(search, index_names_with(search->request->reader, query, search->position,
-                                            look_at, search, search->error));
+    const struct index_names_query query = {.query = text, .after = search->position, .last = last};
+
+    return outcome(
+        search, index_names_with(search->request->reader, &query, look_at, search, search->error));
 }
 
 /* All that is found in the block that follows the position. */
 static enum error_code look_at_block(struct word_search *search, int block)
 {
     int64_t first = search->position + 1;
+    int64_t last = (((first >> block) + 1) << block) - 1;
     auto_buffer query;
 
     buffer_init(&query, QUERY_MAX_BYTES);
     trigrams_write_query(&query, first, block, search->words.wanted, search->words.long_count);
-    enum error_code code = look_at_found(search, query.data);
+    enum error_code code = look_at_found(search, query.data, last);
     if (!code && !search->stopped)
-        search->position = (((first >> block) + 1) << block) - 1;
+        search->position = last;
     return code;
 }
 
@@ -232,7 +235,7 @@ static enum error_code look_by_prefix(struct word_search *search, const char *wo
 
     buffer_init(&query, QUERY_MAX_BYTES);
     trigrams_write_prefix(&query, word);
-    return look_at_found(search, query.data);
+    return look_at_found(search, query.data, INT64_MAX);
 }
 
 static enum error_code look_through(struct word_search *search)

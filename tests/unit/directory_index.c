@@ -7,7 +7,9 @@
 #include "directory/index_reader.h"
 #include "directory/index_writer.h"
 #include "directory/listing.h"
+#include "directory/names.h"
 #include "directory/secrets.h"
+#include "directory/trigrams.h"
 
 #include <sqlite3.h>
 #include <sys/stat.h>
@@ -83,6 +85,14 @@ static size_t store(struct fixture *fixture, int64_t id, const char *name, const
     assert_int_equal(index_commit(fixture->index, NULL), ERROR_NONE);
     files_index_free(files);
     return added;
+}
+
+/* As the writer does it once a second. */
+static void settle(struct fixture *fixture)
+{
+    assert_int_equal(index_begin(fixture->index, NULL), ERROR_NONE);
+    assert_int_equal(index_settle(fixture->index, NULL), ERROR_NONE);
+    assert_int_equal(index_commit(fixture->index, NULL), ERROR_NONE);
 }
 
 static bool describe(void *context, const struct index_file *file)
@@ -459,13 +469,115 @@ static void a_name_lives_as_long_as_its_files(void **state)
     store(fixture, 2, "B", "[{\"filename\":\"b\"},{\"filename\":\"c\"}]");
     assert_int_equal(read_number(fixture->path, names), 3);
     store(fixture, 1, "A", "[]");
+    settle(fixture);
     assert_int_equal(read_number(fixture->path, names), 2);
     store(fixture, 2, "B", "[]");
+    settle(fixture);
     assert_int_equal(read_number(fixture->path, names), 0);
     store(fixture, 2, "B", "[{\"filename\":\"b\"}]"); /* another id: old places stay behind it */
     assert_int_equal(read_number(fixture->path, "SELECT id FROM names"), 4);
     assert_int_equal(read_number(fixture->path, "SELECT name_id FROM files"), 4);
     check_search(fixture, "b", "2 b -|");
+}
+
+static bool append_name(void *context, int64_t id, const char *name)
+{
+    (void)id;
+    buffer_printf(context, "%s|", name);
+    return true;
+}
+
+/* Which names a search for "foto" would compare. */
+static void check_candidates(struct fixture *fixture, const char *expected)
+{
+    const char *term = "foto";
+    struct index_names_query query = {.last = (1 << TRIGRAMS_LARGE_BLOCK) - 1};
+    auto_buffer text;
+    auto_buffer names;
+
+    buffer_init(&text, 4096);
+    buffer_init(&names, 4096);
+    buffer_append(&names, "", 0);
+    trigrams_write_query(&text, 1, TRIGRAMS_LARGE_BLOCK, &term, 1);
+    query.query = text.data;
+    assert_int_equal(index_names_with(fixture->reader, &query, append_name, &names, NULL),
+                     ERROR_NONE);
+    assert_string_equal(names.data, expected);
+}
+
+#define WAITING "SELECT count(*) FROM names WHERE id>(SELECT value FROM state WHERE key='worded')"
+
+static void names_are_found_before_they_are_indexed_and_after(void **state)
+{
+    struct fixture *fixture = *state;
+
+    store(fixture, 1, "A", "[{\"filename\":\"fotos\"},{\"filename\":\"other\"}]");
+    check_candidates(fixture, "fotos|other|"); /* in the order of their ids */
+    settle(fixture);
+    check_candidates(fixture, "fotos|");
+    store(fixture, 1, "A", "[{\"filename\":\"una foto\"},{\"filename\":\"other\"}]");
+    check_candidates(fixture, "fotos|una foto|"); /* the first one has no files */
+    assert_int_equal(read_number(fixture->path, "SELECT count(*) FROM names"), 3);
+    assert_int_equal(index_begin(fixture->index, NULL), ERROR_NONE);
+    assert_int_equal(index_settle(fixture->index, NULL), ERROR_NONE);
+    index_rollback(fixture->index);
+    check_candidates(fixture, "fotos|una foto|");
+    index_close(fixture->index); /* what waits lasts */
+    assert_int_equal(index_open(fixture->path, &fixture->index, NULL), ERROR_NONE);
+    check_candidates(fixture, "fotos|una foto|");
+    settle(fixture);
+    check_candidates(fixture, "una foto|");
+    assert_int_equal(read_number(fixture->path, "SELECT count(*) FROM names"), 2);
+}
+
+static void a_name_that_comes_back_in_time_stays(void **state)
+{
+    struct fixture *fixture = *state;
+
+    store(fixture, 1, "A", "[{\"filename\":\"fotos\"}]");
+    settle(fixture);
+    store(fixture, 1, "A", "[]");
+    assert_int_equal(read_number(fixture->path, "SELECT count(*) FROM unused"), 1);
+    store(fixture, 2, "B", "[{\"filename\":\"fotos\"}]");
+    settle(fixture);
+    assert_int_equal(read_number(fixture->path, "SELECT count(*) FROM unused"), 0);
+    check_candidates(fixture, "fotos|");
+    check_search(fixture, "fotos", "2 fotos -|");
+}
+
+static void no_more_than_some_names_wait(void **state)
+{
+    struct fixture *fixture = *state;
+    auto_buffer list;
+
+    buffer_init(&list, 1 << 20);
+    for (int count = NAMES_WAITING_MAX; count <= NAMES_WAITING_MAX + 1; count++) {
+        buffer_clear(&list);
+        for (int i = 0; i < count; i++)
+            buffer_printf(&list, "%s{\"filename\":\"%d\"}", i == 0 ? "[" : ",", i);
+        buffer_append_string(&list, "]");
+        store(fixture, 1, "A", list.data);
+        assert_int_equal(read_number(fixture->path, WAITING),
+                         count > NAMES_WAITING_MAX ? 0 : count);
+    }
+    store(fixture, 1, "A", "[]");
+    assert_int_equal(read_number(fixture->path, "SELECT count(*) FROM names"), 0);
+}
+
+static void a_database_of_version_6_keeps_its_words(void **state)
+{
+    struct fixture *fixture = *state;
+
+    store(fixture, 1, "A", "[{\"filename\":\"fotos\"},{\"filename\":\"other\"}]");
+    settle(fixture);
+    index_close(fixture->index);
+    run_sql(fixture->path, "DROP TABLE unused; DELETE FROM state WHERE key='worded';"
+                           "PRAGMA user_version=6;");
+    assert_int_equal(index_open(fixture->path, &fixture->index, NULL), ERROR_NONE);
+    check_candidates(fixture, "fotos|");
+    store(fixture, 1, "A", "[]");
+    settle(fixture);
+    check_candidates(fixture, "");
 }
 
 static void a_database_of_version_1_is_brought_up_to_date(void **state)
@@ -476,7 +588,7 @@ static void a_database_of_version_1_is_brought_up_to_date(void **state)
     for (int i = 0; i < 2; i++) { /* the second time nothing is left to do */
         index_close(fixture->index);
         assert_int_equal(index_open(fixture->path, &fixture->index, NULL), ERROR_NONE);
-        assert_int_equal(read_number(fixture->path, "PRAGMA user_version"), 6);
+        assert_int_equal(read_number(fixture->path, "PRAGMA user_version"), 7);
     }
     assert_int_equal(index_reader_open(fixture->path, &fixture->reader, NULL), ERROR_NONE);
     check_all(fixture, "1 a -|1 b [\"h:2\"]|2 a -|");
@@ -525,7 +637,7 @@ static void a_migration_that_fails_changes_nothing(void **state)
 
 static void other_versions_are_refused_unchanged(void **state)
 {
-    static const int rows[] = {-1, 0, 7, 99};
+    static const int rows[] = {-1, 0, 8, 99};
     struct fixture *fixture = *state;
 
     start_with(fixture, version_1, "");
@@ -534,7 +646,7 @@ static void other_versions_are_refused_unchanged(void **state)
         char sql[64];
         char expected[64];
         snprintf(sql, sizeof sql, "PRAGMA user_version=%d", rows[i]);
-        snprintf(expected, sizeof expected, "has version %d, this program knows 1 to 6", rows[i]);
+        snprintf(expected, sizeof expected, "has version %d, this program knows 1 to 7", rows[i]);
         run_sql(fixture->path, sql);
         check_row(i, index_open(fixture->path, &fixture->index, &error) == ERROR_INVALID);
         check_row(i, strstr(error.text, expected) != NULL);
@@ -751,6 +863,10 @@ int main(void)
         test(other_files_are_refused_unchanged),
         test(what_is_partial_becomes_whole),
         test(a_name_lives_as_long_as_its_files),
+        test(names_are_found_before_they_are_indexed_and_after),
+        test(a_name_that_comes_back_in_time_stays),
+        test(no_more_than_some_names_wait),
+        test(a_database_of_version_6_keeps_its_words),
         test(a_database_of_version_1_is_brought_up_to_date),
         test(a_migration_that_fails_changes_nothing),
         test(other_versions_are_refused_unchanged),
