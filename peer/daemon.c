@@ -287,6 +287,7 @@ static void describe_directory(struct heartbeats *heartbeats, size_t number,
     if (heartbeats)
         heartbeats_read_status(heartbeats, number, &heartbeat);
     directory->connected = heartbeat.connected;
+    directory->rival = heartbeat.rival;
     directory->age_ms = heartbeat.success_ms < 0 ? -1 : clock_boot_ms() - heartbeat.success_ms;
     if (heartbeat.failure.code)
         snprintf(directory->error, sizeof directory->error, "%s", heartbeat.failure.text);

@@ -87,7 +87,10 @@ static enum error_code parse_login(const struct directory_client *client,
     size_t length;
     const char *reply = directory_exchange_reply(client->exchange, &length);
 
-    return directory_parse_login(reply, length, session, error);
+    enum error_code code = directory_parse_login(reply, length, session, error);
+    if (!code)
+        directory_exchange_local(client->exchange, session->local_address);
+    return code;
 }
 
 /* Logs in once, or as often as the index has batches. *other_way: the directory turned out to be of
@@ -179,7 +182,8 @@ enum error_code directory_login(struct directory_client *client,
     bool is_answered = code == ERROR_NONE || (told.changes && code == ERROR_INVALID);
     bool has_files =
         !code && (client->query_mode || (session->says_index && !session->index_needed));
-    if (is_answered && told.ask_first && !has_files) {
+    session->list_kept = !code && told.changes && !has_files && session->other_address[0];
+    if (is_answered && told.ask_first && !has_files && !session->list_kept) {
         told.ask_first = false;
         told.changes = NULL;
         code = login_somehow(client, &told, session, error);

@@ -72,8 +72,11 @@ struct directory_login {
                      * it says that it does not. The reference's gets the files at once */
     const struct index_sum *base;       /* with changes: the sum of the list that it has, */
     const struct list_changes *changes; /* and how that becomes the files. Told first: the files
-                                         * follow when it does not take them. NULL: not known */
+                                         * follow when it does not take them, but for list_kept.
+                                         * NULL: not known */
 };
+
+#define DIRECTORY_HOST_BYTES 46 /* INET6_ADDRSTRLEN */
 
 struct directory_session {
     char token[128];      /* "" when there was none */
@@ -81,8 +84,13 @@ struct directory_session {
     bool tells_expiry;    /* as our directory does and the reference's does not */
     bool says_index;      /* it knows sums, and says whether it has the list with the etag: */
     bool index_needed;    /* it has not */
+    bool list_kept;       /* it did not take the changes, since somebody else has logged in under
+                           * our name: the files have not followed */
     int64_t expiry_ms;    /* DIRECTORY_EXPIRY_MS where it does not tell */
     int64_t heartbeat_ms; /* a third of the expiry where it does not tell */
+    char other_address[DIRECTORY_HOST_BYTES]; /* the last login under our name came from there;
+                                               * "": from here, or it was long ago */
+    char local_address[DIRECTORY_HOST_BYTES]; /* of ours, that this one came from; "": not known */
 };
 
 /* ERROR_DENIED: wrong user or password. ERROR_INVALID, ERROR_TOO_LARGE: it refused the index.

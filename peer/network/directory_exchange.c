@@ -220,11 +220,11 @@ int64_t directory_exchange_retry_ms(const struct directory_exchange *exchange)
 }
 
 void directory_exchange_local(const struct directory_exchange *exchange,
-                              char address[INET6_ADDRSTRLEN])
+                              char address[DIRECTORY_HOST_BYTES])
 {
     char *local = NULL;
 
     address[0] = '\0';
     if (curl_easy_getinfo(exchange->easy, CURLINFO_LOCAL_IP, &local) == CURLE_OK && local)
-        snprintf(address, INET6_ADDRSTRLEN, "%s", local);
+        snprintf(address, DIRECTORY_HOST_BYTES, "%s", local);
 }

@@ -6,7 +6,6 @@
 
 #include "peer/network/directory_client.h"
 
-#include <netinet/in.h>
 #include <stddef.h>
 
 struct directory_exchange;
@@ -41,4 +40,4 @@ int64_t directory_exchange_retry_ms(const struct directory_exchange *exchange);
 
 /* Which address of ours the last request went from, "" if that is not known. */
 void directory_exchange_local(const struct directory_exchange *exchange,
-                              char address[INET6_ADDRSTRLEN]);
+                              char address[DIRECTORY_HOST_BYTES]);

@@ -4,6 +4,7 @@
 #include "common/memory.h"
 #include "common/text.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,16 @@ static const struct json *find_seconds(const struct json *root, const char *key,
     const struct json *item = json_find(root, key);
 
     return json_integer(item, value) && *value >= 1 && *value <= EXPIRY_MAX_S ? item : NULL;
+}
+
+static void take_host(const struct json *item, char host[DIRECTORY_HOST_BYTES])
+{
+    const char *text = json_string(item);
+    struct in6_addr address;
+
+    if (text && strlen(text) < DIRECTORY_HOST_BYTES &&
+        (inet_pton(AF_INET, text, &address) == 1 || inet_pton(AF_INET6, text, &address) == 1))
+        snprintf(host, DIRECTORY_HOST_BYTES, "%s", text);
 }
 
 enum error_code directory_parse_login(const char *text, size_t length,
@@ -48,6 +59,7 @@ enum error_code directory_parse_login(const char *text, size_t length,
     session->says_index = json_boolean(json_find(root, "index_needed"), &session->index_needed);
     if (find_seconds(root, "heartbeat_s", &seconds) && seconds * 1000 < session->expiry_ms)
         session->heartbeat_ms = seconds * 1000;
+    take_host(json_find(root, "other_address"), session->other_address);
     return ERROR_NONE;
 }
 

@@ -12,7 +12,8 @@
 /* A peer has one or two addresses; more would only make us knock at doors for somebody. */
 #define DIRECTORY_ADDRESSES_MAX 16
 
-/* {"status":"OK","token":T} and perhaps "expiry_s", "heartbeat_s", "folders", "index_needed".
+/* {"status":"OK","token":T} and perhaps "expiry_s", "heartbeat_s", "folders", "index_needed",
+ * "other_address".
  * ERROR_CORRUPT: no such thing. */
 MUST_CHECK enum error_code directory_parse_login(const char *text, size_t length,
                                                  struct directory_session *session,

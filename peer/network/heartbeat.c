@@ -7,6 +7,7 @@
 #include "peer/catalogue/catalogue_check.h"
 #include "peer/network/directory_client.h"
 #include "peer/network/directory_requests.h"
+#include "peer/network/heartbeat_log.h"
 #include "peer/network/heartbeat_rules.h"
 #include "peer/network/list_changes.h"
 
@@ -21,17 +22,15 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#define MODULE "heartbeat"
+#define MODULE HEARTBEAT_MODULE
 
 /* A directory that may have our list from an earlier run is asked before it gets a longer one than
  * this, of some 100 KiB; a shorter one is no more work than the question. */
 #define ASK_FIRST_FILES 500
 
 struct heartbeat {
-    char *login_url; /* these do not change */
-    char *username;
+    struct heartbeat_names names; /* these do not change; owned */
     char *password;
-    char *advertise;
     struct directories *directories; /* may be NULL */
     size_t number;
     struct share *share;
@@ -46,6 +45,7 @@ struct heartbeat {
     /* From here on: the heartbeat's thread alone. */
     struct directory_client *client;
     struct heartbeat_rules rules;
+    struct name_rival rival;
     bool names_only;        /* the directory keeps no ids: the reference's */
     bool folders;           /* the directory knows names with a '/', */
     bool folders_known;     /* or it is certain that it does not */
@@ -152,47 +152,9 @@ static void set_status(struct heartbeat *heartbeat, enum error_code code, const 
     if (code)
         heartbeat->status.failure = *error;
     else
-        heartbeat->status =
-            (struct heartbeat_status){.connected = true, .success_ms = heartbeat->last_ms};
+        heartbeat->status = (struct heartbeat_status){
+            .connected = true, .success_ms = heartbeat->last_ms, .rival = heartbeat->rival.status};
     pthread_mutex_unlock(&heartbeat->lock);
-}
-
-static void tell(const struct heartbeat *heartbeat, enum heartbeat_news news,
-                 const struct error *error)
-{
-    const char *name = heartbeat->username;
-
-    switch (news) {
-    case HEARTBEAT_NO_NEWS:
-        break;
-    case HEARTBEAT_IS_LISTED:
-        log_line(LOG_INFO, MODULE, "'%s' is listed at %s as %s", name, heartbeat->login_url,
-                 heartbeat->advertise);
-        break;
-    case HEARTBEAT_IS_BACK:
-        log_line(LOG_INFO, MODULE, "the directory %s is back, '%s' is listed again",
-                 heartbeat->login_url, name);
-        break;
-    case HEARTBEAT_IS_AWAY:
-        log_line(LOG_WARNING, MODULE, "the directory %s does not take us, trying on: %s",
-                 heartbeat->login_url, error->text);
-        break;
-    case HEARTBEAT_IS_REFUSED:
-        log_line(LOG_ERROR, MODULE,
-                 "the directory %s refuses user '%s' (peer_name) with this password: %s",
-                 heartbeat->login_url, name, error->text);
-        break;
-    case HEARTBEAT_INDEX_LOST:
-        log_line(LOG_WARNING, MODULE,
-                 "the directory %s has other files under the name '%s' than those that it took "
-                 "from us, they are sent again: does another peer have that name?",
-                 heartbeat->login_url, name);
-        break;
-    case HEARTBEAT_INDEX_REFUSED:
-        log_line(LOG_ERROR, MODULE, "the directory %s refuses the list of our files: %s",
-                 heartbeat->login_url, error->text);
-        break;
-    }
 }
 
 static void keep_names(struct share_list *list)
@@ -243,7 +205,7 @@ static void note_told(struct heartbeat *heartbeat, struct share_list *list,
     heartbeat->asked_first = true;
     if (!code && session->says_index && session->index_needed) {
         log_line(LOG_WARNING, MODULE, "the directory %s has another sum for the list of our files",
-                 heartbeat->login_url);
+                 heartbeat->names.login_url);
         heartbeat->sums_differ = true;
     }
 }
@@ -281,6 +243,25 @@ static void add_sum(const struct heartbeat *heartbeat, struct directory_login *l
         !heartbeat->asked_first && login->files && login->files->count > ASK_FIRST_FILES;
 }
 
+/* Whether there is another one with our name; before the rules are asked. */
+static void note_rival(struct heartbeat *heartbeat, const struct heartbeat_attempt *attempt,
+                       bool was_certain, const struct directory_session *session)
+{
+    const char *token = heartbeat->rules.token;
+    const struct name_rival_login login = {
+        .now_ms = attempt->end_ms,
+        .session = session,
+        .with_index = attempt->with_index,
+        .was_certain = was_certain,
+        .is_new_token = token[0] && strcmp(token, session->token) != 0,
+    };
+
+    heartbeat_log_rival(&heartbeat->names, name_rival_note(&heartbeat->rival, &login),
+                        &heartbeat->rival.status);
+    heartbeat->rules.is_held =
+        heartbeat->rival.status.is_there && heartbeat->rival.status.is_listed;
+}
+
 /* Whether the directory took us and what it said of the list. */
 static enum heartbeat_news judge(struct heartbeat *heartbeat,
                                  const struct heartbeat_attempt *attempt, enum error_code code,
@@ -302,9 +283,9 @@ static enum heartbeat_news judge(struct heartbeat *heartbeat,
 static void log_in(struct heartbeat *heartbeat)
 {
     struct heartbeat_attempt attempt = {.start_ms = clock_boot_ms()};
-    struct directory_login login = {.username = heartbeat->username,
+    struct directory_login login = {.username = heartbeat->names.username,
                                     .password = heartbeat->password,
-                                    .advertise = heartbeat->advertise,
+                                    .advertise = heartbeat->names.advertise,
                                     .folders = heartbeat->folders};
     struct directory_session session = {.says_index = false};
     struct share_list list = {0};
@@ -321,7 +302,9 @@ static void log_in(struct heartbeat *heartbeat)
         login.token = heartbeat->rules.token;
     enum error_code code = directory_login(heartbeat->client, &login, &session, &error);
     heartbeat->last_ms = attempt.end_ms = clock_boot_ms();
+    attempt.with_index &= !session.list_kept;
     attempt.retry_ms = directory_retry_ms(heartbeat->client);
+    bool was_certain = heartbeat->is_certain;
     heartbeat->is_certain = !code && login.etag && session.says_index && !session.index_needed;
     if (attempt.with_index && log_enabled(LOG_DEBUG))
         log_line(LOG_DEBUG, MODULE, "sent the names of %zu files, %zu changes: %s", list.count,
@@ -341,8 +324,10 @@ static void log_in(struct heartbeat *heartbeat)
         return;
     if (heartbeat->directories)
         directories_note(heartbeat->directories, heartbeat->number, code);
+    if (!code)
+        note_rival(heartbeat, &attempt, was_certain, &session);
     set_status(heartbeat, code, &error);
-    tell(heartbeat, judge(heartbeat, &attempt, code, &session), &error);
+    heartbeat_log_news(&heartbeat->names, judge(heartbeat, &attempt, code, &session), &error);
 }
 
 /* Until the time is over, told to stop, or the share has changed. */
@@ -367,7 +352,7 @@ static void log_out(struct heartbeat *heartbeat)
     if (!heartbeat->knows_sums || heartbeat->rules.state != HEARTBEAT_LISTED)
         return;
     if (directory_logout(heartbeat->client, heartbeat->rules.token, HEARTBEAT_LOGOUT_MS, &error))
-        log_line(LOG_DEBUG, MODULE, "%s: logging out: %s", heartbeat->login_url, error.text);
+        log_line(LOG_DEBUG, MODULE, "%s: logging out: %s", heartbeat->names.login_url, error.text);
 }
 
 static void *run(void *context)
@@ -398,11 +383,11 @@ static void free_heartbeat(struct heartbeat *heartbeat)
     if (heartbeat->wake >= 0)
         close(heartbeat->wake);
     pthread_mutex_destroy(&heartbeat->lock);
-    free(heartbeat->login_url);
-    free(heartbeat->username);
+    free(heartbeat->names.login_url);
+    free(heartbeat->names.username);
     explicit_bzero(heartbeat->password, strlen(heartbeat->password));
     free(heartbeat->password);
-    free(heartbeat->advertise);
+    free(heartbeat->names.advertise);
     free(heartbeat);
 }
 
@@ -411,10 +396,10 @@ enum error_code heartbeat_start(const struct heartbeat_options *options,
 {
     struct heartbeat *made = memory_new(1, sizeof *made);
 
-    made->login_url = memory_copy_string(options->login_url);
-    made->username = memory_copy_string(options->username);
+    made->names.login_url = memory_copy_string(options->login_url);
+    made->names.username = memory_copy_string(options->username);
     made->password = memory_copy_string(options->password);
-    made->advertise = memory_copy_string(options->advertise);
+    made->names.advertise = memory_copy_string(options->advertise);
     made->directories = options->directories;
     made->number = options->number;
     made->share = options->share;

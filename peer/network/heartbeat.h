@@ -12,6 +12,7 @@
 #include "common/error.h"
 #include "peer/catalogue/catalogue.h"
 #include "peer/network/directories.h"
+#include "peer/network/name_rival.h"
 #include "peer/share/arrivals.h"
 #include "peer/share/share.h"
 
@@ -50,9 +51,10 @@ void heartbeat_tell_stop(struct heartbeat *heartbeat); /* does not wait */
 void heartbeat_share_changed(struct heartbeat *heartbeat);
 
 struct heartbeat_status {
-    bool connected;       /* the last login worked */
-    int64_t success_ms;   /* when a login last worked, on the boot clock; -1: never */
-    struct error failure; /* why the last login failed; code ERROR_NONE when it did not */
+    bool connected;                 /* the last login worked */
+    int64_t success_ms;             /* when a login last worked, on the boot clock; -1: never */
+    struct error failure;           /* why the last login failed; code ERROR_NONE when it did not */
+    struct name_rival_status rival; /* as of the last login that worked */
 };
 
 /* Any thread. */

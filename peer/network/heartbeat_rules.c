@@ -15,7 +15,7 @@ void heartbeat_rules_changed(struct heartbeat_rules *rules)
 
 bool heartbeat_rules_with_index(const struct heartbeat_rules *rules)
 {
-    return rules->wants_index &&
+    return rules->wants_index && !rules->is_held &&
            (rules->state == HEARTBEAT_NEW || rules->state == HEARTBEAT_LISTED);
 }
 
@@ -44,7 +44,7 @@ enum heartbeat_news heartbeat_rules_success(struct heartbeat_rules *rules,
         rules->index_end_ms = attempt->end_ms; /* the folder could not be read: not at once again */
     } else if (session->says_index) {
         lost = before == HEARTBEAT_LISTED && session->index_needed && same_token &&
-               !rules->told_of_loss;
+               !rules->told_of_loss && !rules->is_held;
         rules->told_of_loss |= lost;
         rules->wants_index = session->index_needed;
     } else if (rules->token[0] && !same_token) {
@@ -110,7 +110,7 @@ static int64_t due_ms(const struct heartbeat_rules *rules, int64_t last_ms, uint
     int64_t beat = last_ms + rules->heartbeat_ms - scale(rules->heartbeat_ms / 5, random);
     int64_t index =
         rules->index_end_ms + (gap > HEARTBEAT_INDEX_GAP_MS ? gap : HEARTBEAT_INDEX_GAP_MS);
-    return rules->wants_index && index < beat ? index : beat;
+    return rules->wants_index && !rules->is_held && index < beat ? index : beat;
 }
 
 int64_t heartbeat_rules_wait_ms(const struct heartbeat_rules *rules, int64_t last_ms,

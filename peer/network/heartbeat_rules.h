@@ -40,6 +40,7 @@ struct heartbeat_rules {
     int64_t index_cost_ms;
     char token[sizeof((struct directory_session *)0)->token];
     bool told_of_loss;
+    bool is_held; /* the list stays here while it lasts (name_rival.h); set from outside */
 };
 
 /* What the operator should hear of an attempt; each is said once. */

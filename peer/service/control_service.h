@@ -10,6 +10,7 @@
 #include "peer/downloads/downloads.h"
 #include "peer/limits/limits.h"
 #include "peer/network/directories.h"
+#include "peer/network/name_rival.h"
 #include "peer/rpc/server.h"
 #include "peer/settings.h"
 #include "peer/share/share.h"
@@ -22,6 +23,7 @@ struct control_directory {
     bool connected;               /* the last login worked */
     int64_t age_ms;               /* since the last good login; -1: never */
     char error[ERROR_TEXT_BYTES]; /* why the last login failed, "" if it did not */
+    struct name_rival_status rival;
 };
 
 /* What only the daemon as a whole knows; the callback fills it. */

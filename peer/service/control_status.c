@@ -95,6 +95,9 @@ static void fill_directories(struct directories *directories, P2p__Control__Stat
         item->connected = status->directories[i].connected;
         item->age_ms = status->directories[i].age_ms;
         item->error = status->directories[i].error;
+        item->rival = status->directories[i].rival.is_there;
+        item->rival_listed = status->directories[i].rival.is_listed;
+        item->rival_address = status->directories[i].rival.address;
         directories->pointers[i] = item;
     }
     message->directories = directories->pointers;

@@ -54,6 +54,31 @@ static void reads_login_replies(void **state)
     }
 }
 
+static void reads_where_the_other_one_is(void **state)
+{
+    static const struct {
+        const char *value;
+        const char *address;
+    } rows[] = {
+        {"\"10.0.0.7\"", "10.0.0.7"},
+        {"\"2001:db8::7\"", "2001:db8::7"},
+        {"\"\\u001b[1m\"", ""},
+        {"7", ""},
+        {"null", ""},
+        {"\"" BIG "\"", ""},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct directory_session session;
+        char text[256];
+        int length =
+            snprintf(text, sizeof text, "{\"status\":\"OK\",\"other_address\":%s}", rows[i].value);
+        check_row(i, !directory_parse_login(text, (size_t)length, &session, NULL));
+        check_row(i, strcmp(session.other_address, rows[i].address) == 0);
+    }
+}
+
 static void reads_answers_for_many_names(void **state)
 {
     static const struct file_name names[] = {{"b"}, {"a"}, {"b"}, {"c"}};
@@ -317,6 +342,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_login_replies),
+        cmocka_unit_test(reads_where_the_other_one_is),
         cmocka_unit_test(reads_active_peers),
         cmocka_unit_test(reads_hits),
         cmocka_unit_test(reads_answers_for_many_names),

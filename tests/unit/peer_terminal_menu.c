@@ -6,8 +6,9 @@
 #include "peer/downloads/downloads.h"
 #include "peer/terminal/menu/menu.h"
 
-#define MENU                                                                           \
-    "\n--- MENÚ PEER ---\n1. Buscar y descargar archivo\n2. Subir archivo (gRPC)\n"   \
+#define MENU "\n" MENU_LINES
+#define MENU_LINES                                                                     \
+    "--- MENÚ PEER ---\n1. Buscar y descargar archivo\n2. Subir archivo (gRPC)\n"     \
     "3. Listar archivos remotos (gRPC)\n4. Buscar por palabras\n5. Ver descargas\n0. " \
     "Salir\nSeleccione una opción: "
 #define BYE MENU "0\nSaliendo del menú.\n"
@@ -37,6 +38,7 @@ struct scene {
     size_t downloads; /* that the daemon has */
     enum error_code downloads_code;
     bool no_file, refused;
+    const char *notice; /* before the menu */
 };
 
 static enum line_result ask(void *context, const char *prompt, char *line, size_t size)
@@ -216,10 +218,17 @@ static enum error_code downloads(void *context, struct job_list *job_list, struc
     return ERROR_NONE;
 }
 
+static char *notice(void *context)
+{
+    const struct scene *scene = context;
+
+    return scene->notice ? memory_copy_string(scene->notice) : NULL;
+}
+
 static void play(struct scene *scene)
 {
     const struct menu_terminal terminal = {ask, say, scene};
-    const struct menu_peer peer = {search, get, put, list, words, downloads, scene};
+    const struct menu_peer peer = {search, get, put, list, words, downloads, notice, scene};
 
     buffer_init(&scene->screen, 1 << 16);
     buffer_init(&scene->asked, 1 << 16);
@@ -237,6 +246,10 @@ static void flows(void **state)
         const char *asked;
     } rows[] = {
         {{"0"}, {0}, BYE, ""},
+        {{"x", "0"},
+         {.notice = "Aviso: otro\x1b."},
+         "\nAviso: otro?.\n" MENU_LINES "x\nOpción no válida. Intente de nuevo.\n" BYE,
+         ""},
         {{" 0\t"}, {0}, MENU " 0\t\nSaliendo del menú.\n", ""},
         {{"x", "0"}, {0}, MENU "x\nOpción no válida. Intente de nuevo.\n" BYE, ""},
         {{"", "0"}, {0}, MENU "\nOpción no válida. Intente de nuevo.\n" BYE, ""},

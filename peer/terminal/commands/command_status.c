@@ -2,6 +2,7 @@
 
 #include "common/memory.h"
 #include "peer/terminal/job_text.h"
+#include "peer/terminal/rival_text.h"
 #include "peer/terminal/units.h"
 
 #include <inttypes.h>
@@ -20,6 +21,14 @@ static void directory_json(struct json_writer *json, const char *key,
     else
         json_write_null(json, "last_login_ms_ago");
     command_json_text(json, "error", directory->error);
+    if (directory->rival) {
+        json_begin_object(json, "name_also_used");
+        command_json_text(json, "address", directory->rival_address);
+        json_write_boolean(json, "listed", directory->rival_listed);
+        json_end_object(json);
+    } else {
+        json_write_null(json, "name_also_used");
+    }
     json_end_object(json);
 }
 
@@ -80,6 +89,15 @@ static void status_json(const P2p__Control__StatusReply *reply, struct buffer *o
     json_end_object(&json);
 }
 
+static void print_rival(const P2p__Control__Directory *directory)
+{
+    auto_free char *text = rival_text(directory);
+    char clean[CLEAN_BYTES];
+
+    if (text)
+        printf("              %s\n", command_clean(text, clean));
+}
+
 static void print_directory(const P2p__Control__Directory *directory, bool enabled)
 {
     char clean[CLEAN_BYTES];
@@ -98,6 +116,7 @@ static void print_directory(const P2p__Control__Directory *directory, bool enabl
         puts("              sin conexión todavía");
     if (directory->error[0])
         printf("              %s\n", command_clean(directory->error, clean));
+    print_rival(directory);
 }
 
 static void print_job(const P2p__Control__Job *job)

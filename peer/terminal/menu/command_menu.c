@@ -9,6 +9,7 @@
 #include "peer/terminal/menu/menu_events.h"
 #include "peer/terminal/menu/menu_follow.h"
 #include "peer/terminal/menu/menu_signals.h"
+#include "peer/terminal/rival_text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -126,6 +127,16 @@ static enum error_code session_downloads(void *context, struct job_list *list, s
     return job_list_get(session->client, list, error);
 }
 
+static char *session_notice(void *context)
+{
+    struct session *session = context;
+    auto_reply P2p__Control__StatusReply *reply = NULL;
+
+    if (control_status(session->client, &reply, NULL) != ERROR_NONE)
+        return NULL; /* the next question says what is wrong */
+    return rival_notice(reply);
+}
+
 /* ---- the session ---- */
 
 static void open_input(struct session *session)
@@ -187,6 +198,7 @@ static enum exit_status run(struct session *session)
                                    .list = session_list,
                                    .words = session_words,
                                    .downloads = session_downloads,
+                                   .notice = session_notice,
                                    .context = session};
 
     if (menu_run(&terminal, &peer) != LINE_INTERRUPTED)

@@ -302,9 +302,21 @@ static const struct entry *find_entry(const char *choice)
     return NULL;
 }
 
-static void show(const struct menu *menu)
+/* Differs: the reference has nothing to say there. Once, until there is something else to say. */
+static void show_notice(const struct menu *menu, char **told)
+{
+    auto_free char *notice = menu->peer->notice(menu->peer->context);
+
+    if (notice && (!*told || strcmp(notice, *told) != 0))
+        menu_say(menu, "%s", notice);
+    free(*told);
+    *told = take_pointer(&notice);
+}
+
+static void show(const struct menu *menu, char **told)
 {
     menu_say(menu, "%s", "");
+    show_notice(menu, told);
     menu_say(menu, "--- MENÚ PEER ---");
     for (size_t i = 0; i < ARRAY_LENGTH(entries); i++)
         menu_say(menu, "%s. %s", entries[i].choice, entries[i].title);
@@ -313,10 +325,11 @@ static void show(const struct menu *menu)
 enum line_result menu_run(const struct menu_terminal *terminal, const struct menu_peer *peer)
 {
     const struct menu menu = {.terminal = terminal, .peer = peer};
+    auto_free char *told = NULL;
     char line[MENU_LINE_BYTES];
 
     for (;;) {
-        show(&menu);
+        show(&menu, &told);
         enum line_result result = menu_ask(&menu, "Seleccione una opción: ", line);
         const struct entry *entry = result == LINE_READ ? find_entry(line) : NULL;
         if (entry && !entry->run)

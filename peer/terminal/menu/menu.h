@@ -37,6 +37,8 @@ struct menu_peer {
                              const struct control_taker *taker, struct error *error);
     /* The list is the menu's (job_list_done). */
     enum error_code (*downloads)(void *context, struct job_list *list, struct error *error);
+    /* What the user should know before the menu, or NULL; the menu's. */
+    char *(*notice)(void *context);
     void *context;
 };
 
