@@ -172,10 +172,14 @@ def check_database(directory):
             return database.execute(sql).fetchall()
 
         assert ask("PRAGMA integrity_check") == [("ok",)]
-        assert ask("SELECT name FROM names WHERE id NOT IN (SELECT name_id FROM files)") == []
+        # What no file has any more goes later, and what is new has its words later.
+        assert ask("SELECT name FROM names WHERE id NOT IN (SELECT name_id FROM files)"
+                   " AND id NOT IN (SELECT id FROM unused)") == []
+        assert ask("SELECT id FROM unused WHERE id NOT IN (SELECT id FROM names)") == []
         assert ask("SELECT * FROM files WHERE name_id NOT IN (SELECT id FROM names)") == []
         assert ask("SELECT * FROM files WHERE peer_id NOT IN (SELECT id FROM peers)") == []
-        names, = ask("SELECT count(*) FROM names")
+        names, = ask("SELECT count(*) FROM names"
+                     " WHERE id <= (SELECT value FROM state WHERE key='worded')")
         # FTS5's record of averages begins with the number of documents.
         words = ask("SELECT block FROM words_data WHERE id=1")
         assert first_varint(words[0][0]) == names[0]
