@@ -424,6 +424,23 @@ bool database_next(struct database_statement *statement)
     return statement->result == SQLITE_ROW;
 }
 
+static int count_down(void *context)
+{
+    int *left = context;
+
+    return --*left < 0;
+}
+
+bool database_next_within(struct database_statement *statement, int steps)
+{
+    sqlite3 *handle = statement->database->handle;
+
+    sqlite3_progress_handler(handle, 1, count_down, &steps);
+    bool found = database_next(statement);
+    sqlite3_progress_handler(handle, 0, NULL, NULL);
+    return found;
+}
+
 enum error_code database_finish(struct database_statement *statement, struct error *error)
 {
     enum error_code code = ERROR_NONE;

@@ -116,6 +116,10 @@ void database_bind_null(struct database_statement *statement, int place);
 /* True: there is a (next) row. Then, or to stop before the last one, database_finish: it ends the
  * statement so that it holds no lock, and says whether the last step failed. */
 bool database_next(struct database_statement *statement);
+/* The same, but given up (ERROR_CANCELLED) where it takes more than so many steps of SQLite's
+ * machine. Full-text search is steps only where it reads a page of its index: three or four. Not
+ * on a connection that is watched. */
+bool database_next_within(struct database_statement *statement, int steps);
 MUST_CHECK enum error_code database_finish(struct database_statement *statement,
                                            struct error *error);
 /* Both, for a statement that gives no rows. */

@@ -49,15 +49,18 @@ const char *hit_format_cursor(const struct hit_place *place, char out[HIT_CURSOR
 {
     char size[24] = "";
     char id[CONTENT_ID_DIGITS + 1] = "";
+    char peer[24] = "";
 
     if (place->key.size_bytes != FILE_SIZE_UNKNOWN)
         snprintf(size, sizeof size, "%" PRId64, place->key.size_bytes);
     if (place->key.has_id)
         content_id_format(&place->key.id, id);
+    if (place->peer_id)
+        snprintf(peer, sizeof peer, ":%" PRId64, place->peer_id);
     if (place->is_inside)
-        snprintf(out, HIT_CURSOR_BYTES, "%" PRId64 ".%s.%s", place->name_id, size, id);
+        snprintf(out, HIT_CURSOR_BYTES, "%" PRId64 ".%s.%s%s", place->name_id, size, id, peer);
     else
-        snprintf(out, HIT_CURSOR_BYTES, "%" PRId64, place->name_id);
+        snprintf(out, HIT_CURSOR_BYTES, "%" PRId64 "%s", place->name_id, peer);
     return out;
 }
 
@@ -80,18 +83,24 @@ enum error_code hit_parse_cursor(const char *cursor, struct hit_place *place, st
 {
     char text[HIT_CURSOR_BYTES] = "";
     long long id;
+    long long peer_id = 0;
     size_t length = strlen(cursor);
 
     *place = (struct hit_place){0};
     if (length < sizeof text)
         memcpy(text, cursor, length);
+    char *peer = strchr(text, ':');
+    if (peer)
+        *peer++ = '\0';
     char *size = strchr(text, '.');
     if (size)
         *size++ = '\0';
-    if (!text_to_integer(text, 0, INT64_MAX, &id) || (size && !parse_key(size, &place->key)))
+    if (!text_to_integer(text, 0, INT64_MAX, &id) || (size && !parse_key(size, &place->key)) ||
+        (peer && !text_to_integer(peer, 1, INT64_MAX, &peer_id)))
         return error_set(error, ERROR_INVALID, TEXT_BAD_CURSOR);
     place->name_id = id;
     place->is_inside = size != NULL;
+    place->peer_id = peer_id;
     return ERROR_NONE;
 }
 
@@ -107,7 +116,7 @@ void hits_done(struct hits *hits)
 void hits_clear(struct hits *hits)
 {
     hits->count = 0;
-    hits->rows = 0;
+    hits->rows = hits->list_bytes = 0;
     hits->truncated = false;
 }
 
@@ -139,20 +148,31 @@ static struct hit_content *find_content(struct hits *hits, const struct hit_key 
     return &hits->contents[hits->count - 1];
 }
 
+bool hits_go_on(struct hits *hits)
+{
+    if (hits->count > 0 && hits->rows++ == HITS_ROWS_MAX)
+        hits->truncated = true;
+    return !hits->truncated;
+}
+
 bool hits_add(struct hits *hits, const char *peer, const char *urls,
               const struct file_content *content)
 {
     struct hit_key key = key_of(content);
+    struct hit_content *found = find_content(hits, &key);
 
-    hits->truncated = hits->rows++ == HITS_ROWS_MAX;
-    struct hit_content *found = hits->truncated ? NULL : find_content(hits, &key);
     if (!found) {
         hits->truncated = true;
         return false;
     }
-    if (found->peers++ < HITS_PEERS_MAX) {
+    bool is_told =
+        found->peers == 0 || (found->peers < HITS_PEERS_MAX && hits->list_bytes < HITS_LISTS_BYTES);
+    found->peers++;
+    if (is_told) {
+        size_t before = found->list.length;
         found->json.out = &found->list; /* the array may have moved */
         reply_hit_add(&found->json, peer, urls, content->partial);
+        hits->list_bytes += found->list.length - before;
     }
     return true;
 }

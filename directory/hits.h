@@ -16,7 +16,9 @@
 
 #define HITS_PEERS_MAX    10   /* of one hit are told with their addresses; all are counted */
 #define HITS_CONTENTS_MAX 200  /* of one name are told apart: more is no name to go by */
-#define HITS_ROWS_MAX     5000 /* of one name's peers are looked at, for the time it takes */
+#define HITS_ROWS_MAX     5000 /* of one name's peers, from the first one who is there on: 5 ms */
+/* Lists of peers: of one name together, save the first peer of each content. */
+#define HITS_LISTS_BYTES (1 << 20)
 
 /* A content as it is known: the id, or only a size, or nothing. */
 struct hit_key {
@@ -30,11 +32,13 @@ struct hit_place {
     int64_t name_id;
     bool is_inside; /* after this content of the name; else after all of the name */
     struct hit_key key;
+    int64_t peer_id; /* up to this one nobody is there who has the name; 0: nothing is known */
 };
 
-#define HIT_CURSOR_BYTES (2 * 24 + CONTENT_ID_DIGITS)
+#define HIT_CURSOR_BYTES (3 * 24 + CONTENT_ID_DIGITS)
 
-/* "ID", or "ID.SIZE.CONTENT" where SIZE is empty and CONTENT is, when they are not known. */
+/* "ID", or "ID.SIZE.CONTENT" where SIZE is empty and CONTENT is, when they are not known; with
+ * ":PEER" after it unless that is 0. */
 const char *hit_format_cursor(const struct hit_place *place, char out[HIT_CURSOR_BYTES]);
 MUST_CHECK enum error_code hit_parse_cursor(const char *cursor, struct hit_place *place,
                                             struct error *error);
@@ -48,12 +52,14 @@ struct hits {
         struct json_writer json;
     } * contents; /* memory of earlier names is used again */
     size_t count, capacity;
-    size_t rows;
+    size_t rows, list_bytes;
     bool truncated;
 };
 
 void hits_done(struct hits *hits);
 void hits_clear(struct hits *hits);
+/* Before each of the name's peers. False: it is enough. */
+bool hits_go_on(struct hits *hits);
 /* Somebody who is there has it. False: it is enough. */
 bool hits_add(struct hits *hits, const char *peer, const char *urls,
               const struct file_content *content);

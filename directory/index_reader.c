@@ -1,9 +1,12 @@
 #include "directory/index_reader.h"
 
+#include "common/file_name.h"
+#include "common/fold.h"
 #include "common/memory.h"
 #include "directory/index_private.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* Searches read the file through a mapping: no copy, no system call a page. Our own process is the
  * only one that changes the file, so it is never cut under the mapping. What is mapped counts as
@@ -15,6 +18,9 @@
  * the log from beginning anew; it grows to this and, while readers let go after each call, begins
  * anew then: 16 MiB. */
 enum { LOG_PAGES_MAX = 4096 };
+
+/* Names that came together are much alike: many parts, of a few names each. */
+enum { SAMPLE_PARTS = 256 };
 
 enum statement {
     BEGIN,
@@ -47,7 +53,8 @@ static const char *const statement_sql[STATEMENT_COUNT] = {
     [NEW_NAMES] = "SELECT id, name FROM names WHERE"
                   " id>max(?1, ifnull((SELECT value FROM state WHERE key='worded'), 0))"
                   " AND id<=?2 ORDER BY id",
-    [FILES_OF] = "SELECT " FILE_COLUMNS " FROM files WHERE name_id=?1 ORDER BY peer_id",
+    [FILES_OF] = "SELECT " FILE_COLUMNS " FROM files WHERE name_id=?1 AND peer_id>?2"
+                 " ORDER BY peer_id",
 };
 
 struct index_reader {
@@ -57,6 +64,8 @@ struct index_reader {
     bool is_held;                  /* a state is in use beyond the call */
     bool is_begun;                 /* by index_reader_begin */
     uint_least64_t commits;        /* before the state that is held */
+    struct name_sample *sample;    /* NULL: none yet */
+    int64_t sampled_to;            /* id */
 };
 
 enum error_code index_reader_open(const char *path, struct index_reader **reader,
@@ -82,6 +91,7 @@ void index_reader_close(struct index_reader *reader)
         return;
     for (size_t i = 0; i < STATEMENT_COUNT; i++)
         database_statement_free(reader->statements[i]);
+    name_sample_free(reader->sample);
     database_close(reader->database);
     free(reader);
 }
@@ -196,8 +206,9 @@ enum error_code index_list(struct index_reader *reader, const struct index_place
     return finish(reader, list, error);
 }
 
-enum error_code index_files_of(struct index_reader *reader, int64_t name_id, const char *name,
-                               index_file_fn *visit, void *context, struct error *error)
+enum error_code index_files_of(struct index_reader *reader, const struct index_place *place,
+                               const char *name, index_file_fn *visit, void *context,
+                               struct error *error)
 {
     struct database_statement *files = reader->statements[FILES_OF];
     bool go_on = true;
@@ -205,7 +216,8 @@ enum error_code index_files_of(struct index_reader *reader, int64_t name_id, con
     enum error_code code = look_at_news(reader, error);
     if (code)
         return code;
-    database_bind_number(files, 1, name_id);
+    database_bind_number(files, 1, place->name_id);
+    database_bind_number(files, 2, place->peer_id);
     while (go_on && database_next(files)) {
         struct index_file file = read_file(files, name);
         go_on = visit(context, &file);
@@ -247,25 +259,89 @@ enum error_code index_names(struct index_reader *reader, int64_t after, index_na
     return code ? code : visit_names(reader, names, visit, context, &go_on, error);
 }
 
-enum error_code index_names_with(struct index_reader *reader, const struct index_names_query *query,
-                                 index_name_fn *visit, void *context, struct error *error)
+/* What the query itself finds. */
+static enum error_code visit_found(struct index_reader *reader, struct index_names_query *query,
+                                   index_name_fn *visit, void *context, bool *go_on,
+                                   struct error *error)
 {
     struct database_statement *with = reader->statements[NAMES_WITH];
+
+    database_bind_number(with, 1, query->after);
+    database_bind_text(with, 2, query->query);
+    *go_on = true;
+    while (*go_on &&
+           (query->effort ? database_next_within(with, query->effort) : database_next(with)))
+        *go_on = visit(context, database_number(with, 0), database_text(with, 1));
+    enum error_code code = database_finish(with, error);
+    query->gave_up = code == ERROR_CANCELLED;
+    if (query->gave_up)
+        return ERROR_NONE; /* the state is as it was */
+    if (code)
+        index_reader_rest(reader);
+    return code;
+}
+
+enum error_code index_names_with(struct index_reader *reader, struct index_names_query *query,
+                                 index_name_fn *visit, void *context, struct error *error)
+{
     struct database_statement *fresh = reader->statements[NEW_NAMES];
     /* Both are to see one state: in between, what was new may be found by the query. */
     bool begins = !reader->is_begun;
     bool go_on = true;
     enum error_code code = begins ? index_reader_begin(reader, error) : ERROR_NONE;
 
-    database_bind_number(with, 1, query->after);
-    database_bind_text(with, 2, query->query);
     if (!code)
-        code = visit_names(reader, with, visit, context, &go_on, error);
+        code = visit_found(reader, query, visit, context, &go_on, error);
     database_bind_number(fresh, 1, query->after);
     database_bind_number(fresh, 2, query->last);
-    if (!code && go_on)
+    if (!code && go_on && !query->gave_up)
         code = visit_names(reader, fresh, visit, context, &go_on, error);
     if (begins)
         index_reader_end(reader);
     return code;
+}
+
+/* ---- a sample of them ---- */
+
+struct sampling {
+    struct name_sample *sample;
+    int64_t last_id; /* that is in it */
+    int left;        /* of the part */
+};
+
+static bool add_to_sample(void *context, int64_t id, const char *name)
+{
+    struct sampling *sampling = context;
+    char folded[FOLD_GROWTH * FILE_PATH_MAX_BYTES + 1];
+    size_t length = fold_text(name, strnlen(name, FILE_PATH_MAX_BYTES), folded);
+
+    name_sample_add(sampling->sample, folded, length);
+    sampling->last_id = id;
+    return --sampling->left > 0;
+}
+
+enum error_code index_sample(struct index_reader *reader, int64_t last_id,
+                             const struct name_sample **sample, struct error *error)
+{
+    struct sampling sampling = {0};
+    enum error_code code = ERROR_NONE;
+
+    *sample = reader->sample;
+    if (reader->sample && last_id / 2 < reader->sampled_to)
+        return ERROR_NONE;
+    sampling.sample = name_sample_new();
+    for (int part = 0; part < SAMPLE_PARTS && !code; part++) {
+        int64_t after = last_id / SAMPLE_PARTS * part;
+        sampling.left = NAME_SAMPLE_MAX / SAMPLE_PARTS;
+        code = index_names(reader, after > sampling.last_id ? after : sampling.last_id,
+                           add_to_sample, &sampling, error);
+    }
+    if (code) {
+        name_sample_free(sampling.sample);
+        return code;
+    }
+    name_sample_free(reader->sample);
+    *sample = reader->sample = sampling.sample;
+    reader->sampled_to = last_id;
+    return ERROR_NONE;
 }

@@ -12,6 +12,7 @@
 #include "common/file_name.h"
 #include "directory/files_index.h"
 #include "directory/index.h"
+#include "directory/name_sample.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -75,6 +76,10 @@ typedef bool index_name_fn(void *context, int64_t id, const char *name);
 /* 0: there is none. */
 MUST_CHECK enum error_code index_last_name(struct index_reader *reader, int64_t *id,
                                            struct error *error);
+/* Of the names, of which last_id is the last one; made anew when they have become twice as many.
+ * Borrowed until the next call. */
+MUST_CHECK enum error_code index_sample(struct index_reader *reader, int64_t last_id,
+                                        const struct name_sample **sample, struct error *error);
 /* All names after the id, by rising id. */
 MUST_CHECK enum error_code index_names(struct index_reader *reader, int64_t after,
                                        index_name_fn *visit, void *context, struct error *error);
@@ -84,12 +89,14 @@ MUST_CHECK enum error_code index_names(struct index_reader *reader, int64_t afte
 struct index_names_query {
     const char *query;
     int64_t after, last;
+    int effort;   /* as of database_next_within, for the query to find each; 0: whatever it takes */
+    bool gave_up; /* set: the next one would have taken more */
 };
 MUST_CHECK enum error_code index_names_with(struct index_reader *reader,
-                                            const struct index_names_query *query,
-                                            index_name_fn *visit, void *context,
-                                            struct error *error);
-/* Everybody who shares the name, which has that id, by rising id of the peer. */
-MUST_CHECK enum error_code index_files_of(struct index_reader *reader, int64_t name_id,
-                                          const char *name, index_file_fn *visit, void *context,
-                                          struct error *error);
+                                            struct index_names_query *query, index_name_fn *visit,
+                                            void *context, struct error *error);
+/* Everybody who shares the name, which has the place's id, by rising id of the peer, after the
+ * place's. */
+MUST_CHECK enum error_code index_files_of(struct index_reader *reader,
+                                          const struct index_place *place, const char *name,
+                                          index_file_fn *visit, void *context, struct error *error);

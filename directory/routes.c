@@ -208,7 +208,7 @@ static bool answer_words(const struct call *call, struct http_reply *reply)
 {
     const struct search_request request = begin_search(call);
     struct error error;
-    enum error_code code = word_search(&request, reply, &error);
+    enum error_code code = word_search(&request, &word_search_limits, reply, &error);
 
     return code ? answer_failure(reply, code, &error) : true;
 }

@@ -12,24 +12,40 @@
 
 #include "common/buffer.h"
 #include "common/database.h"
+#include "directory/name_sample.h"
 
 #include <stddef.h>
 #include <stdint.h>
 
 #define TRIGRAMS_TOKENIZER "p2p_trigrams" /* its name */
 
-/* Sizes of blocks, as powers of two. */
-enum { TRIGRAMS_SMALL_BLOCK = 14, TRIGRAMS_LARGE_BLOCK = 18 };
+/* Of the names, by their ids: sizes of blocks, as powers of two, and all. */
+enum trigrams_part { TRIGRAMS_ALL = 0, TRIGRAMS_SMALL_BLOCK = 14, TRIGRAMS_LARGE_BLOCK = 18 };
+/* The last id of the part that id lies in. */
+int64_t trigrams_part_end(int64_t id, enum trigrams_part part);
 
 /* The text that the index is given for a name: its folded text, and a line for each block. */
 void trigrams_write_document(struct buffer *out, const char *folded, int64_t id);
 
-/* A query for a part of the names' ids (the block that id lies in), and what all of the terms are
- * made of: some of their trigrams, enough to have each character of a term once, at most
- * TRIGRAMS_QUERY_MAX. Terms have three characters or more. */
-#define TRIGRAMS_QUERY_MAX 12
-void trigrams_write_query(struct buffer *out, int64_t id, int block, const char *const *terms,
-                          size_t count);
+/* The trigrams of terms (of three characters or more) that the fewest names have, the rarest first,
+ * as far as each makes it quicker. Going on to a name that has all of them costs FTS5 a step in one
+ * list or a page of another: more of them cost more than to compare the few names that fewer find.
+ * Points into the terms. */
+#define TRIGRAMS_CHOSEN_MAX 3
+struct trigrams_choice {
+    struct trigrams_token {
+        const char *text;
+        size_t length;
+        int64_t names; /* that have it, more or less */
+    } tokens[TRIGRAMS_CHOSEN_MAX];
+    size_t count;
+};
+void trigrams_choose(const char *const *terms, size_t count, const struct name_sample *sample,
+                     int64_t names, struct trigrams_choice *choice);
+
+/* A query for names that have the chosen, in the part that id lies in. */
+void trigrams_write_query(struct buffer *out, int64_t id, enum trigrams_part part,
+                          const struct trigrams_choice *choice);
 /* A query for what begins with a term of one or two characters. */
 void trigrams_write_prefix(struct buffer *out, const char *term);
 

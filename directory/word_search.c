@@ -14,49 +14,46 @@
 #include <string.h>
 
 enum {
-    SCANNED_FIRST = 5000, /* names, before it is asked whether a short word is rare */
-    SAMPLES = 16,         /* parts of all names that are looked at then */
-    SAMPLE_NAMES = 256,   /* of each */
-    RARE_MAX = 50000,     /* names: FTS5 merges as many in 5 ms before it gives the first one */
+    RARE_MAX = 50000, /* names: FTS5 merges as many in 5 ms before it gives the first one */
+    FREQUENT = 50,    /* of so many names one has a word: a page is full soon without an index */
+    WORTH = 16,       /* times as many names have a trigram: then a short word is the quicker way */
+    PASSED_AT_ONCE = 256, /* peers who are away, between two looks at the clock */
     QUERY_MAX_BYTES = 4096,
-    /* A block's query that was quicker than the first is followed by one of the larger block, one
-     * that was slower than the second by one of the smaller: that has 16 times as many names. */
-    QUICK_US = 500,
-    SLOW_US = 5000,
 };
+
+/* 1,000 steps are some 300 pages of FTS5's. */
+const struct word_search_limits word_search_limits = {
+    .budget_us = 20000, .effort = 1000, .prefix_effort = 500};
 
 struct word_search {
     const struct search_request *request;
     int64_t now_ms, started_us;
+    const struct word_search_limits *limits;
     struct words words;
     size_t left; /* of the limit */
     int64_t min_size, max_size;
     bool sized, partial, folders;
     struct json_writer json;
-    struct hit_place place; /* the last hit given, or what was looked at */
-    bool inside;            /* the first name is one that was given in part */
+    struct hit_place place; /* the last hit given, or as far as a name was looked at */
+    bool begun;             /* the first name was, by the page before */
     int64_t position;       /* all names up to this one are done */
     int64_t last_id;        /* of all names */
     size_t looked_at;
-    bool more, stopped; /* the page is full; it, or the budget */
-    struct hits hits;   /* of the name that is being joined */
+    bool more, stopped; /* the place says how far it came; the page ends, or is out of time */
+    /* Of the name that is being joined: */
+    struct hits hits;
+    size_t passed;  /* peers, before the first one who is there */
+    int64_t nobody; /* up to this peer: none who is there */
     const struct index_file *file;
-    size_t seen, rare_seen[WORDS_MAX + 1]; /* of a sample */
+    const struct name_sample *sample;
+    struct trigrams_choice choice;
     struct error *error;
     enum error_code code;
 };
 
-static int64_t now_us(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
-
 static bool is_late(const struct word_search *search)
 {
-    return now_us() - search->started_us > WORD_SEARCH_BUDGET_MS * 1000;
+    return clock_us() - search->started_us > search->limits->budget_us;
 }
 
 /* ---- one name ---- */
@@ -70,39 +67,88 @@ static void join_peer(void *context, const struct registry_peer *peer)
         hits_add(&search->hits, peer->name, file->urls ? file->urls : peer->urls, &file->content);
 }
 
-static bool add_row(void *context, const struct index_file *file)
+/* Thousands may have had a name who are all away. */
+static bool is_lost(struct word_search *search)
 {
-    struct word_search *search = context;
+    return search->hits.count == 0 && search->passed % PASSED_AT_ONCE == 0 && search->passed > 0 &&
+           is_late(search);
+}
+
+static void join_file(struct word_search *search, const struct index_file *file)
+{
     int64_t size = file->content.size_bytes;
 
     if (file->content.partial && !search->partial)
-        return true;
+        return;
     /* Of an unknown size nobody can say that it fits. */
     if (search->sized &&
         (size == FILE_SIZE_UNKNOWN || size < search->min_size || size > search->max_size))
-        return true;
+        return;
     search->file = file;
     registry_visit(search->request->registry, file->peer_id, search->now_ms, join_peer, search);
+}
+
+static bool add_row(void *context, const struct index_file *file)
+{
+    struct word_search *search = context;
+    bool is_first = search->hits.count == 0;
+
+    if (is_lost(search)) {
+        search->nobody = file->peer_id - 1;
+        search->more = search->stopped = true;
+        return false;
+    }
+    if (!hits_go_on(&search->hits))
+        return false;
+    join_file(search, file);
+    if (is_first && search->hits.count > 0 && search->passed >= PASSED_AT_ONCE)
+        search->nobody = file->peer_id - 1;
+    search->passed += is_first;
     return !search->hits.truncated;
 }
 
 /* The name's hits, as far as there is room in the page. */
-static void give_hits(struct word_search *search, int64_t id, const char *name)
+static void give_hits(struct word_search *search, int64_t id, const char *name,
+                      const struct hit_key *after)
 {
     const struct hits *hits = &search->hits;
-    bool inside = search->inside && id == search->place.name_id;
 
-    for (size_t i = hits_find_after(hits, inside ? &search->place.key : NULL); i < hits->count;
-         i++) {
+    for (size_t i = hits_find_after(hits, after); i < hits->count; i++) {
         if (search->left == 0 || search->json.out->length >= SEARCH_REPLY_BYTES) {
             search->more = search->stopped = true;
             return;
         }
         hits_write(hits, i, name, &search->json);
         search->left--;
-        search->place =
-            (struct hit_place){.name_id = id, .is_inside = true, .key = hits->contents[i].key};
+        search->place = (struct hit_place){.name_id = id,
+                                           .is_inside = true,
+                                           .key = hits->contents[i].key,
+                                           .peer_id = search->nobody};
     }
+}
+
+static enum error_code join_name(struct word_search *search, int64_t id, const char *name)
+{
+    struct hit_place place = {.name_id = id};
+
+    if (search->begun && search->place.name_id == id)
+        place = search->place;
+    search->passed = 0;
+    search->nobody = place.peer_id;
+    hits_clear(&search->hits);
+    enum error_code code =
+        index_files_of(search->request->reader, &(struct index_place){place.peer_id, id}, name,
+                       add_row, search, search->error);
+    hits_sort(&search->hits);
+    if (code)
+        return code;
+    if (search->stopped) {
+        search->place = place;
+        search->place.peer_id = search->nobody;
+    } else {
+        give_hits(search, id, name, place.is_inside ? &place.key : NULL);
+    }
+    return ERROR_NONE;
 }
 
 static bool is_wanted(const struct word_search *search, const char *name)
@@ -124,14 +170,8 @@ static bool look_at(void *context, int64_t id, const char *name)
         return false;
     }
     search->looked_at++;
-    if (is_wanted(search, name)) {
-        hits_clear(&search->hits);
-        search->code =
-            index_files_of(search->request->reader, id, name, add_row, search, search->error);
-        hits_sort(&search->hits);
-        if (!search->code)
-            give_hits(search, id, name);
-    }
+    if (is_wanted(search, name))
+        search->code = join_name(search, id, name);
     if (search->code || search->stopped)
         return false;
     search->position = id;
@@ -146,118 +186,112 @@ static enum error_code outcome(const struct word_search *search, enum error_code
 
 /* ---- by trigrams ---- */
 
-static enum error_code look_at_found(struct word_search *search, const char *text, int64_t last)
+static enum error_code look_at_found(struct word_search *search, struct index_names_query *query)
 {
-    const struct index_names_query query = {.query = text, .after = search->position, .last = last};
-
+    query->after = search->position;
     return outcome(
-        search, index_names_with(search->request->reader, &query, look_at, search, search->error));
+        search, index_names_with(search->request->reader, query, look_at, search, search->error));
 }
 
-/* All that is found in the block that follows the position. */
-static enum error_code look_at_block(struct word_search *search, int block)
+/* All that is found in the part of the names that follows the position. */
+static enum error_code look_at_part(struct word_search *search, enum trigrams_part part,
+                                    bool *gave_up)
 {
     int64_t first = search->position + 1;
-    int64_t last = (((first >> block) + 1) << block) - 1;
-    auto_buffer query;
+    int64_t last = trigrams_part_end(first, part);
+    auto_buffer text;
 
-    buffer_init(&query, QUERY_MAX_BYTES);
-    trigrams_write_query(&query, first, block, search->words.wanted, search->words.long_count);
-    enum error_code code = look_at_found(search, query.data, last);
-    if (!code && !search->stopped)
+    buffer_init(&text, QUERY_MAX_BYTES);
+    trigrams_write_query(&text, first, part, &search->choice);
+    struct index_names_query query = {
+        .query = text.data,
+        .last = last,
+        .effort = part == TRIGRAMS_SMALL_BLOCK ? 0 : search->limits->effort};
+    enum error_code code = look_at_found(search, &query);
+    *gave_up = query.gave_up;
+    if (!code && !search->stopped && !query.gave_up)
         search->position = last;
     return code;
 }
 
-static enum error_code look_by_blocks(struct word_search *search)
+/* What is too much work at once is done in smaller parts. The smallest are done whole, so that a
+ * page always comes further. */
+static enum error_code look_by_trigrams(struct word_search *search)
 {
-    int block = TRIGRAMS_SMALL_BLOCK;
+    int64_t begin = search->position;
+    enum trigrams_part part = TRIGRAMS_ALL;
     enum error_code code = ERROR_NONE;
 
     while (!code && !search->stopped && search->position < search->last_id) {
-        int64_t begun_us = now_us();
-        code = look_at_block(search, block);
-        int64_t took_us = now_us() - begun_us;
-        if (took_us < QUICK_US)
-            block = TRIGRAMS_LARGE_BLOCK;
-        else if (took_us > SLOW_US)
-            block = TRIGRAMS_SMALL_BLOCK;
-        search->stopped = search->stopped || is_late(search);
+        bool gave_up = false;
+        code = look_at_part(search, part, &gave_up);
+        if (gave_up)
+            part = part == TRIGRAMS_ALL ? TRIGRAMS_LARGE_BLOCK : TRIGRAMS_SMALL_BLOCK;
+        else if (search->position == trigrams_part_end(search->position, TRIGRAMS_LARGE_BLOCK))
+            part = TRIGRAMS_LARGE_BLOCK;
+        search->stopped = search->stopped || (search->position > begin && is_late(search));
     }
     return code;
 }
 
-/* ---- by going through the names ---- */
+/* ---- by short words ---- */
 
-static bool look_at_first(void *context, int64_t id, const char *name)
+/* The word that the fewest names have, more or less; NULL: there is none. */
+static const char *find_rarest(const struct word_search *search, int64_t *names)
 {
-    struct word_search *search = context;
+    const char *rarest = NULL;
 
-    return look_at(search, id, name) && search->looked_at < SCANNED_FIRST;
-}
-
-static bool count_words(void *context, int64_t id, const char *name)
-{
-    struct word_search *search = context;
-    char folded[FOLD_GROWTH * FILE_PATH_MAX_BYTES + 1];
-
-    (void)id;
-    fold_text(name, strnlen(name, FILE_PATH_MAX_BYTES), folded);
-    for (size_t i = 0; i < search->words.wanted_count; i++)
-        search->rare_seen[i] += strstr(folded, search->words.wanted[i]) != NULL;
-    return ++search->seen % SAMPLE_NAMES != 0;
-}
-
-/* The word that the fewest names have; NULL when even that one is none that is rare. */
-static enum error_code find_rare(struct word_search *search, const char **rare)
-{
-    enum error_code code = ERROR_NONE;
-    size_t best = 0;
-
-    *rare = NULL;
-    for (int i = 0; i < SAMPLES && !code; i++) {
-        search->seen = (size_t)i * SAMPLE_NAMES; /* also where a part had fewer */
-        code = index_names(search->request->reader, search->last_id / SAMPLES * i, count_words,
-                           search, search->error);
+    for (size_t i = search->words.long_count; i < search->words.wanted_count; i++) {
+        const char *word = search->words.wanted[i];
+        int64_t count = name_sample_estimate(search->sample, word, strlen(word), search->last_id);
+        if (!rarest || count < *names) {
+            rarest = word;
+            *names = count;
+        }
     }
-    for (size_t i = 1; i < search->words.wanted_count; i++)
-        if (search->rare_seen[i] < search->rare_seen[best])
-            best = i;
-    if ((int64_t)search->rare_seen[best] * (search->last_id / (SAMPLES * SAMPLE_NAMES) + 1) <=
-        RARE_MAX)
-        *rare = search->words.wanted[best];
-    return code;
+    return rarest;
 }
 
-static enum error_code look_by_prefix(struct word_search *search, const char *word)
+static enum error_code look_by_prefix(struct word_search *search, const char *word, bool *gave_up)
 {
-    auto_buffer query;
+    auto_buffer text;
 
-    buffer_init(&query, QUERY_MAX_BYTES);
-    trigrams_write_prefix(&query, word);
-    return look_at_found(search, query.data, INT64_MAX);
+    buffer_init(&text, QUERY_MAX_BYTES);
+    trigrams_write_prefix(&text, word);
+    struct index_names_query query = {
+        .query = text.data, .last = INT64_MAX, .effort = search->limits->prefix_effort};
+    enum error_code code = look_at_found(search, &query);
+    *gave_up = query.gave_up;
+    return code;
 }
 
 static enum error_code look_through(struct word_search *search)
 {
-    struct index_reader *reader = search->request->reader;
-    bool has_word = search->words.wanted_count > 0;
-    const char *rare = NULL;
-    enum error_code code =
-        outcome(search, index_names(reader, search->position, has_word ? look_at_first : look_at,
-                                    search, search->error));
-
-    if (code || search->stopped || !has_word || search->looked_at < SCANNED_FIRST)
-        return code;
-    code = find_rare(search, &rare);
-    if (code)
-        return code;
-    if (rare)
-        return look_by_prefix(search, rare);
-    return outcome(search, index_names(reader, search->position, look_at, search, search->error));
+    return outcome(search, index_names(search->request->reader, search->position, look_at, search,
+                                       search->error));
 }
 
 /* ---- the whole ---- */
+
+/* Whatever is rare. */
+static enum error_code look_for_words(struct word_search *search)
+{
+    const struct words *words = &search->words;
+    int64_t short_names = 0;
+    bool gave_up = true;
+    enum error_code code = ERROR_NONE;
+
+    trigrams_choose(words->wanted, words->long_count, search->sample, search->last_id,
+                    &search->choice);
+    const char *rarest = find_rarest(search, &short_names);
+    if (rarest && short_names <= RARE_MAX &&
+        (words->long_count > 0 ? short_names < search->choice.tokens[0].names / WORTH
+                               : short_names < search->last_id / FREQUENT))
+        code = look_by_prefix(search, rarest, &gave_up);
+    if (code || !gave_up)
+        return code;
+    return words->long_count > 0 ? look_by_trigrams(search) : look_through(search);
+}
 
 static enum error_code find_all(struct word_search *search)
 {
@@ -267,7 +301,9 @@ static enum error_code find_all(struct word_search *search)
     if (!code)
         code = index_last_name(reader, &search->last_id, search->error);
     if (!code)
-        code = search->words.long_count > 0 ? look_by_blocks(search) : look_through(search);
+        code = index_sample(reader, search->last_id, &search->sample, search->error);
+    if (!code)
+        code = look_for_words(search);
     index_reader_end(reader);
     if (!code && search->json.out->failed)
         code = error_set(search->error, ERROR_IO, "a search's reply is too long");
@@ -334,8 +370,8 @@ static enum error_code take_place(struct word_search *search, const struct query
     if (strlen(fields[CURSOR].value) != fields[CURSOR].length)
         return error_set(error, ERROR_INVALID, TEXT_BAD_CURSOR);
     code = hit_parse_cursor(fields[CURSOR].value, &search->place, error);
-    search->inside = search->place.is_inside;
-    search->position = search->place.name_id - search->inside;
+    search->begun = search->place.is_inside || search->place.peer_id > 0;
+    search->position = search->place.name_id - search->begun;
     return code;
 }
 
@@ -371,7 +407,8 @@ static enum error_code answer(struct word_search *search, struct http_reply *rep
     return code;
 }
 
-enum error_code word_search(const struct search_request *request, struct http_reply *reply,
+enum error_code word_search(const struct search_request *request,
+                            const struct word_search_limits *limits, struct http_reply *reply,
                             struct error *error)
 {
     struct query_field fields[FIELD_COUNT] = {
@@ -387,7 +424,8 @@ enum error_code word_search(const struct search_request *request, struct http_re
     struct word_search search = {
         .request = request,
         .now_ms = clock_boot_ms(),
-        .started_us = now_us(),
+        .started_us = clock_us(),
+        .limits = limits,
         .error = error,
     };
     enum error_code code =

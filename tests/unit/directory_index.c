@@ -490,7 +490,8 @@ static bool append_name(void *context, int64_t id, const char *name)
 /* Which names a search for "foto" would compare. */
 static void check_candidates(struct fixture *fixture, const char *expected)
 {
-    const char *term = "foto";
+    static const struct trigrams_choice choice = {.tokens = {{"fot", 3, 0}, {"oto", 3, 0}},
+                                                  .count = 2};
     struct index_names_query query = {.last = (1 << TRIGRAMS_LARGE_BLOCK) - 1};
     auto_buffer text;
     auto_buffer names;
@@ -498,7 +499,7 @@ static void check_candidates(struct fixture *fixture, const char *expected)
     buffer_init(&text, 4096);
     buffer_init(&names, 4096);
     buffer_append(&names, "", 0);
-    trigrams_write_query(&text, 1, TRIGRAMS_LARGE_BLOCK, &term, 1);
+    trigrams_write_query(&text, 1, TRIGRAMS_LARGE_BLOCK, &choice);
     query.query = text.data;
     assert_int_equal(index_names_with(fixture->reader, &query, append_name, &names, NULL),
                      ERROR_NONE);

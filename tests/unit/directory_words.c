@@ -167,41 +167,72 @@ static void names_are_cut_up(void **state)
     }
 }
 
-static void queries_are_written(void **state)
+static void rare_trigrams_are_chosen(void **state)
 {
     static const struct {
         const char *terms[2];
         const char *query;
     } rows[] = {
-        {{"abc"},
-         "\"\x01"
-         "14:2\" AND \"abc\""},
-        {{"abcd"},
-         "\"\x01"
-         "14:2\" AND \"abc\" AND \"bcd\""},
-        {{"abcdef"},
-         "\"\x01"
-         "14:2\" AND \"abc\" AND \"def\""},
-        {{"abcdefgh"},
-         "\"\x01"
-         "14:2\" AND \"abc\" AND \"def\" AND \"fgh\""},
-        {{"a\"b", "ñ楽ñ"},
-         "\"\x01"
-         "14:2\" AND \"a\"\"b\" AND \"ñ楽ñ\""},
+        {{"abc"}, "\"abc\""},
+        {{"abcd"}, "\"abc\" AND \"bcd\""},
+        {{"abcdef"}, "\"abc\" AND \"bcd\" AND \"cde\""},
+        {{"ababab"}, "\"aba\" AND \"bab\""},
+        {{"a\"b", "ñ楽ñ"}, "\"a\"\"b\" AND \"ñ楽ñ\""},
+        {{"xyz1", "rare"}, "\"rar\" AND \"are\" AND \"yz1\""},
+        {{"rxyz", "often"}, "\"rxy\""},
+        {{"often", "of"}, "\"oft\" AND \"fte\" AND \"ten\""},
     };
+    struct name_sample *sample = name_sample_new();
+    struct trigrams_choice choice;
+    auto_buffer query;
+
+    (void)state;
+    for (int i = 0; i < 1000; i++)
+        name_sample_add(sample, "often xyz", 9);
+    for (int i = 0; i < 3; i++)
+        name_sample_add(sample, "yz1", 3);
+    buffer_init(&query, 4096);
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        size_t terms = rows[i].terms[1] && strlen(rows[i].terms[1]) > 2 ? 2 : 1;
+        buffer_clear(&query);
+        trigrams_choose(rows[i].terms, terms, sample, 100000, &choice);
+        trigrams_write_query(&query, 1, TRIGRAMS_ALL, &choice);
+        check_row(i, strcmp(query.data, rows[i].query) == 0);
+    }
+    name_sample_free(sample);
+}
+
+static void queries_are_written(void **state)
+{
+    static const struct trigrams_choice choice = {.tokens = {{"abcd", 3, 0}, {"ñ楽xy", 6, 0}},
+                                                  .count = 2};
     auto_buffer query;
 
     (void)state;
     buffer_init(&query, 4096);
-    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
-        buffer_clear(&query);
-        trigrams_write_query(&query, (2 << 14) + 5, TRIGRAMS_SMALL_BLOCK, rows[i].terms,
-                             rows[i].terms[1] ? 2 : 1);
-        check_row(i, strcmp(query.data, rows[i].query) == 0);
-    }
+    trigrams_write_query(&query, (2 << 14) + 5, TRIGRAMS_SMALL_BLOCK, &choice);
+    assert_string_equal(query.data, "\"\x01"
+                                    "14:2\" AND \"abc\" AND \"ñ楽x\"");
     buffer_clear(&query);
     trigrams_write_prefix(&query, "a\"");
     assert_string_equal(query.data, "\"a\"\"\" *");
+    assert_int_equal(trigrams_part_end((2 << 14) + 5, TRIGRAMS_SMALL_BLOCK), (3 << 14) - 1);
+    assert_int_equal(trigrams_part_end(5, TRIGRAMS_ALL), INT64_MAX);
+}
+
+static void letters_are_counted(void **state)
+{
+    struct name_sample *sample = name_sample_new();
+
+    (void)state;
+    assert_int_equal(name_sample_estimate(sample, "a", 1, 1000), 0);
+    for (int i = 0; i < 10; i++)
+        name_sample_add(sample, i == 0 ? "xañd" : "bcd", i == 0 ? 5 : 3);
+    assert_in_range(name_sample_estimate(sample, "añd", 4, 1000), 100, 101);
+    assert_in_range(name_sample_estimate(sample, "ñd", 3, 1000), 100, 101);
+    assert_in_range(name_sample_estimate(sample, "d", 1, 1000), 1000, 1010);
+    assert_int_equal(name_sample_estimate(sample, "bca", 3, 1000), 0);
+    name_sample_free(sample);
 }
 
 #define ID "0b3fd030637ec63bd6313b9915a1b02c9e8176ea69d1cfb0bb0fa830dbc6802f"
@@ -209,7 +240,16 @@ static void queries_are_written(void **state)
 static void cursors_come_back(void **state)
 {
     static const char *const good[] = {
-        "0", "7", "9223372036854775807", "7..", "7.0.", "7.5." ID, "7.." ID,
+        "0",
+        "7",
+        "9223372036854775807",
+        "7..",
+        "7.0.",
+        "7.5." ID,
+        "7.." ID,
+        "7:5",
+        "7..:5",
+        "7.5." ID ":9223372036854775807",
     };
     static const char *const bad[] = {
         "",
@@ -224,6 +264,12 @@ static void cursors_come_back(void **state)
         "7.5." ID "0",
         "7.5.6.",
         " 7",
+        "7:",
+        "7:0",
+        "7:x",
+        "7:5:5",
+        "7:5.5.",
+        ":5",
         "99999999999999999999",
     };
 
@@ -243,10 +289,11 @@ static void cursors_come_back(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(texts_are_folded),  cmocka_unit_test(questions_are_taken_apart),
-        cmocka_unit_test(names_are_matched), cmocka_unit_test(the_longest_question),
-        cmocka_unit_test(names_are_cut_up),  cmocka_unit_test(queries_are_written),
-        cmocka_unit_test(cursors_come_back),
+        cmocka_unit_test(texts_are_folded),    cmocka_unit_test(questions_are_taken_apart),
+        cmocka_unit_test(names_are_matched),   cmocka_unit_test(the_longest_question),
+        cmocka_unit_test(names_are_cut_up),    cmocka_unit_test(queries_are_written),
+        cmocka_unit_test(cursors_come_back),   cmocka_unit_test(rare_trigrams_are_chosen),
+        cmocka_unit_test(letters_are_counted),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
