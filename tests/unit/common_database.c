@@ -437,6 +437,30 @@ static void what_stays_mapped_is_as_new_as_the_file(void **state)
     database_close(reader);
 }
 
+/* Folded back now and then, not at each commit, it still begins anew. */
+static void the_log_begins_anew_when_its_reader_has_gone(void **state)
+{
+    static const char insert[] = "INSERT INTO things(bytes) VALUES(zeroblob(1000000));";
+    struct fixture *fixture = *state;
+    struct database *reader = NULL;
+    atomic_int pages = 0;
+
+    database_watch_log(fixture->database, &pages);
+    assert_int_equal(database_connect(&first, fixture->path, "", &reader, NULL), ERROR_NONE);
+    assert_int_equal(database_execute(reader, "BEGIN; SELECT * FROM things;", NULL), ERROR_NONE);
+    for (int i = 0; i < 10; i++)
+        execute(fixture, insert);
+    int most = atomic_load(&pages);
+    assert_true(most > 2400); /* each is some 245 */
+    database_close(reader);
+    int left = 12;
+    for (; left > 0 && atomic_load(&pages) >= most; left--) {
+        most = atomic_load(&pages);
+        execute(fixture, insert);
+    }
+    assert_true(left > 0);
+}
+
 #define with_file(test) cmocka_unit_test_setup_teardown(test, start, stop)
 
 int main(void)
@@ -458,6 +482,7 @@ int main(void)
         with_file(a_statement_that_failed_works_again),
         with_file(a_part_of_a_value_is_read_or_not_there),
         with_file(what_stays_mapped_is_as_new_as_the_file),
+        with_file(the_log_begins_anew_when_its_reader_has_gone),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
