@@ -53,14 +53,24 @@ static bool reserve(struct buffer *buffer, size_t more)
     return true;
 }
 
+char *buffer_room(struct buffer *buffer, size_t length)
+{
+    return reserve(buffer, length) ? buffer->data + buffer->length : NULL;
+}
+
+void buffer_add(struct buffer *buffer, size_t length)
+{
+    buffer->length += length;
+    buffer->data[buffer->length] = '\0';
+}
+
 void buffer_append(struct buffer *buffer, const void *data, size_t length)
 {
     if (!reserve(buffer, length))
         return;
     if (length > 0)
         memcpy(buffer->data + buffer->length, data, length);
-    buffer->length += length;
-    buffer->data[buffer->length] = '\0';
+    buffer_add(buffer, length);
 }
 
 void buffer_append_string(struct buffer *buffer, const char *text)

@@ -22,6 +22,10 @@ void buffer_init(struct buffer *buffer, size_t limit);
 void buffer_done(struct buffer *buffer);
 void buffer_clear(struct buffer *buffer); /* keeps the memory, forgets a failure */
 
+/* Where to write so many bytes, of which buffer_add then says how many there are; NULL: the buffer
+ * has failed. */
+char *buffer_room(struct buffer *buffer, size_t length);
+void buffer_add(struct buffer *buffer, size_t length);
 void buffer_append(struct buffer *buffer, const void *data, size_t length);
 void buffer_append_string(struct buffer *buffer, const char *text);
 void buffer_append_char(struct buffer *buffer, char character);

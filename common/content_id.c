@@ -1,8 +1,8 @@
 #include "common/content_id.h"
 
-#include <string.h>
+#include "common/hex.h"
 
-static const char digits[] = "0123456789abcdef";
+#include <string.h>
 
 bool content_id_equal(const struct content_id *left, const struct content_id *right)
 {
@@ -11,26 +11,13 @@ bool content_id_equal(const struct content_id *left, const struct content_id *ri
 
 const char *content_id_format(const struct content_id *id, char out[CONTENT_ID_DIGITS + 1])
 {
-    for (size_t i = 0; i < HASH_BYTES; i++) {
-        out[2 * i] = digits[id->bytes[i] >> 4];
-        out[2 * i + 1] = digits[id->bytes[i] & 15];
-    }
-    out[CONTENT_ID_DIGITS] = '\0';
+    hex_format(id->bytes, sizeof id->bytes, out);
     return out;
 }
 
 bool content_id_parse(const char *text, struct content_id *id)
 {
-    if (strlen(text) != CONTENT_ID_DIGITS)
-        return false;
-    for (size_t i = 0; i < HASH_BYTES; i++) {
-        const char *high = strchr(digits, text[2 * i]);
-        const char *low = strchr(digits, text[2 * i + 1]);
-        if (!high || !low)
-            return false;
-        id->bytes[i] = (uint8_t)((high - digits) << 4 | (low - digits));
-    }
-    return true;
+    return strlen(text) == CONTENT_ID_DIGITS && hex_parse(text, sizeof id->bytes, id->bytes);
 }
 
 bool content_id_from_bytes(const void *data, size_t length, struct content_id *id)

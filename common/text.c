@@ -69,6 +69,16 @@ bool text_is_utf8(const char *text, size_t length)
     return true;
 }
 
+/* Whether they are all ASCII, and none is a control character. */
+static bool is_printable(const unsigned char *bytes)
+{
+    const uint64_t each = UINT64_C(0x0101010101010101);
+    uint64_t word;
+
+    memcpy(&word, bytes, sizeof word);
+    return ((word | (word - each * 0x20) | (word + each)) & each * 0x80) == 0;
+}
+
 static bool is_control(uint32_t character)
 {
     return character < 0x20 || (character >= 0x7f && character <= 0x9f);
@@ -80,6 +90,10 @@ bool text_has_control(const char *text, size_t length)
     uint32_t character = 0;
 
     for (size_t i = 0; i < length;) {
+        if (length - i >= ASCII_BYTES && is_printable(bytes + i)) {
+            i += ASCII_BYTES;
+            continue;
+        }
         size_t step = decode(bytes + i, length - i, &character);
         if (step == 0)
             return false;

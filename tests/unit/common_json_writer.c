@@ -56,6 +56,32 @@ static void strings(void **state)
     }
 }
 
+/* One character that needs an escape, or seems to, at each place of texts of each length. */
+static void escapes_anywhere(void **state)
+{
+    static const char *const characters[] = {"\x01", "\x1f", "\"", "\\",   " ",       "!",
+                                             "#",    "[",    "]",  "\x7f", "\xc3\xb1"};
+
+    (void)state;
+    for (size_t length = 0; length < 24; length++) {
+        for (size_t i = 0; i < ARRAY_LENGTH(characters) * (length + 1); i++) {
+            auto_buffer buffer;
+            auto_json *root = NULL;
+            struct json_writer json;
+            char text[64];
+            size_t place = i / ARRAY_LENGTH(characters);
+            const char *character = characters[i % ARRAY_LENGTH(characters)];
+            snprintf(text, sizeof text, "%.*s%s%.*s", (int)place, "abcdefghijklmnopqrstuvwxyz",
+                     character, (int)(length - place), "ABCDEFGHIJKLMNOPQRSTUVWXYZ");
+            buffer_init(&buffer, 4096);
+            json_writer_init(&json, &buffer);
+            json_write_string(&json, NULL, text);
+            check_row(i, json_parse(buffer.data, buffer.length, &root, NULL) == ERROR_NONE);
+            check_row(i, strcmp(json_string(root), text) == 0);
+        }
+    }
+}
+
 static void keys_are_quoted_too(void **state)
 {
     auto_buffer buffer;
@@ -89,6 +115,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_document),
         cmocka_unit_test(strings),
+        cmocka_unit_test(escapes_anywhere),
         cmocka_unit_test(keys_are_quoted_too),
         cmocka_unit_test(overflow_shows_in_the_buffer),
     };
