@@ -82,6 +82,7 @@ static void free_exchange(struct http_exchange *exchange)
     metrics_add(METRICS_CONNECTIONS_CLOSED, 1);
     http_clear_request(exchange);
     buffer_done(&exchange->target);
+    buffer_done(&exchange->body);
     thread_order_before(loop->http);
     free(exchange);
 }

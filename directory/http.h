@@ -32,10 +32,11 @@
 #include <stdint.h>
 
 #define HTTP_TARGET_MAX_BYTES 65536 /* what the reference's server takes; longer is 414 */
-/* One connection's head: a longest target and 16 KiB of headers and reply. libmicrohttpd zeroes it
- * at each request, so that more costs rate: 16 KiB 125,000/s, 80 KiB 80,000 to 90,000/s, 128 KiB
- * 70,000/s (2 cores, constant answer). */
-#define HTTP_CONNECTION_BYTES (80 << 10)
+/* One connection's head: a longest target, and 4 KiB of headers and reply. At each request
+ * libmicrohttpd 0.9.75 zeroes half of it where the reading stops, and the whole when it is answered
+ * (memorypool.c, MHD_pool_reallocate and MHD_pool_reset): 102 KiB, a third of what a request costs
+ * us, and more when those of all connections are more than the processor caches. */
+#define HTTP_CONNECTION_BYTES (68 << 10)
 #define HTTP_BODY_MAX_BYTES   (64 << 20)  /* 100,000 files with the longest names; longer is 413 */
 #define HTTP_BODIES_MAX_BYTES (256 << 20) /* of all requests at a time; over it is 503 */
 #define HTTP_HEAD_MS          15000

@@ -7,7 +7,7 @@
 
 enum {
     DISCARD_TIMES = 4, /* a body this many times over the cap is not even read */
-    KEEP_BYTES = 4096, /* of a connection's target between requests */
+    KEEP_BYTES = 4096, /* of a connection's target, and of its body, between requests */
 };
 
 struct http_request *http_request(struct http_exchange *exchange)
@@ -15,11 +15,19 @@ struct http_request *http_request(struct http_exchange *exchange)
     return &exchange->request;
 }
 
+static void clear_buffer(struct buffer *buffer)
+{
+    if (buffer->capacity > KEEP_BYTES)
+        buffer_done(buffer);
+    buffer_clear(buffer);
+}
+
 static void drop_body(struct http_exchange *exchange)
 {
-    buffer_done(&exchange->body);
-    atomic_fetch_sub(&exchange->loop->http->body_bytes, exchange->charged_bytes);
+    if (exchange->charged_bytes > 0)
+        atomic_fetch_sub(&exchange->loop->http->body_bytes, exchange->charged_bytes);
     exchange->charged_bytes = 0;
+    clear_buffer(&exchange->body);
 }
 
 void http_clear_request(struct http_exchange *exchange)
@@ -27,9 +35,7 @@ void http_clear_request(struct http_exchange *exchange)
     drop_body(exchange);
     http_drop_reply(&exchange->reply);
     exchange->loop->sending_count -= exchange->sending;
-    if (exchange->target.capacity > KEEP_BYTES)
-        buffer_done(&exchange->target);
-    buffer_clear(&exchange->target);
+    clear_buffer(&exchange->target);
     exchange->discarded_bytes = 0;
     exchange->kept = exchange->resumed = exchange->sending = exchange->first_call_done = false;
     exchange->request.refused = ERROR_NONE;
@@ -57,63 +63,73 @@ size_t http_leave_encoded(void *context, struct MHD_Connection *connection, char
     return strlen(text);
 }
 
-static const char *header(struct http_exchange *exchange, const char *name)
-{
-    return MHD_lookup_connection_value(exchange->connection, MHD_HEADER_KIND, name);
-}
-
 static void refuse(struct http_exchange *exchange, enum error_code code)
 {
     exchange->request.refused = code;
     drop_body(exchange);
 }
 
-struct framing {
-    unsigned lengths;
-    unsigned encodings;
+/* What we want to know of a request's headers, each of which is looked at once. */
+struct head {
+    const char *length, *type, *authorization, *expect; /* the first of that name; NULL: none */
+    unsigned lengths, encodings;
     bool unknown_encoding;
 };
 
-static enum MHD_Result note_framing(void *context, enum MHD_ValueKind kind, const char *name,
-                                    const char *value)
+static void keep_first(const char **kept, const char *value)
 {
-    struct framing *framing = context;
+    if (!*kept)
+        *kept = value;
+}
+
+#define NAME_IS(header) (length == sizeof(header) - 1 && strncasecmp(name, header, length) == 0)
+
+static enum MHD_Result note_header(void *context, enum MHD_ValueKind kind, const char *name,
+                                   size_t length, const char *value, size_t value_length)
+{
+    struct head *head = context;
 
     (void)kind;
-    if (strcasecmp(name, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0)
-        framing->lengths++;
-    if (strcasecmp(name, MHD_HTTP_HEADER_TRANSFER_ENCODING) == 0) {
-        framing->encodings++;
-        framing->unknown_encoding |= !value || strcasecmp(value, "chunked") != 0;
+    (void)value_length;
+    if (NAME_IS(MHD_HTTP_HEADER_CONTENT_LENGTH)) {
+        head->lengths++;
+        keep_first(&head->length, value);
+    } else if (NAME_IS(MHD_HTTP_HEADER_CONTENT_TYPE)) {
+        keep_first(&head->type, value);
+    } else if (NAME_IS(MHD_HTTP_HEADER_AUTHORIZATION)) {
+        keep_first(&head->authorization, value);
+    } else if (NAME_IS(MHD_HTTP_HEADER_EXPECT)) {
+        keep_first(&head->expect, value);
+    } else if (NAME_IS(MHD_HTTP_HEADER_TRANSFER_ENCODING)) {
+        head->encodings++;
+        head->unknown_encoding |= !value || strcasecmp(value, "chunked") != 0;
     }
     return MHD_YES;
 }
 
 /* Whether the end of the body is a matter of opinion (RFC 9112 6.3): a proxy before us could take
  * for another request what we take for the body, or the other way round. */
-static bool is_ambiguous(struct http_exchange *exchange)
+static bool is_ambiguous(const struct head *head)
 {
-    struct framing framing = {0};
-
-    MHD_get_connection_values(exchange->connection, MHD_HEADER_KIND, note_framing, &framing);
-    return framing.lengths + framing.encodings > 1 || framing.unknown_encoding;
+    return head->lengths + head->encodings > 1 || head->unknown_encoding;
 }
 
 /* Looks at the head. Returns true when the request is refused without reading its body. */
 static bool begin_request(struct http_exchange *exchange, const char *method)
 {
     struct http_request *request = &exchange->request;
-    const char *length = header(exchange, MHD_HTTP_HEADER_CONTENT_LENGTH);
-    unsigned long long bytes = length ? strtoull(length, NULL, 10) : 0;
+    struct head head = {0};
 
+    MHD_get_connection_values_n(exchange->connection, MHD_HEADER_KIND, note_header, &head);
+    unsigned long long bytes = head.length ? strtoull(head.length, NULL, 10) : 0;
     request->method = method;
-    request->content_type = header(exchange, MHD_HTTP_HEADER_CONTENT_TYPE);
-    request->authorization = header(exchange, MHD_HTTP_HEADER_AUTHORIZATION);
+    request->content_type = head.type;
+    request->authorization = head.authorization;
     request->target = exchange->target.data;
     request->target_length = exchange->target.length;
     request->target_too_long = exchange->target.failed;
     http_set_phase(exchange, PHASE_BODY);
-    if (is_ambiguous(exchange)) {
+    if (is_ambiguous(&head)) {
         refuse(exchange, ERROR_INVALID);
         return true;
     }
@@ -121,22 +137,31 @@ static bool begin_request(struct http_exchange *exchange, const char *method)
         refuse(exchange, ERROR_TOO_LARGE);
     /* Who asks first (RFC 9110 10.1.1) is told at once. Others are read to the end before they are
      * answered, or they would see a reset instead of the answer. */
-    return request->refused && (bytes > (unsigned long long)HTTP_BODY_MAX_BYTES * DISCARD_TIMES ||
-                                header(exchange, MHD_HTTP_HEADER_EXPECT));
+    return request->refused &&
+           (bytes > (unsigned long long)HTTP_BODY_MAX_BYTES * DISCARD_TIMES || head.expect);
+}
+
+/* The bytes of all bodies with so many of this one. What a connection keeps anyway is looked at
+ * only: a line of cache that all loops write is dear. */
+static size_t charge_body(struct http_exchange *exchange, size_t bytes)
+{
+    atomic_size_t *all = &exchange->loop->http->body_bytes;
+    size_t more = bytes - exchange->charged_bytes;
+
+    if (bytes <= KEEP_BYTES)
+        return atomic_load_explicit(all, memory_order_relaxed) + more;
+    exchange->charged_bytes = bytes;
+    return atomic_fetch_add(all, more) + more;
 }
 
 /* False: more than anybody could mean; the connection is closed. */
 static bool take_body(struct http_exchange *exchange, const char *data, size_t length)
 {
-    struct http *http = exchange->loop->http;
-
     if (exchange->request.refused) {
         exchange->discarded_bytes += length;
         return exchange->discarded_bytes <= (size_t)HTTP_BODY_MAX_BYTES * DISCARD_TIMES;
     }
-    size_t all = atomic_fetch_add(&http->body_bytes, length) + length;
-    exchange->charged_bytes += length;
-    if (all > HTTP_BODIES_MAX_BYTES) {
+    if (charge_body(exchange, exchange->body.length + length) > HTTP_BODIES_MAX_BYTES) {
         refuse(exchange, ERROR_BUSY);
         return true;
     }
@@ -151,7 +176,7 @@ static enum MHD_Result handle(struct http_exchange *exchange)
     struct http_loop *loop = exchange->loop;
     const struct http_settings *settings = &loop->http->settings;
 
-    exchange->request.body = exchange->body.data;
+    exchange->request.body = exchange->body.length > 0 ? exchange->body.data : NULL;
     exchange->request.body_length = exchange->body.length;
     http_set_phase(exchange, PHASE_HANDLED);
     exchange->whole_us = clock_us();

@@ -191,7 +191,7 @@ def test_ten_thousand_idle_connections(net):
             connections.append(connection)
             if i % 1000 == 0:
                 assert alive(directory)
-        # Who has asked something keeps libmicrohttpd's memory of a connection, 80 KiB.
+        # Who has asked something keeps libmicrohttpd's memory of a connection, 68 KiB.
         assert directory.status_value("VmRSS") - before < count // 2 * 96
         began = time.monotonic()
         assert alive(directory)
