@@ -15,8 +15,10 @@
 /* Which thread a login is on. */
 enum place { ON_HTTP, ON_VERIFIER, ON_WORKER };
 
-/* One login that could not be answered at once. */
+/* One login: on the HTTP thread's stack, and kept (keep_login) when it cannot be answered at once.
+ */
 struct login {
+    bool is_kept;
     const struct login_services *services;
     struct http_exchange *exchange;
     struct login_arguments arguments;
@@ -25,6 +27,7 @@ struct login {
     int64_t waits_us;           /* since then, by clock_us, for a thread of the pools */
     bool verified;              /* the password or token is right */
     uint64_t mark;              /* of the user */
+    int64_t peer_id;            /* where the token has told; else 0 */
     bool etag_differs;          /* from that of the list that came with it */
     struct files_index *files;  /* NULL: none was given */
     struct list_change *change; /* likewise */
@@ -85,6 +88,16 @@ static bool is_long(const struct login *login)
     return http_request(login->exchange)->body_length > LOGIN_SHORT_BYTES;
 }
 
+static struct login *keep_login(struct login *login)
+{
+    if (login->is_kept)
+        return login;
+    struct login *kept = memory_new(1, sizeof *kept);
+    *kept = *login;
+    kept->is_kept = true;
+    return kept;
+}
+
 static void free_login(struct login *login)
 {
     bool was_long = is_long(login);
@@ -93,7 +106,8 @@ static void free_login(struct login *login)
     files_index_free(login->files);
     list_change_free(login->change);
     login_arguments_done(&login->arguments);
-    free(login);
+    if (login->is_kept)
+        free(login);
     /* A hundred thousand files leave tens of MiB of small free blocks behind. */
     if (was_long)
         malloc_trim(0);
@@ -171,8 +185,9 @@ static bool answer_failure(struct login *login, struct http_reply *reply, enum e
     return true;
 }
 
-static bool submit_to_writer(struct login *login, struct http_reply *reply)
+static bool submit_to_writer(struct login *first, struct http_reply *reply)
 {
+    struct login *login = keep_login(first);
     const struct login_services *services = login->services;
     struct index_job *job = &login->index_job;
 
@@ -210,6 +225,7 @@ static bool register_peer(struct login *login, struct http_reply *reply)
     const struct login_arguments *arguments = &login->arguments;
     struct registry_login *registered = &login->registered;
     const struct registry_claim claim = {
+        .id = login->peer_id,
         .etag = login->files          ? files_index_sum(login->files)
                 : arguments->has_etag ? &arguments->etag
                                       : NULL,
@@ -234,8 +250,9 @@ static void run_on_verifier(void *context);
 static void run_on_worker(void *context);
 
 /* Goes on there; false, unless that has no room. */
-static bool go_to(struct login *login, enum place place, struct http_reply *reply)
+static bool go_to(struct login *first, enum place place, struct http_reply *reply)
 {
+    struct login *login = keep_login(first);
     const struct login_services *services = login->services;
     login->waits_us = clock_us();
     enum error_code code =
@@ -253,6 +270,8 @@ static bool verify_token(struct login *login)
     login->verified = registry_find_token(login->services->registry, login->arguments.token,
                                           clock_boot_ms(), &owner) &&
                       strcmp(owner.name, name_of(login)) == 0 && owner.mark == login->mark;
+    if (login->verified)
+        login->peer_id = owner.id;
     return login->verified;
 }
 
@@ -393,10 +412,8 @@ static void run_on_worker(void *context)
 bool login_handle(const struct login_services *services, struct http_exchange *exchange,
                   char *query, size_t query_length, struct http_reply *reply)
 {
-    struct login *login = memory_new(1, sizeof *login);
+    struct login login = {.services = services, .exchange = exchange};
 
-    login->services = services;
-    login->exchange = exchange;
-    login_arguments_init(&login->arguments, http_request(exchange), query, query_length);
-    return proceed(login, reply);
+    login_arguments_init(&login.arguments, http_request(exchange), query, query_length);
+    return proceed(&login, reply);
 }

@@ -15,6 +15,10 @@ static bool decode(char *text, size_t *length, bool plus_is_space)
 {
     size_t used = 0;
 
+    if (!memchr(text, '%', *length) && !(plus_is_space && memchr(text, '+', *length))) {
+        text[*length] = '\0';
+        return true;
+    }
     for (size_t i = 0; i < *length; i++) {
         char c = text[i];
         if (c == '%') {
@@ -55,7 +59,7 @@ static void keep(struct query_field *fields, size_t count, const char *name, siz
                  char *value, size_t length)
 {
     for (size_t i = 0; i < count; i++) {
-        if (strlen(fields[i].name) == name_length &&
+        if (fields[i].name[0] == name[0] && strlen(fields[i].name) == name_length &&
             memcmp(fields[i].name, name, name_length) == 0) {
             fields[i].value = value;
             fields[i].length = length;

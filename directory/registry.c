@@ -1,3 +1,4 @@
+#include "common/hex.h"
 #include "common/memory.h"
 #include "directory/registry_private.h"
 #include "directory/secrets.h"
@@ -33,25 +34,9 @@ void registry_free(struct registry *registry)
 
 /* ---- tokens as text ---- */
 
-static int digit_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static bool parse_token(const char *text, unsigned char token[PEER_TOKEN_BYTES])
 {
-    if (strlen(text) != REGISTRY_TOKEN_BYTES - 1)
-        return false;
-    for (size_t i = 0; i < PEER_TOKEN_BYTES; i++) {
-        int high = digit_value(text[2 * i]);
-        int low = digit_value(text[2 * i + 1]);
-        if (high < 0 || low < 0)
-            return false;
-        token[i] = (unsigned char)(high << 4 | low);
-    }
-    return true;
+    return strlen(text) == REGISTRY_TOKEN_BYTES - 1 && hex_parse(text, PEER_TOKEN_BYTES, token);
 }
 
 /* ---- who is there ---- */
@@ -290,7 +275,9 @@ void registry_log_in(struct registry *registry, const char *name,
                      struct registry_login *login)
 {
     registry_lock(registry);
-    struct peer *peer = find_or_add(registry, name);
+    struct peer *peer = claim->id ? peer_table_get(&registry->table, claim->id) : NULL;
+    if (!peer)
+        peer = find_or_add(registry, name);
     bool was_alive = is_alive(registry, peer, now_ms);
     bool same_user = !peer->mark || peer->mark == claim->mark;
     login->became_active = !was_alive;

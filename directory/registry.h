@@ -64,6 +64,7 @@ void registry_restored(struct registry *registry, int64_t run_ms, int64_t now_ms
 
 /* What somebody who logs in says of his list. */
 struct registry_claim {
+    int64_t id;                   /* of the peer, where his token has told; else 0 */
     const struct index_sum *etag; /* of the list that he brings, or has; NULL: he does not say */
     bool brings_list;
     const struct index_sum *base; /* or what makes it of the list with this sum; NULL: no change */

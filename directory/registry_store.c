@@ -1,3 +1,4 @@
+#include "common/hex.h"
 #include "common/memory.h"
 #include "directory/registry_private.h"
 
@@ -6,16 +7,9 @@
 
 void registry_format_token(const struct peer *peer, char out[REGISTRY_TOKEN_BYTES])
 {
-    static const char digits[] = "0123456789abcdef";
-
     out[0] = '\0';
-    if (!peer->has_token)
-        return;
-    for (size_t i = 0; i < PEER_TOKEN_BYTES; i++) {
-        out[2 * i] = digits[peer->token[i] >> 4];
-        out[2 * i + 1] = digits[peer->token[i] & 15];
-    }
-    out[REGISTRY_TOKEN_BYTES - 1] = '\0';
+    if (peer->has_token)
+        hex_format(peer->token, sizeof peer->token, out);
 }
 
 void registry_mark_dirty(struct registry *registry, struct peer *peer)
