@@ -114,12 +114,21 @@ static bool is_late(const struct http_exchange *exchange, int64_t now_ms)
     return false;
 }
 
+static void rest(const struct http_loop *loop)
+{
+    const struct http_settings *settings = &loop->http->settings;
+
+    if (settings->thread_rest)
+        settings->thread_rest(settings->context, loop->context);
+}
+
 /* Shuts the sockets of those that are too slow; libmicrohttpd then sees their end and closes. */
 static void sweep(struct http_loop *loop)
 {
     if (loop->now_ms - loop->swept_ms < SWEEP_MS)
         return;
     loop->swept_ms = loop->now_ms;
+    rest(loop); /* under load the loop may never wait */
     for (struct http_exchange *exchange = loop->exchanges; exchange; exchange = exchange->next)
         if (is_late(exchange, loop->now_ms))
             shutdown(exchange->descriptor, SHUT_RDWR);
@@ -131,13 +140,11 @@ static void sweep(struct http_loop *loop)
 static int wait_for_work(const struct http_loop *loop, struct pollfd *items, nfds_t count,
                          int limit_ms)
 {
-    const struct http_settings *settings = &loop->http->settings;
     int ready = poll(items, count, 0);
 
     if (ready != 0 || limit_ms == 0)
         return ready;
-    if (settings->thread_rest)
-        settings->thread_rest(settings->context, loop->context);
+    rest(loop);
     return poll(items, count, limit_ms);
 }
 

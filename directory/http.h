@@ -98,7 +98,8 @@ struct http_settings {
     /* Makes and ends what each loop has for itself; begin runs before http_start returns. */
     enum error_code (*thread_begin)(void *context, void **thread, struct error *error);
     void (*thread_end)(void *context, void *thread);
-    /* On the loop's thread, before it waits for something to do; NULL: nothing. */
+    /* On the loop's thread, before it waits for something to do, and every second while it does not
+     * come to that; NULL: nothing. */
     void (*thread_rest)(void *context, void *thread);
 };
 
