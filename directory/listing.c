@@ -12,9 +12,10 @@
 #include <string.h>
 
 enum {
-    PEERS_AT_ONCE = 256, /* taken under one lock of the registry */
-    ROWS_AT_ONCE = 128,  /* of the index in one read */
-    READS_AT_ONCE = 64,  /* some 5 ms, when all rows are hidden: then other requests have a turn */
+    PEERS_AT_ONCE = 256,    /* taken under one lock of the registry */
+    ROWS_AT_ONCE = 128,     /* of the index in one read */
+    PIECE_BYTES = 64 << 10, /* read ahead of the sending, or some bytes more: urls can be long */
+    READS_AT_ONCE = 64, /* some 5 ms, when all rows are hidden: then other requests have a turn */
 };
 
 /* ---- cursors ---- */
@@ -43,12 +44,32 @@ enum error_code listing_parse_cursor(const char *cursor, struct index_place *pla
     return ERROR_NONE;
 }
 
+/* ---- pieces ---- */
+
+static long take_piece(const struct buffer *from, size_t *sent, char *out, size_t size)
+{
+    size_t length = from->length - *sent;
+
+    if (length > size)
+        length = size;
+    if (length > 0)
+        memcpy(out, from->data + *sent, length);
+    *sent += length;
+    return (long)length;
+}
+
 /* ---- peers ---- */
 
+/* A list of peers on its way. */
 struct peers {
+    struct registry *registry;
+    struct buffer out; /* what the next pieces are taken from */
+    size_t sent;       /* of it */
     struct json_writer json;
     uint64_t last; /* sequence of the last one given */
+    size_t left;   /* of the limit; SIZE_MAX: all */
     size_t given;  /* of this round */
+    bool ended;
 };
 
 static void add_peer(void *context, const struct registry_peer *peer)
@@ -66,35 +87,71 @@ static void note_peer(void *context, const struct registry_peer *peer)
     *(bool *)context = true;
 }
 
+/* Adds the next ones to out. */
+static void read_peers(struct peers *peers)
+{
+    size_t wanted = peers->left < PEERS_AT_ONCE ? peers->left : (size_t)PEERS_AT_ONCE;
+    int64_t now_ms = clock_boot_ms();
+    bool more = false;
+    char cursor[32];
+
+    peers->given = 0;
+    registry_list(peers->registry, peers->last, wanted, now_ms, add_peer, peers);
+    peers->left -= peers->given;
+    if (peers->given == wanted && peers->left > 0)
+        return;
+    if (peers->left == 0)
+        registry_list(peers->registry, peers->last, 1, now_ms, note_peer, &more);
+    snprintf(cursor, sizeof cursor, "%" PRIu64, peers->last);
+    reply_peers_end(&peers->json, more ? cursor : NULL);
+    peers->ended = true;
+}
+
+static long stream_peers(void *stream, char *out, size_t size)
+{
+    struct peers *peers = stream;
+
+    if (peers->sent == peers->out.length && !peers->ended) {
+        buffer_clear(&peers->out);
+        peers->sent = 0;
+        read_peers(peers);
+    }
+    return take_piece(&peers->out, &peers->sent, out, size);
+}
+
+static void free_peers(void *stream)
+{
+    struct peers *peers = stream;
+
+    buffer_done(&peers->out);
+    free(peers);
+}
+
 enum error_code listing_peers(struct registry *registry, const struct listing_page *page,
                               struct http_reply *reply, struct error *error)
 {
-    struct peers peers = {0};
-    int64_t now_ms = clock_boot_ms();
-    /* Differs: limit and cursor are ours. */
-    size_t left = page->limit ? page->limit : SIZE_MAX;
-    bool more = false;
-    char cursor[32];
     long long after = 0;
 
+    /* Differs: limit and cursor are ours. */
     if (page->cursor && !text_to_integer(page->cursor, 0, INT64_MAX, &after))
         return error_set(error, ERROR_INVALID, TEXT_BAD_CURSOR);
-    peers.last = (uint64_t)after;
-    reply_peers_begin(reply, &peers.json);
-    do {
-        peers.given = 0;
-        registry_list(registry, peers.last, left < PEERS_AT_ONCE ? left : PEERS_AT_ONCE, now_ms,
-                      add_peer, &peers);
-        left -= peers.given;
-    } while (peers.given > 0 && left > 0);
-    if (left == 0)
-        registry_list(registry, peers.last, 1, now_ms, note_peer, &more);
-    snprintf(cursor, sizeof cursor, "%" PRIu64, peers.last);
-    reply_peers_end(&peers.json, more ? cursor : NULL);
-    if (reply->body.failed) {
-        buffer_done(&reply->body);
-        return error_set(error, ERROR_IO, "the list of peers is too long");
+    struct peers *peers = memory_new(1, sizeof *peers);
+    peers->registry = registry;
+    peers->last = (uint64_t)after;
+    peers->left = page->limit ? page->limit : SIZE_MAX;
+    buffer_init(&peers->out, REPLY_MAX_BYTES);
+    json_writer_init(&peers->json, &peers->out);
+    reply_peers_begin(&peers->json);
+    while (!peers->ended && peers->out.length < PIECE_BYTES)
+        read_peers(peers);
+    if (peers->ended) {
+        /* A short one is a reply like any other, with its length. */
+        *reply = (struct http_reply){.status = 200, .body = peers->out};
+        free(peers);
+        return ERROR_NONE;
     }
+    *reply = (struct http_reply){
+        .status = 200, .stream = stream_peers, .stream_context = peers, .stream_free = free_peers};
     return ERROR_NONE;
 }
 
@@ -115,6 +172,7 @@ struct files {
     bool has_content;              /* only those of this one are */
     struct content_id content;
     bool limited, more, ended;
+    bool is_full; /* this round has read enough, not all that it asked for */
 };
 
 static void join_file(void *context, const struct registry_peer *peer)
@@ -142,6 +200,9 @@ static bool add_file(void *context, const struct index_file *file)
     struct files *files = context;
     bool hidden = is_hidden(files, file);
 
+    files->is_full = files->out.length >= PIECE_BYTES;
+    if (files->is_full)
+        return false;
     files->rows++;
     if (files->left == 0 && !hidden) {
         files->more = true;
@@ -166,8 +227,9 @@ static enum error_code read_more(struct files *files, struct error *error)
     buffer_clear(&files->out);
     files->sent = 0;
     files->rows = 0;
+    files->is_full = false;
     enum error_code code = index_list(files->reader, &after, wanted, add_file, files, error);
-    if (!code && (files->rows < wanted || files->more)) {
+    if (!code && !files->is_full && (files->rows < wanted || files->more)) {
         reply_files_end(&files->json, files->limited && files->more
                                           ? listing_format_cursor(&files->last, cursor)
                                           : NULL);
@@ -195,13 +257,7 @@ static long stream_files(void *stream, char *out, size_t size)
         log_line(LOG_ERROR, "directory", "cannot read the index: %s", error.text);
         return -1;
     }
-    size_t length = files->out.length - files->sent;
-    if (length > size)
-        length = size;
-    if (length > 0)
-        memcpy(out, files->out.data + files->sent, length);
-    files->sent += length;
-    return (long)length;
+    return take_piece(&files->out, &files->sent, out, size);
 }
 
 static void free_files(void *stream)

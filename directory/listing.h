@@ -1,7 +1,8 @@
 /*
- * The two lists that can be long: active peers and all files. Files are streamed, a piece at a
- * time, each piece one short read of the index, so that a list of any size takes constant memory
- * and a slow reader holds nothing back.
+ * The two lists that can be long: active peers and all files. They are streamed, a piece at a time,
+ * each piece one short look at the registry or read of the index, so that a list of any size takes
+ * constant memory and a slow reader holds nothing back. A list of peers that is one short piece is
+ * a reply like any other.
  *
  * With a limit a reply has at most that many entries and, when more follow, a "cursor" to ask for
  * them. A cursor stays good whatever happens between the pages; it names the last entry that was
@@ -33,7 +34,8 @@ struct listing_page {
     struct content_id content;
 };
 
-/* Loop threads. ERROR_INVALID for a cursor that we did not give. */
+/* Loop threads. ERROR_INVALID for a cursor that we did not give. The registry is borrowed until the
+ * reply is sent. */
 MUST_CHECK enum error_code listing_peers(struct registry *registry, const struct listing_page *page,
                                          struct http_reply *reply, struct error *error);
 /* The reader is borrowed until the reply is sent: it is the calling loop's. */

@@ -247,10 +247,8 @@ void reply_search_nothing(struct http_reply *reply, const char *name, bool share
     reply_detail(reply, 404, text);
 }
 
-void reply_peers_begin(struct http_reply *reply, struct json_writer *json)
+void reply_peers_begin(struct json_writer *json)
 {
-    reply_begin(reply, 200);
-    json_writer_init(json, &reply->body);
     json_begin_object(json, NULL);
     json_begin_array(json, "peers");
 }

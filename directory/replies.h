@@ -105,7 +105,7 @@ struct reply_hit {
 void reply_hit(struct json_writer *json, const struct reply_hit *hit);
 
 /* {"peers":[...]}, with "cursor" at the end unless it is NULL. */
-void reply_peers_begin(struct http_reply *reply, struct json_writer *json);
+void reply_peers_begin(struct json_writer *json);
 void reply_peers_add(struct json_writer *json, const char *peer);
 void reply_peers_end(struct json_writer *json, const char *cursor);
 

@@ -68,10 +68,14 @@ static void golden_replies(void **state)
     check(&reply, 404, "{\"detail\":\"Archivo 'F' no encontrado\"}");
     reply_search_nothing(&reply, "F", true);
     check(&reply, 404, "{\"detail\":\"Archivo 'F' encontrado pero los peers no están activos\"}");
-    reply_peers_begin(&reply, &json);
+    reply_begin(&reply, 200);
+    json_writer_init(&json, &reply.body);
+    reply_peers_begin(&json);
     reply_peers_end(&json, NULL);
     check(&reply, 200, "{\"peers\":[]}");
-    reply_peers_begin(&reply, &json);
+    reply_begin(&reply, 200);
+    json_writer_init(&json, &reply.body);
+    reply_peers_begin(&json);
     reply_peers_add(&json, "Peer1");
     reply_peers_add(&json, "Peer2");
     reply_peers_end(&json, "7");
