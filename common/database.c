@@ -3,6 +3,7 @@
 #include "common/database_mapping.h"
 #include "common/memory.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <sqlite3.h>
 #include <stdlib.h>
@@ -27,6 +28,7 @@ struct database_statement {
     sqlite3_stmt *handle;
     struct database *database;
     int result; /* of the last step */
+    int number; /* errno after it, when it was an I/O error */
 };
 
 /* ERROR_INVALID is not among them: it would say that the one who asked did something wrong. */
@@ -52,10 +54,22 @@ static enum error_code code_of(const struct database_form *form, int result)
     }
 }
 
+/* number: what the system said, where SQLite only says "disk I/O error"; 0: nothing. */
+static enum error_code fail_with(const struct database *database, int result, int number,
+                                 struct error *error)
+{
+    const char *name = database->form->name;
+    const char *text = database->handle ? sqlite3_errmsg(database->handle) : sqlite3_errstr(result);
+    enum error_code code = number == EDQUOT ? ERROR_NO_SPACE : code_of(database->form, result);
+
+    if (number)
+        return error_set(error, code, "%s: %s (%s)", name, text, strerrordesc_np(number));
+    return error_set(error, code, "%s: %s", name, text);
+}
+
 static enum error_code fail(const struct database *database, int result, struct error *error)
 {
-    return error_set(error, code_of(database->form, result), "%s: %s", database->form->name,
-                     database->handle ? sqlite3_errmsg(database->handle) : sqlite3_errstr(result));
+    return fail_with(database, result, 0, error);
 }
 
 enum error_code database_execute(struct database *database, const char *sql, struct error *error)
@@ -420,7 +434,10 @@ void database_bind_null(struct database_statement *statement, int place)
 
 bool database_next(struct database_statement *statement)
 {
+    errno = 0;
     statement->result = sqlite3_step(statement->handle);
+    /* sqlite3_system_errno does not know of what fails in a commit. */
+    statement->number = (statement->result & 0xff) == SQLITE_IOERR ? errno : 0;
     return statement->result == SQLITE_ROW;
 }
 
@@ -446,7 +463,7 @@ enum error_code database_finish(struct database_statement *statement, struct err
     enum error_code code = ERROR_NONE;
 
     if (statement->result != SQLITE_DONE && statement->result != SQLITE_ROW)
-        code = fail(statement->database, statement->result, error);
+        code = fail_with(statement->database, statement->result, statement->number, error);
     sqlite3_reset(statement->handle);
     return code;
 }
