@@ -289,11 +289,20 @@ static bool is_scan_due(struct catalogue *catalogue)
     return true;
 }
 
+/* Who waits for it is told at once. */
+static void note_looked(struct catalogue *catalogue)
+{
+    if (!atomic_exchange(&catalogue->looked, true) && catalogue->told)
+        catalogue->told(catalogue->context);
+}
+
 static void scan(struct catalogue *catalogue)
 {
     int64_t begin_ms = clock_boot_ms();
 
     catalogue_scan(catalogue);
+    if (catalogue->seen)
+        note_looked(catalogue);
     int64_t end_ms = clock_boot_ms();
     int64_t rest_ms = SCAN_REST * (end_ms - begin_ms);
     catalogue->rested_ms = end_ms + (rest_ms > SCAN_REST_MS ? rest_ms : SCAN_REST_MS);
@@ -326,6 +335,8 @@ static void *run(void *context)
         tell(catalogue, at_work);
         wait_for_event(catalogue, at_work);
     }
+    if (!atomic_load(&catalogue->store))
+        note_looked(catalogue);
     hashing_stop(catalogue->hashing);
     return NULL;
 }
@@ -427,6 +438,11 @@ bool catalogue_find_id(struct catalogue *catalogue, const struct share_identity 
         return false;
     *id = known.content;
     return true;
+}
+
+bool catalogue_has_looked(struct catalogue *catalogue)
+{
+    return atomic_load(&catalogue->looked);
 }
 
 void catalogue_fill_list(struct catalogue *catalogue, struct share_list *list)

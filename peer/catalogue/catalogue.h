@@ -64,6 +64,10 @@ void catalogue_share_changed(struct catalogue *catalogue);
 bool catalogue_find_id(struct catalogue *catalogue, const struct share_identity *identity,
                        struct content_id *id);
 
+/* Whether the share was looked at since the start: what was stored of its files is known now. It is
+ * told (options.known) when that is so. True also where nothing can be stored. */
+bool catalogue_has_looked(struct catalogue *catalogue);
+
 /* Fills in what is known of the files of a list. */
 void catalogue_fill_list(struct catalogue *catalogue, struct share_list *list);
 

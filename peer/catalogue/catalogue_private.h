@@ -36,6 +36,7 @@ struct catalogue {
     atomic_bool rescan; /* the share may have changed, */
     atomic_bool whole;  /* or files that have not are to be looked at again */
     atomic_bool news;   /* ids have become known */
+    atomic_bool looked; /* at the whole share, once */
     pthread_t thread;
 
     _Atomic(struct store *) store; /* NULL until the thread has opened it; then it stays */

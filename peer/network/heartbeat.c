@@ -28,6 +28,10 @@
  * this, of some 100 KiB; a shorter one is no more work than the question. */
 #define ASK_FIRST_FILES 500
 
+/* Such a list waits so long for the ids that the catalogue has stored, since without them it is
+ * another one than that of the earlier run. The peer is logged in meanwhile. */
+#define IDS_WAIT_MS 10000
+
 struct heartbeat {
     struct heartbeat_names names; /* these do not change; owned */
     char *password;
@@ -60,6 +64,7 @@ struct heartbeat {
     bool sums_differ;        /* it has another sum for the same list: it is not told any */
     bool listing_failed;     /* and that was said */
     int64_t last_ms;         /* end of the last login */
+    int64_t ids_until_ms;    /* the list waits for its ids; 0: it never had to */
     uint32_t random;         /* a new one for each wait */
 };
 
@@ -132,12 +137,26 @@ static void compare_share(struct heartbeat *heartbeat)
     list_changes_done(&changes);
 }
 
+/* Also while the time is not over, and they are not there. */
+static bool waits_for_ids(const struct heartbeat *heartbeat)
+{
+    return clock_boot_ms() < heartbeat->ids_until_ms && !catalogue_has_looked(heartbeat->catalogue);
+}
+
+/* The first list of all, if it is a long one. */
+static bool must_wait_for_ids(struct heartbeat *heartbeat, const struct share_list *list)
+{
+    if (heartbeat->catalogue && heartbeat->ids_until_ms == 0 && list->count > ASK_FIRST_FILES)
+        heartbeat->ids_until_ms = clock_boot_ms() + IDS_WAIT_MS;
+    return waits_for_ids(heartbeat);
+}
+
 /* As list_share. */
 static bool take_list(struct heartbeat *heartbeat, struct share_list *list)
 {
     if (!heartbeat->has_fresh || atomic_load(&heartbeat->share_changed)) {
         drop_fresh(heartbeat);
-        return list_share(heartbeat, list);
+        return list_share(heartbeat, list) && !must_wait_for_ids(heartbeat, list);
     }
     *list = heartbeat->fresh;
     heartbeat->fresh = (struct share_list){0};
@@ -243,6 +262,14 @@ static void add_sum(const struct heartbeat *heartbeat, struct directory_login *l
         !heartbeat->asked_first && login->files && login->files->count > ASK_FIRST_FILES;
 }
 
+/* What keeps the list here. */
+static void hold_list(struct heartbeat *heartbeat)
+{
+    const struct name_rival_status *rival = &heartbeat->rival.status;
+
+    heartbeat->rules.is_held = (rival->is_there && rival->is_listed) || waits_for_ids(heartbeat);
+}
+
 /* Whether there is another one with our name; before the rules are asked. */
 static void note_rival(struct heartbeat *heartbeat, const struct heartbeat_attempt *attempt,
                        bool was_certain, const struct directory_session *session)
@@ -258,8 +285,7 @@ static void note_rival(struct heartbeat *heartbeat, const struct heartbeat_attem
 
     heartbeat_log_rival(&heartbeat->names, name_rival_note(&heartbeat->rival, &login),
                         &heartbeat->rival.status);
-    heartbeat->rules.is_held =
-        heartbeat->rival.status.is_there && heartbeat->rival.status.is_listed;
+    hold_list(heartbeat);
 }
 
 /* Whether the directory took us and what it said of the list. */
@@ -361,10 +387,12 @@ static void *run(void *context)
 
     while (!stop_event_raised(heartbeat->stop)) {
         compare_share(heartbeat);
+        hold_list(heartbeat);
         int64_t wait = heartbeat_rules_wait_ms(&heartbeat->rules, heartbeat->last_ms,
                                                clock_boot_ms(), heartbeat->random);
         if (wait > 0) {
-            wait_for_event(heartbeat, wait);
+            int64_t left = heartbeat->ids_until_ms - clock_boot_ms();
+            wait_for_event(heartbeat, waits_for_ids(heartbeat) && left < wait ? left : wait);
             continue;
         }
         log_in(heartbeat);

@@ -9,6 +9,7 @@ import pytest
 import harness
 import reference
 from harness import wait_until
+from way import Way
 
 ODD_NAMES = ["con espacios.txt", "ñandú ✅.pdf", "100%41.txt", "a+b&c=d#e?.txt", "quote\"s\\.txt"]
 
@@ -397,3 +398,27 @@ def test_a_mad_directory(net, answer):
         assert count <= 8
         peer.terminate()
         listener.shutdown(socket.SHUT_RDWR)
+
+
+def test_a_long_list_is_not_sent_again_after_a_restart(net):
+    """The ids are in the catalogue: the list of the first login is the one that the directory has."""
+    directory = net.directory()
+    way = Way(directory, "127.0.0.1")
+    names = [f"{number:04}" for number in range(2000)]
+    peer = net.peer("Peer1", files={name: name for name in names}, auth_enabled=True,
+                    port=harness.free_port(), api_url=f"{way.url}/login",
+                    api_search_url=f"{way.url}/buscar_archivos")
+    directory.wait_for_files("Peer1", names, 30)
+    wait_until(lambda: sum("content" in entry for entry in directory.get(
+        "/ver_archivos").json["archivos"]) == len(names), 60, "all ids")
+    for stop in peer.terminate, peer.kill:
+        stop()
+        lists = way.lists
+        peer.start()
+        directory.wait_for_peer("Peer1")
+        new = f"new {stop.__name__}"
+        (peer.share / new).write_text("x")  # it goes as a change: the rest was there
+        wait_until(lambda: "content" in directory.get("/buscar_archivos", filename=new).text,
+                   what="the new file")
+        assert way.lists == lists
+    way.close()
