@@ -42,8 +42,8 @@ enum statement {
 static const char *const statement_sql[STATEMENT_COUNT] = {
     [BEGIN] = "BEGIN",
     [END] = "ROLLBACK",
-    [SEARCH] = "SELECT " FILE_COLUMNS " FROM files"
-               " WHERE name_id=(SELECT id FROM names WHERE name=?1) ORDER BY peer_id",
+    [SEARCH] = "SELECT " FILE_COLUMNS " FROM names CROSS JOIN files ON name_id=id"
+               " WHERE name=?1 ORDER BY peer_id",
     [LIST] = "SELECT " FILE_COLUMNS ", name FROM files CROSS JOIN names ON id=name_id"
              " WHERE (peer_id, name_id) > (?1, ?2) ORDER BY peer_id, name_id LIMIT ?3",
     [LAST_NAME] = "SELECT max(id) FROM names",

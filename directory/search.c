@@ -10,6 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A reply with a few sources; the C library keeps blocks of up to 1,032 bytes at hand. */
+enum { USUAL_BYTES = 1000 };
+
 struct search {
     struct registry *registry;
     struct index_reader *reader;
@@ -140,6 +143,7 @@ enum error_code search_one(const struct search_request *request, struct http_rep
     if (code)
         return code;
     reply_begin(reply, 200);
+    buffer_room(&reply->body, USUAL_BYTES);
     json_writer_init(&search.json, &reply->body);
     code = find_name(&search, &name, error);
     if (!code && search.found > 0)
