@@ -4,6 +4,7 @@ import http.client
 import json
 import random
 import re
+import threading
 import urllib.parse
 
 import pytest
@@ -160,3 +161,45 @@ def test_one_name_from_two_places(directory):
         assert from_address(directory, "127.0.0.2").json["other_address"] == "127.0.0.1"
     assert directory.log.count("'Peer1' logs in from") == 1
     assert directory.peers() == ["Peer1"]
+
+
+def test_one_name_from_two_places_at_once(directory):
+    """Both send their lists whenever they are asked: each is taken whole, and both learn of the other."""
+    lists = {f"127.0.0.{place}": [entry(f"{place} {number}") for number in range(place)]
+             for place in (2, 3)}
+    tokens, seen, problems, others = set(), set(), [], {place: set() for place in lists}
+    going = set(lists)
+
+    def beat(place, **more):
+        reply = from_address(directory, place, index_etag=etag(lists[place]), **more)
+        tokens.add(reply.json["token"])
+        others[place].add(reply.json.get("other_address"))
+        return needed(reply)
+
+    def share(place):
+        try:
+            for _ in range(60):
+                if beat(place):
+                    assert beat(place, files_index=json.dumps(lists[place])) is False
+        except BaseException as problem:
+            problems.append(problem)
+        going.discard(place)
+
+    threads = [threading.Thread(target=share, args=(place,)) for place in lists]
+    for thread in threads:
+        thread.start()
+    while going:
+        seen.add(tuple(directory.files_of("Peer1")))
+    for thread in threads:
+        thread.join()
+    assert not problems, problems
+    assert seen - {()} == {tuple(item["filename"] for item in files) for files in lists.values()}
+    for place, other in zip(lists, reversed(lists)):
+        assert other in others[place] and others[place] <= {None, other}
+    assert len(tokens) == 1 and directory.peers() == ["Peer1"]
+    for place, other in zip(lists, reversed(lists)):
+        if beat(place):
+            beat(place, files_index=json.dumps(lists[place]))
+        assert directory.files_of("Peer1") == [item["filename"] for item in lists[place]]
+        assert beat(other) is True
+    assert directory.log.count("'Peer1' logs in from") == 1
