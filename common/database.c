@@ -11,8 +11,9 @@
 
 enum {
     BUSY_MS = 1000,
-    LOG_PAGES = 1000,    /* after so many more the log is folded back */
-    WATCH_STEPS = 10000, /* of SQLite's machine between two looks at the flag */
+    LOG_PAGES = 1000,      /* after so many more the log is folded back */
+    LOG_PAGES_MANY = 4000, /* from here on at each commit, until all of it is */
+    WATCH_STEPS = 10000,   /* of SQLite's machine between two looks at the flag */
 };
 
 struct database {
@@ -99,18 +100,23 @@ int64_t database_last_row(const struct database *database)
 }
 
 /* Takes the place of SQLite's own, which folds the log back after each commit once it is long, and
- * has the disk wait for it twice: readers may keep it from beginning anew for some time. What fails
- * is tried again after the next commit. */
+ * waits for the disk twice: readers may keep it from beginning anew for some time. It can when all
+ * of it is folded back, so that is tried more often once it is very long. What fails is tried again
+ * after the next commit. */
 static int on_commit(void *context, sqlite3 *handle, const char *name, int pages)
 {
     struct database *database = context;
+    int all = 0;
+    int folded = 0;
 
     atomic_store_explicit(database->log_pages, pages, memory_order_relaxed);
     if (pages < database->last_log_pages)
         database->fold_from = LOG_PAGES;
     database->last_log_pages = pages;
     if (pages >= database->fold_from &&
-        sqlite3_wal_checkpoint_v2(handle, name, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL) == SQLITE_OK)
+        sqlite3_wal_checkpoint_v2(handle, name, SQLITE_CHECKPOINT_PASSIVE, &all, &folded) ==
+            SQLITE_OK &&
+        (folded == all || pages < LOG_PAGES_MANY))
         database->fold_from = pages + LOG_PAGES;
     return SQLITE_OK;
 }
