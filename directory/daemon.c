@@ -19,6 +19,7 @@
 #include "directory/user_list.h"
 #include "directory/users.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -91,13 +92,42 @@ static void say_users(const struct daemon *daemon)
                  daemon->settings->users, daemon->settings->users);
 }
 
-static enum error_code start_users(struct daemon *daemon, struct error *error)
+/* The users are read while the peers are: both take a second when there are a million. */
+struct users_start {
+    struct daemon *daemon;
+    pthread_t thread;
+    bool has_thread;
+    enum error_code code;
+    struct error error;
+};
+
+static void *start_users(void *context)
+{
+    struct users_start *start = context;
+
+    start->code = read_users(start->daemon, &start->error);
+    if (start->code == ERROR_NOT_FOUND)
+        start->code = ERROR_NONE;
+    return NULL;
+}
+
+static void users_start_begin(struct users_start *start, struct daemon *daemon)
 {
     daemon->users = users_new();
-    enum error_code code = read_users(daemon, error);
-    if (code && code != ERROR_NOT_FOUND)
-        return error_context(error, "users");
-    return ERROR_NONE;
+    start->daemon = daemon;
+    start->has_thread = pthread_create(&start->thread, NULL, start_users, start) == 0;
+    if (!start->has_thread)
+        start_users(start);
+}
+
+static enum error_code users_start_end(struct users_start *start, struct error *error)
+{
+    if (start->has_thread)
+        pthread_join(start->thread, NULL);
+    if (!start->code)
+        return ERROR_NONE;
+    *error = start->error;
+    return error_context(error, "users");
 }
 
 static void reread_users(struct daemon *daemon)
@@ -210,11 +240,16 @@ static enum error_code load_peers(struct daemon *daemon, struct error *error)
     struct index_peers *peers = index_peers(daemon->index);
     struct restoring restoring = {.registry = daemon->registry, .now_ms = clock_boot_ms()};
     struct index_clocks clocks;
+    int64_t last_id;
     enum error_code code = index_peers_clocks(peers, &clocks, error);
 
     if (code)
         return code;
     restoring.written_ms = clocks.written_ms;
+    code = index_peers_last_id(peers, &last_id, error);
+    if (code)
+        return code;
+    registry_expect(daemon->registry, (size_t)last_id);
     code = index_peers_load(peers, restore_peer, &restoring, error);
     registry_restored(daemon->registry, clocks.run_ms, restoring.now_ms);
     return code;
@@ -351,9 +386,15 @@ enum error_code daemon_start(const struct settings *settings, struct daemon **da
     made->settings = settings;
     made->behind.daemon = made->parting.daemon = made;
     health_raise(&made->health, HEALTH_STARTING);
-    enum error_code code = start_users(made, error);
-    if (!code)
-        code = start_index(made, error);
+    struct users_start users = {0};
+    struct error index_error;
+    users_start_begin(&users, made);
+    enum error_code index_code = start_index(made, &index_error);
+    enum error_code code = users_start_end(&users, error);
+    if (!code && index_code) {
+        *error = index_error;
+        code = index_code;
+    }
     if (!code)
         code = start_pools(made, error);
     if (!code)

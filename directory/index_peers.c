@@ -125,9 +125,10 @@ enum column {
     ETAG,
     HOST,
 };
+#define PEER_ID_MAX "1000000000"
 #define SELECT_PEERS                                                                               \
     "SELECT id, name, token, mark, seen_ms, epoch, sequence, away_ms, urls, etag, host FROM peers" \
-    " WHERE id BETWEEN 1 AND 1000000000 ORDER BY id"
+    " WHERE id BETWEEN 1 AND " PEER_ID_MAX " ORDER BY id"
 
 /* Whose time is not known is away by the first sweep at the latest. */
 static int64_t decide_seen(const struct index_peers *peers, const struct database_statement *row,
@@ -166,6 +167,21 @@ static void read_peer(const struct index_peers *peers, const struct database_sta
     memcpy(record->token, token, strnlen(token, sizeof record->token - 1));
     if (record->has_etag)
         memcpy(&record->etag, etag, sizeof record->etag);
+}
+
+enum error_code index_peers_last_id(struct index_peers *peers, int64_t *id, struct error *error)
+{
+    struct database_statement *row = NULL;
+    enum error_code code = database_prepare(
+        peers->database, "SELECT max(id) FROM peers WHERE id <= " PEER_ID_MAX, &row, error);
+
+    *id = 0;
+    if (!code && database_next(row))
+        *id = database_number(row, 0);
+    if (!code)
+        code = database_finish(row, error);
+    database_statement_free(row);
+    return code;
 }
 
 enum error_code index_peers_load(struct index_peers *peers, index_peer_fn *take, void *context,

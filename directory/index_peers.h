@@ -33,6 +33,9 @@ struct index_clocks {
 MUST_CHECK enum error_code index_peers_clocks(struct index_peers *peers,
                                               struct index_clocks *clocks, struct error *error);
 
+/* The highest id of a stored peer: there are at most so many. 0: none. */
+MUST_CHECK enum error_code index_peers_last_id(struct index_peers *peers, int64_t *id,
+                                               struct error *error);
 /* Hands every stored peer to the function, for which its strings are borrowed. */
 typedef void index_peer_fn(void *context, const struct registry_record *record);
 MUST_CHECK enum error_code index_peers_load(struct index_peers *peers, index_peer_fn *take,

@@ -62,11 +62,11 @@ static void link_peer(const struct peer_table *table, struct peer *peer)
     *bucket = peer;
 }
 
-static void grow_buckets(struct peer_table *table)
+static void make_buckets(struct peer_table *table, size_t count)
 {
     free(table->names);
     free(table->tokens);
-    table->bucket_count *= 2;
+    table->bucket_count = count;
     table->names = memory_new(table->bucket_count, sizeof *table->names);
     table->tokens = memory_new(table->bucket_count, sizeof *table->tokens);
     for (size_t i = 0; i < table->count; i++)
@@ -91,6 +91,16 @@ static void make_room(struct peer_table *table, size_t id)
     }
 }
 
+void peer_table_reserve(struct peer_table *table, size_t count)
+{
+    size_t buckets = table->bucket_count;
+
+    while (buckets < count)
+        buckets *= 2;
+    if (buckets > table->bucket_count)
+        make_buckets(table, buckets);
+}
+
 struct peer *peer_table_add(struct peer_table *table, uint32_t id, const char *name)
 {
     size_t length = strlen(name) + 1;
@@ -101,7 +111,7 @@ struct peer *peer_table_add(struct peer_table *table, uint32_t id, const char *n
     make_room(table, id);
     table->peers[id - 1] = peer;
     if (table->count > table->bucket_count)
-        grow_buckets(table);
+        make_buckets(table, 2 * table->bucket_count);
     else
         link_peer(table, peer);
     return peer;

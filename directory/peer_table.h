@@ -54,6 +54,9 @@ struct peer_table {
 void peer_table_init(struct peer_table *table);
 void peer_table_done(struct peer_table *table);
 
+/* Buckets for so many peers at once, which would else grow step by step. */
+void peer_table_reserve(struct peer_table *table, size_t count);
+
 /* A new one with the next id, or with that one, which is not in use. Everything else is zero. */
 struct peer *peer_table_add(struct peer_table *table, uint32_t id, const char *name);
 

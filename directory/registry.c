@@ -8,7 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SWEEP_AT_ONCE = 256 }; /* under one lock */
+enum {
+    SWEEP_AT_ONCE = 256,       /* under one lock */
+    EXPECTED_MAX = 4 * 1 << 20 /* the number comes from the database, which may say anything */
+};
 
 struct registry *registry_new(int64_t expiry_ms)
 {
@@ -127,6 +130,13 @@ static void deactivate(struct registry *registry, struct peer *peer, int64_t now
 static char *copy_unless(const char *text, const char *usual)
 {
     return strcmp(text, usual) == 0 ? NULL : memory_copy_string(text);
+}
+
+void registry_expect(struct registry *registry, size_t count)
+{
+    registry_lock(registry);
+    peer_table_reserve(&registry->table, count < EXPECTED_MAX ? count : EXPECTED_MAX);
+    registry_unlock(registry);
 }
 
 void registry_restore(struct registry *registry, const struct registry_record *record,

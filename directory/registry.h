@@ -55,6 +55,8 @@ void registry_record_done(struct registry_record *record);
 struct registry *registry_new(int64_t expiry_ms);
 void registry_free(struct registry *registry);
 
+/* So many peers will be put back, about. Saves time only. */
+void registry_expect(struct registry *registry, size_t count);
 /* Puts back a stored peer (its strings are borrowed). written_ms: the boot clock at the last write
  * before the restart; the peer keeps the time that it had left then. Before any other call. */
 void registry_restore(struct registry *registry, const struct registry_record *record,

@@ -427,6 +427,7 @@ static struct registry *restart(struct registry *registry, int64_t written_ms, i
     struct registry *fresh = registry_new(EXPIRY_MS);
     struct registry_record record;
 
+    registry_expect(fresh, 1000); /* more than there are */
     for (int64_t id = 1; registry_get(registry, id, &record); id++) {
         registry_restore(fresh, &record, written_ms, now_ms);
         registry_record_done(&record);
