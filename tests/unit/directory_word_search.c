@@ -383,6 +383,31 @@ static void many_are_away(void **state)
     }
 }
 
+/* The one who is there stands about where a page without any time ends. */
+static void the_first_one_after_many(void **state)
+{
+    struct fixture *fixture = *state;
+    auto_free struct answer *answer = memory_new(1, sizeof *answer);
+    int64_t id = 3;
+
+    assert_int_equal(index_begin(fixture->index, NULL), ERROR_NONE);
+    for (int away = 254; away <= 258; away++) {
+        auto_free char *list = memory_format("[{\"filename\":\"tras %d\",\"size\":1}]", away);
+        for (int i = 0; i < away; i++, id += 3)
+            add_peer(fixture, id, list);
+        add_peer(fixture, id + 1, list);
+    }
+    assert_int_equal(index_commit(fixture->index, NULL), ERROR_NONE);
+    for (size_t row = 0; row < ARRAY_LENGTH(limits); row++) {
+        answer->count = 0;
+        for (int away = 254; away <= 258; away++) {
+            auto_free char *name = memory_format("tras %d", away);
+            add_item(answer, name, 1)->peers = 1;
+        }
+        check_answer(fixture, &limits[row], "tras", answer);
+    }
+}
+
 /* Of those who follow the first one who is there so many are looked at. */
 static void a_name_that_thousands_have(void **state)
 {
@@ -450,6 +475,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(random_questions, start, stop),
         cmocka_unit_test_setup_teardown(many_are_away, start, stop),
+        cmocka_unit_test_setup_teardown(the_first_one_after_many, start, stop),
         cmocka_unit_test_setup_teardown(a_name_that_thousands_have, start, stop),
         cmocka_unit_test_setup_teardown(work_has_an_end, start, stop),
     };
