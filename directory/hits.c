@@ -148,10 +148,16 @@ static struct hit_content *find_content(struct hits *hits, const struct hit_key 
     return &hits->contents[hits->count - 1];
 }
 
-bool hits_go_on(struct hits *hits)
+size_t hits_weight(const char *urls)
 {
-    if (hits->count > 0 && hits->rows++ == HITS_ROWS_MAX)
-        hits->truncated = true;
+    return 1 + (urls ? strlen(urls) / HITS_ROW_BYTES : 0);
+}
+
+bool hits_go_on(struct hits *hits, size_t weight)
+{
+    hits->truncated = hits->truncated || hits->rows >= HITS_ROWS_MAX;
+    if (hits->count > 0)
+        hits->rows += weight;
     return !hits->truncated;
 }
 

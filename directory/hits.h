@@ -17,6 +17,7 @@
 #define HITS_PEERS_MAX    10   /* of one hit are told with their addresses; all are counted */
 #define HITS_CONTENTS_MAX 200  /* of one name are told apart: more is no name to go by */
 #define HITS_ROWS_MAX     5000 /* of one name's peers, from the first one who is there on: 5 ms */
+#define HITS_ROW_BYTES    1024 /* of addresses take as long to read as one more peer */
 /* Lists of peers: of one name together, save the first peer of each content. */
 #define HITS_LISTS_BYTES (1 << 20)
 
@@ -58,8 +59,11 @@ struct hits {
 
 void hits_done(struct hits *hits);
 void hits_clear(struct hits *hits);
+/* As many peers as it takes the time of: one, and more when it has a long list of addresses for
+ * this file alone (NULL: none). */
+size_t hits_weight(const char *urls);
 /* Before each of the name's peers. False: it is enough. */
-bool hits_go_on(struct hits *hits);
+bool hits_go_on(struct hits *hits, size_t weight);
 /* Somebody who is there has it. False: it is enough. */
 bool hits_add(struct hits *hits, const char *peer, const char *urls,
               const struct file_content *content);

@@ -42,8 +42,8 @@ struct word_search {
     bool more, stopped; /* the place says how far it came; the page ends, or is out of time */
     /* Of the name that is being joined: */
     struct hits hits;
-    size_t passed;  /* peers, before the first one who is there */
-    int64_t nobody; /* up to this peer: none who is there */
+    size_t passed, next_look; /* peers, before the first one who is there, and when it gets late */
+    int64_t nobody;           /* up to this peer: none who is there */
     const struct index_file *file;
     const struct name_sample *sample;
     struct trigrams_choice choice;
@@ -70,8 +70,10 @@ static void join_peer(void *context, const struct registry_peer *peer)
 /* Thousands may have had a name who are all away. */
 static bool is_lost(struct word_search *search)
 {
-    return search->hits.count == 0 && search->passed % PASSED_AT_ONCE == 0 && search->passed > 0 &&
-           is_late(search);
+    if (search->hits.count > 0 || search->passed < search->next_look)
+        return false;
+    search->next_look = search->passed + PASSED_AT_ONCE;
+    return is_late(search);
 }
 
 static void join_file(struct word_search *search, const struct index_file *file)
@@ -91,6 +93,7 @@ static void join_file(struct word_search *search, const struct index_file *file)
 static bool add_row(void *context, const struct index_file *file)
 {
     struct word_search *search = context;
+    size_t weight = hits_weight(file->urls);
     bool is_first = search->hits.count == 0;
 
     if (is_lost(search)) {
@@ -98,12 +101,12 @@ static bool add_row(void *context, const struct index_file *file)
         search->more = search->stopped = true;
         return false;
     }
-    if (!hits_go_on(&search->hits))
+    if (!hits_go_on(&search->hits, weight))
         return false;
     join_file(search, file);
     if (is_first && search->hits.count > 0 && search->passed >= PASSED_AT_ONCE)
         search->nobody = file->peer_id - 1;
-    search->passed += is_first;
+    search->passed += is_first ? weight : 0;
     return !search->hits.truncated;
 }
 
@@ -134,6 +137,7 @@ static enum error_code join_name(struct word_search *search, int64_t id, const c
     if (search->begun && search->place.name_id == id)
         place = search->place;
     search->passed = 0;
+    search->next_look = PASSED_AT_ONCE;
     search->nobody = place.peer_id;
     hits_clear(&search->hits);
     enum error_code code =

@@ -286,6 +286,29 @@ static void cursors_come_back(void **state)
     }
 }
 
+/* Peers with long lists of addresses make the look at a name shorter. */
+static void long_lists_weigh_more(void **state)
+{
+    struct file_content content = {.size_bytes = 1};
+    char urls[3 * HITS_ROW_BYTES + 1];
+    struct hits hits = {0};
+    size_t rows = 0;
+
+    (void)state;
+    memset(urls, 'x', sizeof urls - 1);
+    urls[sizeof urls - 1] = '\0';
+    assert_int_equal(hits_weight(NULL), 1);
+    assert_int_equal(hits_weight("[]"), 1);
+    assert_int_equal(hits_weight(urls), 4);
+    assert_true(hits_go_on(&hits, 2 * HITS_ROWS_MAX)); /* nobody is there yet */
+    assert_true(hits_add(&hits, "A", "[]", &content));
+    while (hits_go_on(&hits, hits_weight(urls)))
+        rows++;
+    assert_int_equal(rows, HITS_ROWS_MAX / 4);
+    assert_true(hits.truncated);
+    hits_done(&hits);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -293,7 +316,7 @@ int main(void)
         cmocka_unit_test(names_are_matched),   cmocka_unit_test(the_longest_question),
         cmocka_unit_test(names_are_cut_up),    cmocka_unit_test(queries_are_written),
         cmocka_unit_test(cursors_come_back),   cmocka_unit_test(rare_trigrams_are_chosen),
-        cmocka_unit_test(letters_are_counted),
+        cmocka_unit_test(letters_are_counted), cmocka_unit_test(long_lists_weigh_more),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
