@@ -413,9 +413,10 @@ def test_a_long_list_is_not_sent_again_after_a_restart(net):
         "/ver_archivos").json["archivos"]) == len(names), 60, "all ids")
     for stop in peer.terminate, peer.kill:
         stop()
-        lists = way.lists
+        lists, sums = way.lists, way.sums
         peer.start()
-        directory.wait_for_peer("Peer1")
+        wait_until(lambda: way.sums > sums, what="the comparison")
+        assert directory.peers() == ["Peer1"]
         new = f"new {stop.__name__}"
         (peer.share / new).write_text("x")  # it goes as a change: the rest was there
         wait_until(lambda: "content" in directory.get("/buscar_archivos", filename=new).text,

@@ -5,12 +5,12 @@ import threading
 
 
 class Way:
-    """To a directory from an address of its own; counts the lists that go there."""
+    """To a directory from an address of its own; counts the lists that go there, and the sums."""
 
     def __init__(self, directory, source):
         self.source = source
         self.target = directory.port
-        self.lists = 0
+        self.lists = self.sums = 0
         self.loop = asyncio.new_event_loop()
         self.server = self.loop.run_until_complete(asyncio.start_server(self.serve, "127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self.server.sockets[0].getsockname()[1]}"
@@ -26,6 +26,7 @@ class Way:
         try:
             while data := await reader.read(1 << 20):
                 self.lists += data.count(b"files_index=")
+                self.sums += data.count(b"index_etag=")
                 writer.write(data)
                 await writer.drain()
         except OSError:
