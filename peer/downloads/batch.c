@@ -28,6 +28,8 @@ struct batch {
     int64_t begin_ms;
     size_t files_max;  /* of the next call */
     int64_t bytes_max; /* likewise, or one file */
+    bool is_full;      /* the disk, with that error: */
+    struct error full;
 };
 
 /* What one source is asked for. */
@@ -188,7 +190,7 @@ static bool is_right(const struct item *item, const void *data, struct manifest 
     return false;
 }
 
-static enum error_code write_file(const struct batch *batch, const void *data, size_t length,
+static enum error_code write_file(struct batch *batch, const void *data, size_t length,
                                   struct share_incoming **incoming)
 {
     const struct iovec span = {.iov_base = (void *)(uintptr_t)data, .iov_len = length};
@@ -199,10 +201,14 @@ static enum error_code write_file(const struct batch *batch, const void *data, s
         code = share_incoming_write(*incoming, &span, 1, &error);
     if (code != ERROR_NONE)
         share_incoming_abort(take_pointer(incoming));
+    if (code == ERROR_NO_SPACE) {
+        batch->is_full = true;
+        batch->full = error;
+    }
     return code;
 }
 
-/* False: it is not that file. */
+/* False: it is not that file. One that finds no room is fetched again when there is some. */
 static bool take_file(struct batch *batch, size_t index, const void *data, const char *who)
 {
     struct item *item = &batch->items[index];
@@ -214,7 +220,8 @@ static bool take_file(struct batch *batch, size_t index, const void *data, const
         manifest_done(&arrival.manifest);
     } else if (write_file(batch, data, (size_t)item->size_bytes, &arrival.incoming)) {
         manifest_done(&arrival.manifest);
-        leave(batch, index);
+        if (!batch->is_full)
+            leave(batch, index);
     } else {
         item->over = true;
         batch->taker->arrived(batch->taker->context, index, &arrival);
@@ -229,6 +236,43 @@ static void take_empty_files(struct batch *batch)
         if (!item->over && item->size_bytes == 0 && !take_file(batch, i, "", ""))
             leave(batch, i);
     }
+}
+
+/* ---- room ---- */
+
+/* Whether there is room for the first one that is left. */
+static bool has_room(struct batch *batch)
+{
+    struct share_incoming *incoming = NULL;
+    size_t first = 0;
+
+    while (first < batch->count && !is_open(batch, first))
+        first++;
+    if (first == batch->count)
+        return true;
+    enum error_code code = share_incoming_begin(batch->options->share, &incoming, &batch->full);
+    if (code == ERROR_NONE && batch->items[first].size_bytes > 0)
+        code = share_incoming_reserve(incoming, batch->items[first].size_bytes, &batch->full);
+    share_incoming_abort(incoming);
+    return code != ERROR_NO_SPACE;
+}
+
+static void wait_for_space(struct batch *batch)
+{
+    batch->taker->waits(batch->taker->context, batch->full.text);
+    stop_event_wait_ms(interrupt_event(batch->options->interrupt), SWARM_SPACE_MS);
+}
+
+/* Before anything is fetched. */
+static void wait_for_room(struct batch *batch)
+{
+    if (is_interrupted(batch) || has_room(batch))
+        return;
+    do
+        wait_for_space(batch);
+    while (!is_interrupted(batch) && !has_room(batch));
+    batch->begin_ms = clock_boot_ms();
+    batch->taker->waits(batch->taker->context, NULL);
 }
 
 /* ---- what one source sends ---- */
@@ -435,11 +479,14 @@ void batch_run(const struct batch_options *options, const struct batch_file *fil
         items[i].file = &files[i];
     taker->at(taker->context, 0, NULL, 0);
     find_all(&batch);
+    wait_for_room(&batch);
     take_empty_files(&batch);
-    for (bool first = true;
-         !is_interrupted(&batch) && (first || !is_time_over(&batch)) && choose_group(&batch, group);
+    for (bool first = true; !is_interrupted(&batch) && !batch.is_full &&
+                            (first || !is_time_over(&batch)) && choose_group(&batch, group);
          first = false)
         fetch_group(group);
+    if (batch.is_full && !is_interrupted(&batch))
+        wait_for_space(&batch); /* the next one goes on */
     if (!is_interrupted(&batch))
         leave_failed(&batch);
     for (size_t i = 0; i < count; i++)

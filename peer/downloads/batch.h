@@ -6,7 +6,8 @@
  * sources at once, waits for them, and says what is wrong.
  *
  * Knows nothing of jobs; one thread. It ends soon after the interrupt is raised, and does not go on
- * for ever: after BATCH_MS nothing new is asked for.
+ * for ever: after BATCH_MS nothing new is asked for. Without room on the disk nothing is fetched:
+ * it waits until there is some, which is looked for every SWARM_SPACE_MS.
  */
 #pragma once
 
@@ -68,6 +69,8 @@ struct batch_taker {
     void (*at)(void *context, size_t index, const char *who, int64_t size_bytes);
     /* incoming and manifest are taken. */
     void (*arrived)(void *context, size_t index, struct batch_arrival *arrival);
+    /* All that are left wait for room on the disk, with that reason; NULL: they go on. */
+    void (*waits)(void *context, const char *reason);
     /* It has to be fetched in the other way. */
     void (*left)(void *context, size_t index);
     void *context;

@@ -10,6 +10,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* So few that other places, whose sources may be other ones, get some, too; but that many. */
 #define BATCH_MIN 16
@@ -103,6 +104,25 @@ static void show_place(void *context, size_t index, const char *who, int64_t siz
     pthread_mutex_unlock(&batch->downloads->lock);
 }
 
+static void show_waiting(void *context, const char *reason)
+{
+    struct downloads_batch *batch = context;
+    int64_t now_ms = clock_boot_ms();
+
+    pthread_mutex_lock(&batch->downloads->lock);
+    for (size_t i = 0; i < batch->count; i++) {
+        struct job *job = batch->jobs[i];
+        if (job->batch != batch || (reason && strcmp(job->draft.reason, reason) == 0))
+            continue;
+        job->draft.state = reason ? DOWNLOAD_WAITING : DOWNLOAD_QUEUED;
+        job->draft.active_sources = 0;
+        snprintf(job->draft.reason, sizeof job->draft.reason, "%s", reason ? reason : "");
+        downloads_change_locked(job, now_ms);
+    }
+    job_book_wake_all(&batch->downloads->book);
+    pthread_mutex_unlock(&batch->downloads->lock);
+}
+
 /* Out of the batch, which is not to be broken off for it. */
 static void take_out_locked(struct downloads_batch *batch, struct job *job)
 {
@@ -154,7 +174,7 @@ static void return_locked(struct downloads *downloads, struct job *job)
     job->draft.state = DOWNLOAD_QUEUED;
     job->draft.active_sources = 0;
     job->draft.bytes = job->draft.held_bytes = 0;
-    job->draft.source[0] = '\0';
+    job->draft.source[0] = job->draft.reason[0] = '\0';
     if (shown)
         downloads_publish_locked(job, clock_boot_ms());
     downloads_enqueue_locked(downloads, job);
@@ -215,6 +235,7 @@ static void fetch(struct downloads_batch *batch, size_t turn)
                                           .turn = turn};
     const struct batch_taker taker = {.is_wanted = is_wanted,
                                       .at = show_place,
+                                      .waits = show_waiting,
                                       .arrived = take_arrived,
                                       .left = leave_batch,
                                       .context = batch};

@@ -208,6 +208,11 @@ def test_a_full_disk(net, small_disk, kind):
         getting = start_get(peer, *files)
         wait_until(lambda: any(row["state"] == "waiting" and "espacio" in row["reason"]
                                for row in status(peer)["downloads"]["jobs"]), 30, "a full disk")
+        wait_until(lambda: all(row["state"] == "waiting" for row in status(peer)["downloads"]["jobs"]),
+                   30, "all to wait")
+        sent = source.sent
+        time.sleep(7)  # room is looked for twice meanwhile
+        assert source.sent == sent
         kept = peer.folder / "kept"
         kept.mkdir()
         there = [name for name in peer.names() if not name.startswith(".")]
