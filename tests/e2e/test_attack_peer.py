@@ -94,6 +94,14 @@ def answering():
     server.server_close()
 
 
+def test_a_file_that_nobody_has(net, answering):
+    """A list of nobody: nothing is found, whoever asks how."""
+    peer = net.peer("Peer1", answering[0])
+    for more in [], ["--json"], ["--exact"], ["--exact", "--json"]:
+        found = peer.command("search", "a", *more)
+        assert found.returncode == 3 and "no está disponible" in found.stderr
+
+
 def test_a_hundred_thousand_sources(net, answering):
     """Neither does the search's answer become too large, nor a download a life's work."""
     url, answers = answering

@@ -59,6 +59,10 @@ def test_search_in_vain(pair):
     assert (result.returncode, result.stdout) == (NOT_FOUND, "")
     assert "Archivo 'nothing' no encontrado" in result.stderr
     assert peer.command("search", "nothing", "--json").returncode == NOT_FOUND
+    for more in [], ["--json"]:  # a part of a name is a word, and no name
+        assert peer.command("search", "a.tx", *more).returncode == DONE
+        assert peer.command("search", "a.tx", "--exact", *more).returncode == NOT_FOUND
+        assert peer.command("search", "nothing", "at", "all", *more).returncode == NOT_FOUND
     assert peer.command("search", "../x").returncode in (FAILED, USAGE)
 
 

@@ -179,6 +179,9 @@ enum exit_status command_search(struct command_context *context)
     if (!may_be_name(arguments))
         return command_words(context, NULL);
     enum error_code code = control_search(context->client, arguments->words[0], &reply, &error);
+    if (code == ERROR_NONE && reply->n_sources == 0)
+        code = error_set(&error, ERROR_NOT_FOUND,
+                         "Archivo '%s' no está disponible en ningún peer activo", reply->name);
     if (code == ERROR_NOT_FOUND && !arguments->exact)
         return command_words(context, &error);
     if (code != ERROR_NONE)
