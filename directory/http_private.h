@@ -11,6 +11,12 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+/* While an exchange is kept. libmicrohttpd 0.9.75 reads from a connection that is resumed before it
+ * asks for the reply, and drops it when the client has shut its sending side meanwhile; but those
+ * that have a timeout of their own (any other than HTTP_HEAD_MS) it asks first (daemon.c,
+ * MHD_epoll). */
+#define HTTP_KEPT_MS (HTTP_HEAD_MS + 1000)
+
 enum http_phase {
     PHASE_HEAD, /* waiting for a request, or for the rest of its head */
     PHASE_BODY,
@@ -97,6 +103,9 @@ void http_on_completed(void *context, struct MHD_Connection *connection, void **
 void http_clear_request(struct http_exchange *exchange);
 
 /* ---- http_reply.c ---- */
+
+/* libmicrohttpd's, for the connection. */
+void http_set_timeout(const struct http_exchange *exchange, unsigned limit_ms);
 
 /* Queues exchange->reply, whose contents it takes. MHD_NO: no memory; the connection is closed. */
 enum MHD_Result http_send_reply(struct http_exchange *exchange);

@@ -87,9 +87,16 @@ static bool has_stray_end(const struct http_exchange *exchange)
     return exchange->reply.stream && strcmp(exchange->request.method, "HEAD") == 0;
 }
 
+void http_set_timeout(const struct http_exchange *exchange, unsigned limit_ms)
+{
+    MHD_set_connection_option(exchange->connection, MHD_CONNECTION_OPTION_TIMEOUT, limit_ms / 1000);
+}
+
 enum MHD_Result http_send_reply(struct http_exchange *exchange)
 {
     exchange->reply.close |= has_stray_end(exchange);
+    if (exchange->kept)
+        http_set_timeout(exchange, HTTP_HEAD_MS);
     struct MHD_Response *response = make_response(&exchange->reply);
     enum MHD_Result result = MHD_NO;
 

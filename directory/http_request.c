@@ -186,6 +186,7 @@ static enum MHD_Result handle(struct http_exchange *exchange)
     loop->kept_count++;
     /* An answer may be there already; it waits for this thread to resume it. */
     MHD_suspend_connection(exchange->connection);
+    http_set_timeout(exchange, HTTP_KEPT_MS);
     return MHD_YES;
 }
 

@@ -1,6 +1,7 @@
 """Readers that are slow, stop, shut one side or vanish: they cost little, and nobody waits for them."""
 
 import contextlib
+import http.client
 import json
 import pathlib
 import socket
@@ -180,6 +181,31 @@ def test_the_log_begins_anew_while_no_loop_ever_waits(directory):
             store(directory, "Peer2", [{"filename": f"{number % 2} {i:0240}"} for i in range(6000)])
             written = max(written, log_bytes(directory))
     assert written < LOG_BYTES
+
+
+def test_who_shuts_his_sending_side_still_gets_his_reply(directory):
+    """At once, or after his login has waited for a password or the database."""
+    store(directory, "Peer1", [{"filename": f"{i:0200}"} for i in range(20000)])
+    idle = [dial(directory) for _ in range(6)]  # their loops have others to look at first
+    for number in range(5):
+        requests = {
+            "search": (request("GET", f"/buscar_archivos?filename={7:0200}"), 200),
+            "list": (request("GET", "/ver_archivos"), 200),
+            "stored": (request("POST", "/login", login("Peer2", files=[{"filename": f"{number}"}])), 200),
+            "password": (request("POST", "/login", login("Peer3", "wrong")), 401)}
+        connections = {name: dial(directory) for name in requests}
+        for name, connection in connections.items():
+            connection.sendall(requests[name][0])
+            connection.shutdown(socket.SHUT_WR)
+        for name, connection in connections.items():
+            reply = http.client.HTTPResponse(connection)
+            reply.begin()
+            assert reply.status == requests[name][1], name
+            assert json.loads(reply.read())
+            connection.close()
+        assert directory.sources(f"{number}") == {"Peer2": []}
+    for connection in idle:
+        connection.close()
 
 
 @pytest.mark.parametrize("how", ["closed", "shut", "reset"])
