@@ -1,5 +1,6 @@
 #include "peer/downloads/job.h"
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/memory.h"
 #include "peer/downloads/swarm/manifest_finder.h"
@@ -273,6 +274,36 @@ static enum error_code collect_sources(const struct job_call *call,
     return ERROR_NONE;
 }
 
+/* No directory can be asked, and nobody else knows. What an earlier daemon began, and what comes
+ * after one has answered, waits for it: the address is right. Who reads the bytes does not. */
+static bool is_away(const struct job_call *call, enum error_code code)
+{
+    const struct job *job = call->job;
+    struct locator *locator = call->environment->finder->locator;
+
+    return (code == ERROR_UNREACHABLE || code == ERROR_TIMEOUT || code == ERROR_BUSY) && locator &&
+           job->draft.destination == DOWNLOAD_SHARE &&
+           (job->is_restored || locator_had_directory(locator));
+}
+
+static enum error_code find_sources(struct job_call *call, struct directory_sources *sources,
+                                    struct error *error)
+{
+    int64_t begin_ms = clock_boot_ms();
+    struct job *job = call->job;
+
+    for (;;) {
+        enum error_code code = collect_sources(call, sources, error);
+        if (!is_away(call, code))
+            return code;
+        job_tell_waiting(call, error->text);
+        job->yielded =
+            clock_boot_ms() - begin_ms >= JOB_YIELD_MS && call->environment->is_crowded(job);
+        if (job->yielded || stop_event_wait_ms(interrupt_event(call->interrupt), JOB_FIND_AGAIN_MS))
+            return code;
+    }
+}
+
 /* ---- the whole ---- */
 
 /* What is stored need not be hashed again; if that cannot be told, it is. */
@@ -345,7 +376,7 @@ static enum error_code fetch(struct job_call *call, struct error *error)
     bool known = job->restored.has_content || atomic_load(&job->swarm);
 
     if (!known || job->address_count > 0)
-        code = collect_sources(call, &sources, error);
+        code = find_sources(call, &sources, error);
     if (code == ERROR_NONE)
         code = known ? fetch_known(call, &none, &sources, error) : fetch_new(call, &sources, error);
     directory_sources_done(&sources);

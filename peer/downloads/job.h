@@ -21,6 +21,9 @@
 /* Who has no source gives its place to others that wait in line after so long. */
 #define JOB_YIELD_MS 10000
 
+/* While no directory answers it is asked again so often. */
+#define JOB_FIND_AGAIN_MS 5000
+
 enum job_wish {
     JOB_GO_ON,
     JOB_GIVE_WAY, /* to a more urgent one: back to the line, with all that it has */
@@ -131,6 +134,9 @@ struct job_call {
 
 /* An incoming file takes the place of what was there before, for the next attempt. */
 void job_exchange_incoming(struct job *job, struct share_incoming *incoming);
+
+/* The job waits for that; followers are told if it is news. */
+void job_tell_waiting(struct job_call *call, const char *reason);
 
 /* Fetches a file whose content is known: by the manifest (taken), unless the job has a swarm or was
  * restored. ERROR_NONE: all is there; it is not stored yet. With job->yielded set: not over. */

@@ -21,7 +21,7 @@
 
 /* ---- waiting ---- */
 
-static void tell_waiting(struct job_call *call, const char *reason)
+void job_tell_waiting(struct job_call *call, const char *reason)
 {
     struct download_status *draft = &call->job->draft;
 
@@ -39,7 +39,7 @@ static bool wait_for_space(struct job_call *call, const struct error *error)
 {
     if (error->code != ERROR_NO_SPACE)
         return false;
-    tell_waiting(call, error->text);
+    job_tell_waiting(call, error->text);
     return !stop_event_wait_ms(interrupt_event(call->interrupt), SWARM_SPACE_MS);
 }
 
@@ -351,7 +351,7 @@ static enum error_code go_on(struct job_call *call, struct seeker *seeker, struc
             if (starved_ms < STARVED_MS)
                 tell_progress(call);
             else
-                tell_waiting(call, "las fuentes todavía no tienen las piezas que faltan");
+                job_tell_waiting(call, "las fuentes todavía no tienen las piezas que faltan");
             job->yielded = starved_ms >= JOB_YIELD_MS && call->environment->is_crowded(job);
             if (job->yielded)
                 return ERROR_BUSY;
@@ -362,7 +362,7 @@ static enum error_code go_on(struct job_call *call, struct seeker *seeker, struc
                 return reason.code;
             }
             if (reason.code != ERROR_NONE)
-                tell_waiting(call, reason.text);
+                job_tell_waiting(call, reason.text);
             stuck_ms += TICK_MS;
             job->yielded = stuck_ms >= JOB_YIELD_MS && call->environment->is_crowded(job);
             if (job->yielded)

@@ -349,6 +349,11 @@ enum error_code locator_find_many(struct locator *locator, const struct locator_
     return code;
 }
 
+bool locator_had_directory(struct locator *locator)
+{
+    return directories_have_answered(locator->directories);
+}
+
 void locator_met(struct locator *locator, const struct address *address)
 {
     answers_met(locator->answers, address);

@@ -110,6 +110,9 @@ MUST_CHECK enum error_code locator_find_many(struct locator *locator,
 const char *locator_note(struct locator *locator, const struct file_name *name, int64_t since_ms,
                          char out[LOCATED_NOTE_BYTES]);
 
+/* Whether a directory has answered since the start. */
+bool locator_had_directory(struct locator *locator);
+
 /* A peer that has just sent us a file. */
 void locator_met(struct locator *locator, const struct address *address);
 

@@ -26,6 +26,7 @@ struct directories {
     size_t count;
     pthread_mutex_t lock;
     uint64_t answers;
+    bool answered; /* any, ever */
 };
 
 static bool is_known(const struct directories *directories, const char *login_url)
@@ -96,7 +97,16 @@ void directories_note(struct directories *directories, size_t number, enum error
     if (one->failed && is_answer(code))
         one->single_until_ms = 0; /* it may have been brought up to date */
     one->failed = !is_answer(code);
+    directories->answered |= !one->failed;
     pthread_mutex_unlock(&directories->lock);
+}
+
+bool directories_have_answered(struct directories *directories)
+{
+    pthread_mutex_lock(&directories->lock);
+    bool answered = directories->answered;
+    pthread_mutex_unlock(&directories->lock);
+    return answered;
 }
 
 static void note_search(struct directories *directories, size_t number, enum error_code code)

@@ -32,6 +32,10 @@ struct directories *directories_new(const struct config_strings *login_urls,
                                     const struct config_strings *search_urls);
 void directories_free(struct directories *directories); /* NULL is fine */
 
+/* Whether any of them has answered us since the start: of one that never has, the address may be
+ * wrong. */
+bool directories_have_answered(struct directories *directories);
+
 size_t directories_count(const struct directories *directories);
 const char *directories_login_url(const struct directories *directories, size_t number);
 

@@ -4,6 +4,7 @@ import concurrent.futures
 import json
 import os
 import socket
+import subprocess
 import threading
 import time
 
@@ -446,3 +447,32 @@ def test_too_many_questions_are_refused(net):
     assert len(liar.asked) < 100
     with peer.client() as client:
         assert client.list_files() == {}
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_download_waits_for_a_directory_that_is_away(net, restarts):
+    """Nobody else knows the file: the reason shows, and it goes on by itself."""
+    directory = net.directory()
+    peer = net.peer("Peer1", directory)
+    directory.wait_for_peer("Peer1")
+    directory.terminate()
+    getting = subprocess.Popen([harness.PEER_PROGRAM, "get", "--config", peer.config_path, "late.bin", "later.bin"],
+                               env=harness.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        def waiting():
+            jobs = json.loads(peer.command("status", "--json").stdout)["downloads"]["jobs"]
+            return len(jobs) == 2 and all(
+                job["state"] == "waiting" and "directorio" in job["reason"] for job in jobs)
+        harness.wait_until(waiting, 20, "both to wait")
+        if restarts:
+            peer.kill()
+            peer.start()
+            harness.wait_until(waiting, 20, "both to wait again")
+        directory.start()
+        net.peer("Peer2", directory, files={"late.bin": "late", "later.bin": bytes(3 << 20)})
+        harness.wait_until(lambda: {"late.bin", "later.bin"} <= set(peer.names()), 30, "the files")
+        if not restarts:
+            assert getting.wait(20) == 0
+    finally:
+        getting.kill()
+        getting.communicate()
