@@ -23,7 +23,7 @@ enum {
 
 /* 1,000 steps are some 300 pages of FTS5's. */
 const struct word_search_limits word_search_limits = {
-    .budget_us = 20000, .effort = 1000, .prefix_effort = 500};
+    .budget_us = 20000, .effort = 1000, .prefix_effort = 5000};
 
 struct word_search {
     const struct search_request *request;
