@@ -332,7 +332,7 @@ def test_a_large_one_among_small_ones(net):
 
 
 def test_the_directory_is_away(net):
-    """What it has answered before will do."""
+    """What it has answered before will do; what nobody knows waits for a directory."""
     directory = net.directory()
     files = {f"f{number:02}": reference.random_bytes(4096, number) for number in range(20)}
     source = net.reference_peer(reference.FilesPeer, files=files)
@@ -341,9 +341,14 @@ def test_the_directory_is_away(net):
     for name in files:
         assert peer.command("search", name).returncode == 0
     directory.kill()
-    result = peer.command("get", *files, "never-heard-of", timeout=90)
-    assert result.returncode != 0 and "never-heard-of" in result.stderr
+    getting = start_get(peer, *files, "never-heard-of")
+    wait_until(lambda: set(files) <= set(peer.names()), 60, "what was answered before")
     check_all(peer, files)
+    wait_until(lambda: len(status(peer)["downloads"]["jobs"]) == 1, 20, "only one to be left")
+    job = status(peer)["downloads"]["jobs"][0]
+    assert (job["name"], job["state"]) == ("never-heard-of", "waiting") and "directorio" in job["reason"]
+    assert peer.command("downloads", "cancel", str(job["id"])).returncode == 0
+    assert ended(getting)[0] != 0
 
 
 def test_orders_to_single_ones(net):
