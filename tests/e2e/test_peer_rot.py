@@ -234,7 +234,9 @@ def test_it_is_repaired_from_the_same_content_of_another_name(net, data):
     directory = net.directory()
     other = net.peer("Peer2", directory, files={"whole.bin": data})
     wait_hashed(other, "whole.bin", data)
-    directory.wait_for_files("Peer2", ["whole.bin"])
+    wait_until(lambda: [entry.get("content") for entry in directory.get(
+        "/buscar_archivos", filename="whole.bin").json.get("disponible_en", [])] == [id_of(data).hex()],
+        30, "the directory to know its content")
     net.peer("Peer3", directory, files={"f": data[::-1]})
     directory.wait_for_files("Peer3", ["f"])
     repaired(net, data, directory, other)
