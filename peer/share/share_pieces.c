@@ -4,10 +4,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -21,20 +19,11 @@ static bool never_fits(int file, int64_t size_bytes)
 }
 
 /* The system call, not posix_fallocate: where the file system cannot do it, that writes to every
- * block. A file system in memory does the same: it clears every page there and then, a sixth of a
- * fast download's time; there it is asked for its room only. */
+ * block. */
 static int allocate(int file, int64_t size_bytes)
 {
-    struct statfs kind;
     int result;
 
-    if (fstatfs(file, &kind) == 0 && kind.f_type == TMPFS_MAGIC && kind.f_blocks > 0) {
-        if (kind.f_bavail < (uint64_t)size_bytes / (uint64_t)kind.f_bsize) {
-            errno = ENOSPC;
-            return -1;
-        }
-        return ftruncate(file, size_bytes);
-    }
     do
         result = fallocate(file, 0, 0, size_bytes);
     while (result < 0 && errno == EINTR);
