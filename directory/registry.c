@@ -9,8 +9,8 @@
 #include <string.h>
 
 enum {
-    SWEEP_AT_ONCE = 256,       /* under one lock */
-    EXPECTED_MAX = 4 * 1 << 20 /* the number comes from the database, which may say anything */
+    SWEEP_AT_ONCE = 256,   /* under one lock */
+    EXPECTED_MAX = 4 << 20 /* the number comes from the database, which may say anything */
 };
 
 struct registry *registry_new(int64_t expiry_ms)
