@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/text.h"
+#include "directory/piece.h"
 #include "directory/replies.h"
 
 #include <inttypes.h>
@@ -12,10 +13,9 @@
 #include <string.h>
 
 enum {
-    PEERS_AT_ONCE = 256,    /* taken under one lock of the registry */
-    ROWS_AT_ONCE = 128,     /* of the index in one read */
-    PIECE_BYTES = 64 << 10, /* read ahead of the sending, or some bytes more: urls can be long */
-    READS_AT_ONCE = 64, /* some 5 ms, when all rows are hidden: then other requests have a turn */
+    PEERS_AT_ONCE = 256, /* taken under one lock of the registry */
+    ROWS_AT_ONCE = 128,  /* of the index in one read */
+    READS_AT_ONCE = 64,  /* some 5 ms, when all rows are hidden: then other requests have a turn */
 };
 
 /* ---- cursors ---- */
@@ -44,27 +44,12 @@ enum error_code listing_parse_cursor(const char *cursor, struct index_place *pla
     return ERROR_NONE;
 }
 
-/* ---- pieces ---- */
-
-static long take_piece(const struct buffer *from, size_t *sent, char *out, size_t size)
-{
-    size_t length = from->length - *sent;
-
-    if (length > size)
-        length = size;
-    if (length > 0)
-        memcpy(out, from->data + *sent, length);
-    *sent += length;
-    return (long)length;
-}
-
 /* ---- peers ---- */
 
 /* A list of peers on its way. */
 struct peers {
     struct registry *registry;
-    struct buffer out; /* what the next pieces are taken from */
-    size_t sent;       /* of it */
+    struct piece piece;
     struct json_writer json;
     uint64_t last; /* sequence of the last one given */
     size_t left;   /* of the limit; SIZE_MAX: all */
@@ -111,19 +96,18 @@ static long stream_peers(void *stream, char *out, size_t size)
 {
     struct peers *peers = stream;
 
-    if (peers->sent == peers->out.length && !peers->ended) {
-        buffer_clear(&peers->out);
-        peers->sent = 0;
+    if (piece_is_sent(&peers->piece) && !peers->ended) {
+        piece_clear(&peers->piece);
         read_peers(peers);
     }
-    return take_piece(&peers->out, &peers->sent, out, size);
+    return piece_take(&peers->piece, out, size);
 }
 
 static void free_peers(void *stream)
 {
     struct peers *peers = stream;
 
-    buffer_done(&peers->out);
+    buffer_done(&peers->piece.out);
     free(peers);
 }
 
@@ -139,14 +123,14 @@ enum error_code listing_peers(struct registry *registry, const struct listing_pa
     peers->registry = registry;
     peers->last = (uint64_t)after;
     peers->left = page->limit ? page->limit : SIZE_MAX;
-    buffer_init(&peers->out, REPLY_MAX_BYTES);
-    json_writer_init(&peers->json, &peers->out);
+    buffer_init(&peers->piece.out, REPLY_MAX_BYTES);
+    json_writer_init(&peers->json, &peers->piece.out);
     reply_peers_begin(&peers->json);
-    while (!peers->ended && peers->out.length < PIECE_BYTES)
+    while (!peers->ended && peers->piece.out.length < PIECE_BYTES)
         read_peers(peers);
     if (peers->ended) {
         /* A short one is a reply like any other, with its length. */
-        *reply = (struct http_reply){.status = 200, .body = peers->out};
+        *reply = (struct http_reply){.status = 200, .body = peers->piece.out};
         free(peers);
         return ERROR_NONE;
     }
@@ -161,8 +145,7 @@ enum error_code listing_peers(struct registry *registry, const struct listing_pa
 struct files {
     struct registry *registry;
     struct index_reader *reader;
-    struct buffer out; /* what the next pieces are taken from */
-    size_t sent;       /* of it */
+    struct piece piece;
     struct json_writer json;
     struct index_place last;       /* given */
     size_t left;                   /* of the limit; SIZE_MAX: all */
@@ -200,7 +183,7 @@ static bool add_file(void *context, const struct index_file *file)
     struct files *files = context;
     bool hidden = is_hidden(files, file);
 
-    files->is_full = files->out.length >= PIECE_BYTES;
+    files->is_full = files->piece.out.length >= PIECE_BYTES;
     if (files->is_full)
         return false;
     files->rows++;
@@ -224,8 +207,7 @@ static enum error_code read_more(struct files *files, struct error *error)
     struct index_place after = files->last;
     size_t wanted = files->left < ROWS_AT_ONCE ? files->left + 1 : (size_t)ROWS_AT_ONCE;
 
-    buffer_clear(&files->out);
-    files->sent = 0;
+    piece_clear(&files->piece);
     files->rows = 0;
     files->is_full = false;
     enum error_code code = index_list(files->reader, &after, wanted, add_file, files, error);
@@ -235,7 +217,7 @@ static enum error_code read_more(struct files *files, struct error *error)
                                           : NULL);
         files->ended = true;
     }
-    if (!code && files->out.failed)
+    if (!code && files->piece.out.failed)
         code = error_set(error, ERROR_TOO_LARGE, "a piece of the list is too long");
     return code;
 }
@@ -247,9 +229,9 @@ static long stream_files(void *stream, char *out, size_t size)
 
     /* More than once when all of what was read is hidden: nothing would be the end. But not for
      * ever: a blank says as little, and may stand between any two things in JSON. */
-    for (int reads = 0; files->sent == files->out.length && !files->ended; reads++) {
+    for (int reads = 0; piece_is_sent(&files->piece) && !files->ended; reads++) {
         if (reads == READS_AT_ONCE) {
-            buffer_append_char(&files->out, ' ');
+            buffer_append_char(&files->piece.out, ' ');
             break;
         }
         if (read_more(files, &error) == ERROR_NONE)
@@ -257,14 +239,14 @@ static long stream_files(void *stream, char *out, size_t size)
         log_line(LOG_ERROR, "directory", "cannot read the index: %s", error.text);
         return -1;
     }
-    return take_piece(&files->out, &files->sent, out, size);
+    return piece_take(&files->piece, out, size);
 }
 
 static void free_files(void *stream)
 {
     struct files *files = stream;
 
-    buffer_done(&files->out);
+    buffer_done(&files->piece.out);
     free(files);
 }
 
@@ -286,8 +268,8 @@ enum error_code listing_files(struct registry *registry, struct index_reader *re
     files->content = page->content;
     files->limited = page->limit > 0;
     files->left = page->limit ? page->limit : SIZE_MAX;
-    buffer_init(&files->out, REPLY_MAX_BYTES);
-    json_writer_init(&files->json, &files->out);
+    buffer_init(&files->piece.out, REPLY_MAX_BYTES);
+    json_writer_init(&files->json, &files->piece.out);
     reply_files_begin(&files->json);
     *reply = (struct http_reply){
         .status = 200, .stream = stream_files, .stream_context = files, .stream_free = free_files};

@@ -1,5 +1,7 @@
 #include "directory/query.h"
 
+#include "common/text.h"
+
 #include <string.h>
 
 static int hex_value(char c)
@@ -47,6 +49,18 @@ bool query_flag(const struct query_field *field, bool *value)
     if (field->length != 1 || (field->value[0] != '0' && field->value[0] != '1'))
         return false;
     *value = field->value[0] == '1';
+    return true;
+}
+
+bool query_number(const struct query_field *field, int64_t min, int64_t max, int64_t *value)
+{
+    long long number;
+
+    if (!field->value)
+        return true;
+    if (strlen(field->value) != field->length || !text_to_integer(field->value, min, max, &number))
+        return false;
+    *value = number;
     return true;
 }
 

@@ -12,6 +12,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* One argument that the caller wants. Others are checked and ignored. */
 struct query_field {
@@ -29,6 +30,8 @@ MUST_CHECK enum error_code query_parse(char *text, size_t length, struct query_f
 /* An argument that is 1 or 0; one that is not given leaves *value as it is. False: it is neither.
  */
 bool query_flag(const struct query_field *field, bool *value);
+/* One that is a decimal number from min to max, likewise. */
+bool query_number(const struct query_field *field, int64_t min, int64_t max, int64_t *value);
 
 /* Percent-decodes a path in place ('+' stays) and returns its new length, NUL-terminated. False
  * when the encoding is broken. text[*length] must be writable. */

@@ -3,7 +3,6 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/memory.h"
-#include "common/text.h"
 #include "directory/descriptions.h"
 #include "directory/listing.h"
 #include "directory/logout.h"
@@ -233,17 +232,14 @@ static enum error_code take_page(const struct call *call, bool of_files, struct 
                                    {.name = "content"}};
     enum error_code code =
         query_parse(call->query, call->query_length, fields, ARRAY_LENGTH(fields), error);
-    long long limit;
+    int64_t limit = 0;
 
     *page = (struct listing_page){0};
     if (code)
         return code;
-    if (fields[0].value) {
-        if (strlen(fields[0].value) != fields[0].length ||
-            !text_to_integer(fields[0].value, 1, LISTING_LIMIT_MAX, &limit))
-            return error_set(error, ERROR_INVALID, TEXT_BAD_LIMIT);
-        page->limit = (size_t)limit;
-    }
+    if (!query_number(&fields[0], 1, LISTING_LIMIT_MAX, &limit))
+        return error_set(error, ERROR_INVALID, TEXT_BAD_LIMIT);
+    page->limit = (size_t)limit;
     page->cursor = fields[1].value;
     if (!of_files)
         return ERROR_NONE;

@@ -3,32 +3,41 @@
 #include "common/clock.h"
 #include "common/file_name.h"
 #include "common/json.h"
+#include "common/log.h"
 #include "common/memory.h"
+#include "directory/piece.h"
 #include "directory/query.h"
 #include "directory/replies.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* A reply with a few sources; the C library keeps blocks of up to 1,032 bytes at hand. */
-enum { USUAL_BYTES = 1000 };
+enum {
+    /* A reply with a few sources; the C library keeps blocks of up to 1,032 bytes at hand. */
+    USUAL_BYTES = 1000,
+    /* Of peers that may be away, for a piece of a long reply: some 2 ms. */
+    ROWS_AT_ONCE = 2000,
+};
 
 struct search {
     struct registry *registry;
     struct index_reader *reader;
     int64_t now_ms;
     struct json_writer json;
-    struct query_field filename; /* of one name */
-    bool partial;                /* those that hold only a part are wanted, too */
-    bool folders;                /* a name may be a path */
-    bool is_bounded;
-    size_t rows_left; /* where it is bounded */
+    struct query_field filename;    /* of one name */
+    bool partial;                   /* those that hold only a part are wanted, too */
+    bool folders;                   /* a name may be a path */
+    int64_t sources_max, rows_left; /* rows: of peers that are away, too */
+    bool many;                      /* names: the reply has an end */
 
     /* Of the name that is being looked for: */
-    const struct file_name *name;
+    const char *name;
     const struct index_file *file; /* the row that is being joined */
-    size_t rows, found;
+    struct index_place last;
+    int64_t rows, found;
     bool begun, truncated;
+    size_t piece_rows; /* since the last piece of the reply */
+    bool is_full;      /* the reply goes on after this piece */
 };
 
 /* ---- one name ---- */
@@ -36,7 +45,7 @@ struct search {
 static void begin_name(struct search *search)
 {
     if (!search->begun)
-        reply_search_name(&search->json, search->name->text);
+        reply_search_name(&search->json, search->name);
     search->begun = true;
 }
 
@@ -54,19 +63,28 @@ static void join_peer(void *context, const struct registry_peer *peer)
 
 static bool is_enough(const struct search *search)
 {
-    return search->is_bounded && (search->rows_left == 0 || search->found == SEARCH_SOURCES_MAX ||
-                                  search->json.out->length >= SEARCH_REPLY_BYTES);
+    return search->found == search->sources_max || search->rows_left == 0 ||
+           (search->many && search->json.out->length >= SEARCH_REPLY_BYTES);
+}
+
+/* Where nobody has been found yet it goes on: it would not be known what to begin with. */
+static bool is_piece_full(const struct search *search)
+{
+    return !search->many && search->found > 0 &&
+           (search->json.out->length >= PIECE_BYTES || search->piece_rows >= ROWS_AT_ONCE);
 }
 
 static bool add_row(void *context, const struct index_file *file)
 {
     struct search *search = context;
 
-    if (is_enough(search)) {
-        search->truncated = true;
+    search->truncated = is_enough(search);
+    search->is_full = !search->truncated && is_piece_full(search);
+    if (search->truncated || search->is_full)
         return false;
-    }
     search->rows_left--;
+    search->piece_rows++;
+    search->last = (struct index_place){.peer_id = file->peer_id, .name_id = file->name_id};
     /* Who does not know of parts would take it for a whole file. */
     if (file->content.partial && !search->partial)
         return true;
@@ -76,21 +94,26 @@ static bool add_row(void *context, const struct index_file *file)
     return !search->json.out->failed;
 }
 
-/* Writes the name with its sources, where there are any. */
-static enum error_code find_name(struct search *search, const struct file_name *name,
-                                 struct error *error)
+static enum error_code end_name(struct search *search, enum error_code code, struct error *error)
 {
-    search->name = name;
-    search->rows = search->found = 0;
-    search->begun = search->truncated = false;
-    enum error_code code = index_search(search->reader, name, add_row, search, error);
     if (search->truncated)
         begin_name(search);
-    if (search->begun)
+    if (search->begun && !search->is_full)
         reply_search_end(&search->json, search->truncated);
     if (!code && search->json.out->failed)
         code = error_set(error, ERROR_IO, "a search's reply is too long");
     return code;
+}
+
+/* Writes the name with its sources, where there are any; one of many, or the first piece. */
+static enum error_code find_name(struct search *search, const struct file_name *name,
+                                 struct error *error)
+{
+    search->name = name->text;
+    search->rows = search->found = 0;
+    search->begun = search->truncated = false;
+    enum error_code code = index_search(search->reader, name, add_row, search, error);
+    return end_name(search, code, error);
 }
 
 /* Differs: a name that nobody can have is 400 with the reason, not 404. */
@@ -104,7 +127,8 @@ static enum error_code parse_name(const struct search *search, const char *text,
 static enum error_code begin(const struct search_request *request, struct search *search,
                              struct error *error)
 {
-    struct query_field fields[] = {{.name = "filename"}, {.name = "partial"}, {.name = "folders"}};
+    struct query_field fields[] = {
+        {.name = "filename"}, {.name = "partial"}, {.name = "folders"}, {.name = "limit"}};
     enum error_code code =
         query_parse(request->query, request->query_length, fields, ARRAY_LENGTH(fields), error);
 
@@ -112,14 +136,90 @@ static enum error_code begin(const struct search_request *request, struct search
                               .reader = request->reader,
                               .now_ms = clock_boot_ms(),
                               .filename = fields[0],
-                              .rows_left = SIZE_MAX};
+                              .sources_max = INT64_MAX,
+                              .rows_left = INT64_MAX};
     if (code)
         return code;
+    if (!query_number(&fields[3], 1, SEARCH_LIMIT_MAX, &search->sources_max))
+        return error_set(error, ERROR_INVALID, TEXT_BAD_LIMIT);
     if (!query_flag(&fields[1], &search->partial))
         return error_set(error, ERROR_INVALID, TEXT_BAD_PARTIAL);
     if (!query_flag(&fields[2], &search->folders))
         return error_set(error, ERROR_INVALID, TEXT_BAD_FOLDERS);
     return ERROR_NONE;
+}
+
+/* A reply that is sent in pieces. */
+struct rest {
+    struct search search;
+    struct piece piece;
+};
+
+static enum error_code read_more(struct rest *rest, struct error *error)
+{
+    struct search *search = &rest->search;
+
+    piece_clear(&rest->piece);
+    search->piece_rows = 0;
+    search->is_full = false;
+    search->now_ms = clock_boot_ms();
+    const struct index_place after = search->last;
+    enum error_code code = index_files_of(search->reader, &after, "", add_row, search, error);
+    code = end_name(search, code, error);
+    /* No byte at all would be the end; a blank may stand between any two things in JSON. */
+    if (!code && search->is_full && rest->piece.out.length == 0)
+        buffer_append_char(&rest->piece.out, ' ');
+    return code;
+}
+
+static long stream_rest(void *stream, char *out, size_t size)
+{
+    struct rest *rest = stream;
+    struct error error;
+
+    if (piece_is_sent(&rest->piece) && rest->search.is_full && read_more(rest, &error)) {
+        log_line(LOG_ERROR, "directory", "cannot read the index: %s", error.text);
+        return -1;
+    }
+    return piece_take(&rest->piece, out, size);
+}
+
+static void free_rest(void *stream)
+{
+    struct rest *rest = stream;
+
+    buffer_done(&rest->piece.out);
+    free(rest);
+}
+
+/* Its first piece is the reply's body until then. */
+static void go_on_in_pieces(const struct search *search, struct http_reply *reply)
+{
+    struct rest *rest = memory_new(1, sizeof *rest);
+
+    rest->search = *search;
+    rest->piece.out = reply->body;
+    rest->search.json.out = &rest->piece.out;
+    rest->search.name = NULL; /* it has been written */
+    *reply = (struct http_reply){
+        .status = 200, .stream = stream_rest, .stream_context = rest, .stream_free = free_rest};
+}
+
+static enum error_code answer_name(struct search *search, const struct file_name *name,
+                                   struct http_reply *reply, struct error *error)
+{
+    reply_begin(reply, 200);
+    buffer_room(&reply->body, USUAL_BYTES);
+    json_writer_init(&search->json, &reply->body);
+    enum error_code code = find_name(search, name, error);
+    if (!code && search->is_full)
+        go_on_in_pieces(search, reply);
+    if (!code && search->found > 0)
+        return ERROR_NONE;
+    buffer_done(&reply->body);
+    if (!code)
+        reply_search_nothing(reply, name->text, search->rows > 0);
+    return code;
 }
 
 enum error_code search_one(const struct search_request *request, struct http_reply *reply,
@@ -140,18 +240,7 @@ enum error_code search_one(const struct search_request *request, struct http_rep
         return ERROR_NONE;
     }
     code = parse_name(&search, search.filename.value, search.filename.length, &name, error);
-    if (code)
-        return code;
-    reply_begin(reply, 200);
-    buffer_room(&reply->body, USUAL_BYTES);
-    json_writer_init(&search.json, &reply->body);
-    code = find_name(&search, &name, error);
-    if (!code && search.found > 0)
-        return ERROR_NONE;
-    buffer_done(&reply->body);
-    if (!code)
-        reply_search_nothing(reply, name.text, search.rows > 0);
-    return code;
+    return code ? code : answer_name(&search, &name, reply, error);
 }
 
 /* ---- many names ---- */
@@ -217,7 +306,8 @@ static enum error_code answer_names(struct search *search, const struct names *n
         reply_missing(reply, "body", &(const char *){"filenames"}, 1);
         return ERROR_NONE;
     }
-    search->is_bounded = true;
+    search->many = true;
+    search->sources_max = SEARCH_SOURCES_MAX;
     search->rows_left = SEARCH_ROWS_MAX;
     reply_searches_begin(reply, &search->json);
     enum error_code code = find_names(search, names, error);

@@ -2,9 +2,10 @@
  * /buscar_archivos: who is there and has a file, by its name; or many files, by theirs. The index's
  * rows joined with the registry's liveness.
  *
- * One name is answered at any length, as in the reference. Many are answered from one state of the
- * index, in one read transaction, and a reply has an end: a name of which not all sources are told
- * says so ("truncated"), and can be asked for by itself.
+ * One name is answered at any length, as in the reference, unless the question has a limit; a long
+ * answer is streamed, so that it takes constant memory and no reader holds others back. Many are
+ * answered from one state of the index, in one read transaction, and a reply has an end. A name of
+ * which not all sources are told says so ("truncated").
  */
 #pragma once
 
@@ -15,7 +16,8 @@
 
 #include <stddef.h>
 
-#define SEARCH_NAMES_MAX 500 /* of one question */
+#define SEARCH_LIMIT_MAX 10000 /* of one name's sources, where the question has one */
+#define SEARCH_NAMES_MAX 500   /* of one question */
 /* So many of the longest names, with each character outside ASCII as \u escapes. */
 #define SEARCH_BODY_MAX_BYTES (1 << 20)
 /* Of one of many names; our peers look at no more (DIRECTORY_SOURCES_MAX). */
@@ -34,8 +36,9 @@ struct search_request {
     size_t body_length;
 };
 
-/* Loop threads. ERROR_INVALID, with a text for the user, for what is wrong with the request; other
- * codes as of directory/index.h, and ERROR_IO for a reply that would be too long. */
+/* Loop threads; registry and reader are borrowed until the reply is sent. ERROR_INVALID, with a
+ * text for the user, for what is wrong with the request; other codes as of directory/index.h, and
+ * ERROR_IO for a reply that would be too long. */
 MUST_CHECK enum error_code search_one(const struct search_request *request,
                                       struct http_reply *reply, struct error *error);
 MUST_CHECK enum error_code search_many(const struct search_request *request,

@@ -4,7 +4,6 @@
 #include "common/file_name.h"
 #include "common/fold.h"
 #include "common/memory.h"
-#include "common/text.h"
 #include "common/words.h"
 #include "directory/hits.h"
 #include "directory/query.h"
@@ -324,19 +323,6 @@ static const char *find_cursor(const struct word_search *search, char text[HIT_C
     return hit_format_cursor(search->more ? &search->place : &place, text);
 }
 
-static enum error_code take_number(const struct query_field *field, long long min, long long max,
-                                   const char *text, int64_t *number, struct error *error)
-{
-    long long value;
-
-    if (!field->value)
-        return ERROR_NONE;
-    if (strlen(field->value) != field->length || !text_to_integer(field->value, min, max, &value))
-        return error_set(error, ERROR_INVALID, "%s", text);
-    *number = value;
-    return ERROR_NONE;
-}
-
 enum field { Q, LIMIT, CURSOR, MIN_SIZE, MAX_SIZE, EXT, PARTIAL, FOLDERS, FIELD_COUNT };
 
 static enum error_code take_words(struct word_search *search, const struct query_field *fields,
@@ -354,26 +340,26 @@ static enum error_code take_sizes(struct word_search *search, const struct query
 {
     search->sized = fields[MIN_SIZE].value || fields[MAX_SIZE].value;
     search->max_size = INT64_MAX;
-    enum error_code code =
-        take_number(&fields[MIN_SIZE], 0, INT64_MAX, TEXT_BAD_MIN_SIZE, &search->min_size, error);
-    return code ? code
-                : take_number(&fields[MAX_SIZE], search->min_size, INT64_MAX, TEXT_BAD_MAX_SIZE,
-                              &search->max_size, error);
+    if (!query_number(&fields[MIN_SIZE], 0, INT64_MAX, &search->min_size))
+        return error_set(error, ERROR_INVALID, TEXT_BAD_MIN_SIZE);
+    if (!query_number(&fields[MAX_SIZE], search->min_size, INT64_MAX, &search->max_size))
+        return error_set(error, ERROR_INVALID, TEXT_BAD_MAX_SIZE);
+    return ERROR_NONE;
 }
 
 static enum error_code take_place(struct word_search *search, const struct query_field *fields,
                                   struct error *error)
 {
     int64_t limit = WORD_SEARCH_LIMIT;
-    enum error_code code =
-        take_number(&fields[LIMIT], 1, WORD_SEARCH_LIMIT_MAX, TEXT_BAD_WORDS_LIMIT, &limit, error);
 
+    if (!query_number(&fields[LIMIT], 1, WORD_SEARCH_LIMIT_MAX, &limit))
+        return error_set(error, ERROR_INVALID, TEXT_BAD_WORDS_LIMIT);
     search->left = (size_t)limit;
-    if (code || !fields[CURSOR].value)
-        return code;
+    if (!fields[CURSOR].value)
+        return ERROR_NONE;
     if (strlen(fields[CURSOR].value) != fields[CURSOR].length)
         return error_set(error, ERROR_INVALID, TEXT_BAD_CURSOR);
-    code = hit_parse_cursor(fields[CURSOR].value, &search->place, error);
+    enum error_code code = hit_parse_cursor(fields[CURSOR].value, &search->place, error);
     search->begun = search->place.is_inside || search->place.peer_id > 0;
     search->position = search->place.name_id - search->begun;
     return code;

@@ -35,7 +35,7 @@ enum error_code directory_search(struct directory_client *client, const struct f
     struct reply reply;
 
     *sources = (struct directory_sources){0};
-    buffer_init(&url, strlen(client->search_url) + 3 * sizeof name->text + 32);
+    buffer_init(&url, strlen(client->search_url) + 3 * sizeof name->text + 64);
     buffer_append_string(&url, client->search_url);
     buffer_append_string(&url, strchr(client->search_url, '?') ? "&filename=" : "?filename=");
     directory_encode(&url, name->text);
@@ -43,6 +43,8 @@ enum error_code directory_search(struct directory_client *client, const struct f
         buffer_append_string(&url, "&partial=1");
     if (file_name_in_folder(name))
         buffer_append_string(&url, "&folders=1");
+    /* What the reference does not know it ignores. */
+    buffer_printf(&url, "&limit=%d", DIRECTORY_SOURCES_MAX);
     struct directory_request request = {.url = url.data};
     enum error_code code = ask(client, &request, &reply, error);
     if (!code)

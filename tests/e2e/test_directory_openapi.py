@@ -118,7 +118,8 @@ def good_replies(directory):
             "/docs": [{}],
             "/peers_activos": [{}, {"limit": 1}],
             "/ver_archivos": [{}, {"limit": 1}, {"partial": 1, "folders": 1}, {"content": CONTENT}],
-            "/buscar_archivos": [{"filename": "a.txt"}, {"filename": "part.txt", "partial": 1}],
+            "/buscar_archivos": [{"filename": "a.txt"}, {"filename": "part.txt", "partial": 1},
+                                 {"filename": "a.txt", "limit": 1}],
             "/buscar": [{"q": "txt"}, {"q": "txt", "partial": 1, "limit": 1, "ext": "txt"},
                         {"q": "nothing like it"}]}.items():
         for query in queries:

@@ -56,16 +56,21 @@ def log_bytes(directory):
     return pathlib.Path(f"{directory.database}-wal").stat().st_size
 
 
-def crowd(directory, count):
-    """Puts so many peers into the database, who are there when it starts again."""
+def crowd(directory, count, shared=None, is_there=lambda number: True):
+    """Puts so many peers into the database, who are there when it starts again, or were once. All of
+    them share the name, which somebody must have already."""
     directory.terminate()
     with contextlib.closing(sqlite3.connect(directory.database)) as database:
         state = dict(database.execute("SELECT key, value FROM state"))
         last, = database.execute("SELECT max(id) FROM peers").fetchone()
         database.executemany(
             "INSERT INTO peers(id, name, token, seen_ms, sequence, epoch) VALUES(?, ?, '', ?, ?, ?)",
-            ((last + i, f"{i:0120}", state["written_ms"], 1000 + i, state["epoch"])
+            ((last + i, f"{i:0120}", state["written_ms"] if is_there(i) else 1, 1000 + i, state["epoch"])
              for i in range(1, count + 1)))
+        if shared:
+            name_id, = database.execute("SELECT id FROM names WHERE name=?", (shared,)).fetchone()
+            database.executemany("INSERT INTO files(name_id, peer_id) VALUES(?, ?)",
+                                 ((name_id, last + i) for i in range(1, count + 1)))
         database.commit()
     directory.start()
 
@@ -155,6 +160,38 @@ def test_readers_of_lists_who_hardly_read(net):
     assert slowest < 5
     wait_until(lambda: directory.descriptors() <= before[1], 5, "the descriptors")
     assert len(directory.get("/ver_archivos").json["archivos"]) == 31140
+
+
+@pytest.mark.plain
+def test_a_name_that_very_many_have(net):
+    """All are told, in order; who does not read what he asked for costs next to no memory."""
+    directory = net.directory(expiry=600)
+    directory.login("Peer1", files=["desktop.ini"])
+    # The first ones are away, then longer rows of them than are read at once, and the last ones.
+    crowd(directory, 40000, "desktop.ini", lambda i: i > 5000 and i // 6000 % 2 == 0 and i < 39000)
+    there = [f"{i:0120}" for i in range(1, 40001) if i > 5000 and i // 6000 % 2 == 0 and i < 39000]
+
+    def told(target):
+        reply = directory.get(f"/buscar_archivos?filename=desktop.ini{target}").json
+        assert reply.pop("archivo") == "desktop.ini"
+        return [entry["peer"] for entry in reply.pop("disponible_en")], reply
+
+    assert told("") == (["Peer1", *there], {})
+    assert told("&limit=10000") == (["Peer1", *there[:9999]], {"truncated": True})
+    assert told("&limit=1") == (["Peer1"], {"truncated": True})
+    for limit in ("0", "10001", "x", "1%00"):
+        assert directory.get(f"/buscar_archivos?filename=desktop.ini&limit={limit}").status == 400
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", directory.port)) as connection:
+        connection.request("HEAD", "/buscar_archivos?filename=desktop.ini")
+        assert connection.getresponse().status == 200
+    before = directory.status_value("RssAnon")
+    readers = [dial(directory, 4096) for _ in range(60)]
+    for reader in readers:
+        reader.sendall(request("GET", "/buscar_archivos?filename=desktop.ini"))
+        assert reader.recv(12, socket.MSG_WAITALL) == b"HTTP/1.1 200"
+    assert directory.status_value("RssAnon") - before < 60 * 400  # KiB; a whole reply has 3 MiB
+    for reader in readers:
+        reader.close()
 
 
 @pytest.mark.plain

@@ -279,8 +279,9 @@ static void searches(void **state)
     assert_string_equal(sources.items[0].peer, "P");
     directory_sources_done(&sources);
     assert_int_equal(http_stub_wait(fixture->stub, 1), 1);
-    assert_true(begins_with(http_stub_request(fixture->stub, 0)->head,
-                            "GET /buscar_archivos?filename=%C3%B1%20a%2Bb%26c.txt HTTP/1.1"));
+    assert_true(
+        begins_with(http_stub_request(fixture->stub, 0)->head,
+                    "GET /buscar_archivos?filename=%C3%B1%20a%2Bb%26c.txt&limit=1000 HTTP/1.1"));
     fixture->status = 404;
     fixture->body = "{\"detail\":\"Archivo 'F' no encontrado\"}";
     assert_int_equal(directory_search(fixture->client, &name, false, &sources, &error),
