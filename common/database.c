@@ -1,6 +1,7 @@
 #include "common/database.h"
 
 #include "common/database_mapping.h"
+#include "common/database_reading.h"
 #include "common/memory.h"
 
 #include <errno.h>
@@ -8,6 +9,7 @@
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum {
     BUSY_MS = 1000,
@@ -20,7 +22,7 @@ struct database {
     sqlite3 *handle;
     const struct database_form *form;
     const atomic_bool *cancelled; /* NULL: not watched */
-    bool is_checked;
+    bool only_reads, is_checked;
     atomic_int *log_pages;         /* NULL: nobody asks */
     int last_log_pages, fold_from; /* after the last commit; when they are so many */
 };
@@ -61,7 +63,8 @@ static enum error_code fail_with(const struct database *database, int result, in
 {
     const char *name = database->form->name;
     const char *text = database->handle ? sqlite3_errmsg(database->handle) : sqlite3_errstr(result);
-    enum error_code code = number == EDQUOT ? ERROR_NO_SPACE : code_of(database->form, result);
+    enum error_code code =
+        number == EDQUOT || number == ENOSPC ? ERROR_NO_SPACE : code_of(database->form, result);
 
     if (number)
         return error_set(error, code, "%s: %s (%s)", name, text, strerrordesc_np(number));
@@ -70,7 +73,10 @@ static enum error_code fail_with(const struct database *database, int result, in
 
 static enum error_code fail(const struct database *database, int result, struct error *error)
 {
-    return fail_with(database, result, 0, error);
+    bool is_system = database->handle && (result & 0xff) == SQLITE_IOERR;
+
+    return fail_with(database, result, is_system ? sqlite3_system_errno(database->handle) : 0,
+                     error);
 }
 
 enum error_code database_execute(struct database *database, const char *sql, struct error *error)
@@ -295,16 +301,24 @@ static enum error_code connect_to(struct database *database, const char *path, i
                                   struct error *error)
 {
     const char *vfs = NULL;
-    enum error_code code =
-        database->form->stays_mapped ? database_mapping_name(&vfs, error) : ERROR_NONE;
+    enum error_code code = database->only_reads           ? database_reading_name(&vfs, error)
+                           : database->form->stays_mapped ? database_mapping_name(&vfs, error)
+                                                          : ERROR_NONE;
 
     if (code)
         return code;
     int result = sqlite3_open_v2(path ? path : ":memory:", &database->handle,
-                                 SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | flags, vfs);
+                                 SQLITE_OPEN_NOMUTEX | flags, vfs);
     if (result != SQLITE_OK)
         return fail(database, result, error);
     sqlite3_busy_timeout(database->handle, BUSY_MS);
+    if (database->only_reads) {
+        sqlite3_db_config(database->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+        code = database_execute(database, "PRAGMA locking_mode=EXCLUSIVE; PRAGMA query_only=1;",
+                                error);
+        if (code)
+            return code;
+    }
     if (database->form->tokenizer)
         result = add_tokenizer(database, database->form->tokenizer);
     if (result != SQLITE_OK)
@@ -320,7 +334,8 @@ enum error_code database_open(const struct database_form *form, const char *path
     struct database *made = memory_new(1, sizeof *made);
 
     made->form = form;
-    enum error_code code = connect_to(made, path, SQLITE_OPEN_CREATE, error);
+    enum error_code code =
+        connect_to(made, path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, error);
     if (!code)
         code = check_or_make(made, error);
     if (code) {
@@ -339,9 +354,69 @@ enum error_code database_connect(const struct database_form *form, const char *p
     struct database *made = memory_new(1, sizeof *made);
 
     made->form = form;
-    enum error_code code = connect_to(made, path, 0, error);
+    enum error_code code = connect_to(made, path, SQLITE_OPEN_READWRITE, error);
     if (!code)
         code = database_execute(made, pragmas, error);
+    if (code) {
+        database_close(made);
+        return code;
+    }
+    *database = made;
+    return ERROR_NONE;
+}
+
+/* Such a journal is of a change that must be undone before anything is read. */
+static enum error_code check_journal(const struct database_form *form, const char *path,
+                                     struct error *error)
+{
+    auto_free char *journal = memory_format("%s-journal", path);
+    struct stat status;
+
+    if (stat(journal, &status) == 0 && status.st_size > 0)
+        return error_set(error, ERROR_IO, "%s: an unfinished change has to be undone first",
+                         form->name);
+    return ERROR_NONE;
+}
+
+enum error_code database_connect_to_read(const struct database_form *form, const char *path,
+                                         const char *pragmas, struct database **database,
+                                         struct error *error)
+{
+    struct database *made = memory_new(1, sizeof *made);
+
+    made->form = form;
+    made->only_reads = true;
+    enum error_code code = check_journal(form, path, error);
+    if (!code)
+        code = connect_to(made, path, SQLITE_OPEN_READONLY, error);
+    if (!code)
+        code = database_execute(made, pragmas, error);
+    if (code) {
+        database_close(made);
+        return code;
+    }
+    *database = made;
+    return ERROR_NONE;
+}
+
+enum error_code database_open_to_read(const struct database_form *form, const char *path,
+                                      struct database **database, struct error *error)
+{
+    struct database *made = NULL;
+    int64_t application = 0;
+    int64_t version = 0;
+    enum error_code code = database_connect_to_read(form, path, "", &made, error);
+
+    if (!code)
+        code = database_get_number(made, "PRAGMA application_id", &application, error);
+    if (!code)
+        code = database_get_number(made, "PRAGMA user_version", &version, error);
+    if (!code)
+        code = check_ours(made, application, version, error);
+    if (!code && version < form->version)
+        code = error_set(error, ERROR_INVALID,
+                         "%s: has version %" PRId64 ", and must be brought up to version %d first",
+                         form->name, version, form->version);
     if (code) {
         database_close(made);
         return code;

@@ -61,6 +61,19 @@ MUST_CHECK enum error_code database_check(struct database *database, struct erro
 MUST_CHECK enum error_code database_connect(const struct database_form *form, const char *path,
                                             const char *pragmas, struct database **database,
                                             struct error *error);
+
+/* A file that cannot be written now (its file system, its folder or itself is read-only, or there
+ * is no room): read as of its last commit, which a write-ahead log may hold. Nothing of it is
+ * changed, made or locked: nobody may change it meanwhile, and no connection for writing may commit
+ * before these are closed. It must be up to date; errors as of database_open. */
+MUST_CHECK enum error_code database_open_to_read(const struct database_form *form, const char *path,
+                                                 struct database **database, struct error *error);
+/* The same without any look at what it is. */
+MUST_CHECK enum error_code database_connect_to_read(const struct database_form *form,
+                                                    const char *path, const char *pragmas,
+                                                    struct database **database,
+                                                    struct error *error);
+
 /* Its statements are freed before. NULL is allowed. */
 void database_close(struct database *database);
 

@@ -225,6 +225,61 @@ static void a_large_one_is_opened_unchecked(void **state)
     assert_string_equal(error.text, "store: damaged (try sqlite3's .recover)");
 }
 
+/* ---- what cannot be written ---- */
+
+static void check_things(struct fixture *fixture, int64_t expected)
+{
+    struct database *reader = NULL;
+    int64_t count = -1;
+
+    assert_int_equal(database_open_to_read(&first, fixture->path, &reader, NULL), ERROR_NONE);
+    assert_int_equal(database_get_number(reader, "SELECT count(*) FROM things", &count, NULL),
+                     ERROR_NONE);
+    assert_int_equal(count, expected);
+    assert_int_equal(database_execute(reader, "DELETE FROM things", NULL), ERROR_DENIED);
+    database_close(reader);
+}
+
+/* The log is read as it is, with its index or without, and left where it is. */
+static void what_is_only_read_is_as_of_the_last_commit(void **state)
+{
+    struct fixture *fixture = *state;
+    auto_free char *log = memory_format("%s-wal", fixture->path);
+    auto_free char *log_index = memory_format("%s-shm", fixture->path);
+
+    execute(fixture, "INSERT INTO things(name) VALUES('a'); PRAGMA wal_checkpoint;");
+    execute(fixture, "INSERT INTO things(name) VALUES('b')");
+    assert_int_equal(unlink(log_index), 0);
+    check_things(fixture, 2);
+    assert_int_equal(access(log, F_OK), 0);
+    assert_int_equal(access(log_index, F_OK), -1);
+    execute(fixture, "INSERT INTO things(name) VALUES('c')");
+    check_things(fixture, 3);
+    open_as(fixture, &first);
+    database_close(fixture->database);
+    fixture->database = NULL;
+    assert_int_equal(access(log, F_OK), -1);
+    check_things(fixture, 3);
+    assert_int_equal(access(log, F_OK), -1);
+}
+
+static void what_has_to_be_changed_is_not_only_read(void **state)
+{
+    struct fixture *fixture = *state;
+    auto_free char *journal = memory_format("%s-journal", fixture->path);
+    struct database *reader = NULL;
+    struct error error;
+
+    assert_int_equal(database_open_to_read(&third, fixture->path, &reader, &error), ERROR_INVALID);
+    assert_string_equal(error.text,
+                        "store: has version 1, and must be brought up to version 3 first");
+    assert_int_equal(database_open_to_read(&others, fixture->path, &reader, NULL), ERROR_INVALID);
+    unit_file_write(journal, "x", 1);
+    assert_int_equal(database_open_to_read(&first, fixture->path, &reader, &error), ERROR_IO);
+    assert_string_equal(error.text, "store: an unfinished change has to be undone first");
+    assert_null(reader);
+}
+
 /* ---- what failures are called ---- */
 
 static void no_permission_is_what_the_form_says(void **state)
@@ -473,6 +528,8 @@ int main(void)
         with_file(what_is_not_ours_is_refused_unchanged),
         with_file(damage_is_found_when_it_is_opened),
         with_file(a_large_one_is_opened_unchecked),
+        with_file(what_is_only_read_is_as_of_the_last_commit),
+        with_file(what_has_to_be_changed_is_not_only_read),
         with_file(no_permission_is_what_the_form_says),
         with_file(connecting_makes_no_file),
         with_file(a_full_file_has_no_space),
