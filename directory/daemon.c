@@ -261,6 +261,8 @@ static enum error_code start_index(struct daemon *daemon, struct error *error)
 
     if (code)
         return error_context(error, "database");
+    if (index_only_reads(daemon->index))
+        health_raise(&daemon->health, HEALTH_UNWRITABLE); /* the first write finds out why */
     daemon->registry = registry_new(daemon->settings->expiry * 1000);
     code = load_peers(daemon, error);
     if (code)
@@ -283,10 +285,9 @@ static enum error_code begin_thread(void *context, void **thread, struct error *
         (const struct daemon *)(const void *)((const char *)routes -
                                               offsetof(struct daemon, routes));
     struct index_reader *reader = NULL;
-    enum error_code code = index_reader_open(daemon->settings->database, &reader, error);
+    enum error_code code =
+        index_reader_open(daemon->settings->database, index_news(daemon->index), &reader, error);
 
-    if (!code)
-        index_reader_follow(reader, index_news(daemon->index));
     *thread = reader;
     return code;
 }
@@ -357,6 +358,7 @@ static enum error_code start_http(struct daemon *daemon, struct error *error)
         .writer = daemon->writer,
         .expiry_s = daemon->settings->expiry,
         .stopping = &daemon->stopping,
+        .health = &daemon->health,
     };
     if (!code)
         code = http_start(&settings, &daemon->http, error);
@@ -376,6 +378,15 @@ static enum error_code start_pools(struct daemon *daemon, struct error *error)
     enum error_code code = thread_pool_start(
         "verifier", threads, (size_t)threads * LOGIN_VERIFYING_MAX, &daemon->verifier, error);
     return code ? code : thread_pool_start("login", 1, LOGIN_WAITING_MAX, &daemon->worker, error);
+}
+
+/* Once it can be written: what is only read becomes no worse. */
+static enum error_code start_checker(struct daemon *daemon, struct error *error)
+{
+    if (daemon->checker || index_only_reads(daemon->index))
+        return ERROR_NONE;
+    return checker_start(daemon->index, daemon->settings->database, &daemon->health,
+                         &daemon->checker, error);
 }
 
 enum error_code daemon_start(const struct settings *settings, struct daemon **daemon,
@@ -400,7 +411,7 @@ enum error_code daemon_start(const struct settings *settings, struct daemon **da
     if (!code)
         code = start_access_log(made, error);
     if (!code)
-        code = checker_start(made->index, settings->database, &made->health, &made->checker, error);
+        code = start_checker(made, error);
     if (!code)
         code = start_http(made, error);
     if (code) {
@@ -429,6 +440,7 @@ static void watch_loops(struct daemon *daemon, int64_t watchdog_ms)
 void daemon_run(struct daemon *daemon)
 {
     char address[ADDRESS_TEXT_BYTES];
+    struct error error;
     int64_t watchdog_ms = notify_watchdog_ms();
     int64_t tick_ms = watchdog_ms && watchdog_ms < 3 * TICK_MS ? watchdog_ms / 3 : TICK_MS;
     int64_t next_ms = clock_boot_ms() + tick_ms;
@@ -451,6 +463,8 @@ void daemon_run(struct daemon *daemon)
         watch_loops(daemon, watchdog_ms);
         sweep(daemon);
         write_behind(&daemon->behind);
+        if (start_checker(daemon, &error))
+            log_line(LOG_ERROR, "directory", "cannot check the database: %s", error.text);
     }
     log_line(LOG_INFO, "directory", "stopping");
     notify_send("STOPPING=1");

@@ -49,18 +49,25 @@ struct index;
 
 /* Opens or makes the database, and checks it whole unless it is large. ERROR_CORRUPT: damaged;
  * ERROR_INVALID: no database of ours, or of a newer version (nothing is changed then); ERROR_BUSY:
- * another directory has it open. *index is the caller's. */
+ * another directory has it open. *index is the caller's.
+ *
+ * One that cannot be written now (a read-only file system, a full disk, a missing permission) but
+ * is up to date is opened so that it can only be read; then each begin fails with the reason, and
+ * once a second tries to open it to write. When it succeeds readers are told by index_news to
+ * connect anew, nothing is written before they have, and all is as usual from then on. */
 MUST_CHECK enum error_code index_open(const char *path, struct index **index, struct error *error);
 void index_close(struct index *index);
+/* It can only be read, for now. Any thread. */
+bool index_only_reads(const struct index *index);
 
-/* For a large one, on a thread that may take its time and is not the writer's; path as of
- * index_open. After ERROR_CORRUPT nothing more is stored: each begin fails with it.
+/* For a large one that can be written, on a thread that may take its time and is not the writer's;
+ * path as of index_open. After ERROR_CORRUPT nothing more is stored: each begin fails with it.
  * ERROR_CANCELLED: cancelled was set. */
 bool index_is_checked(const struct index *index);
 MUST_CHECK enum error_code index_check(struct index *index, const char *path,
                                        const atomic_bool *cancelled, struct error *error);
 
-/* What it keeps of the registry; borrowed. */
+/* What it keeps of the registry; borrowed until the next begin. */
 struct index_peers *index_peers(struct index *index);
 
 /* One transaction: begin, stores, commit; any failure must be followed by a rollback.
@@ -100,9 +107,11 @@ int64_t index_file_count(const struct index *index);
 struct index_news {
     atomic_uint_least64_t commits; /* counted when they are done, and before anybody is told */
     atomic_int log_pages;          /* of the write-ahead log after the last one */
+    atomic_bool only_reads;        /* it cannot be written now; once false, so for ever */
+    atomic_int still_reading;      /* readers connected for that: theirs */
 };
 /* Borrowed until index_close. */
-const struct index_news *index_news(const struct index *index);
+struct index_news *index_news(struct index *index);
 
 /* Drops up to max files of the peer, whose list is none from now on; *all: there are no more. */
 MUST_CHECK enum error_code index_drop_files(struct index *index, int64_t peer_id, size_t max,

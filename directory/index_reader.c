@@ -60,20 +60,40 @@ static const char *const statement_sql[STATEMENT_COUNT] = {
 struct index_reader {
     struct database *database;
     struct database_statement *statements[STATEMENT_COUNT];
-    const struct index_news *news; /* NULL: each call is for itself */
-    bool is_held;                  /* a state is in use beyond the call */
-    bool is_begun;                 /* by index_reader_begin */
-    uint_least64_t commits;        /* before the state that is held */
-    struct name_sample *sample;    /* NULL: none yet */
-    int64_t sampled_to;            /* id */
+    const char *path;
+    struct index_news *news;    /* NULL: each call is for itself */
+    bool only_reads;            /* one of those that the news count */
+    bool is_held;               /* a state is in use beyond the call */
+    bool is_begun;              /* by index_reader_begin */
+    uint_least64_t commits;     /* before the state that is held */
+    struct name_sample *sample; /* NULL: none yet */
+    int64_t sampled_to;         /* id */
 };
 
-enum error_code index_reader_open(const char *path, struct index_reader **reader,
-                                  struct error *error)
+static enum error_code connect_reader(struct index_reader *reader, struct error *error)
+{
+    struct index_news *news = reader->news;
+
+    /* Counted before the look, or the writer could miss it. */
+    if (news)
+        atomic_fetch_add(&news->still_reading, 1);
+    reader->only_reads = news && atomic_load(&news->only_reads);
+    if (news && !reader->only_reads)
+        atomic_fetch_sub(&news->still_reading, 1);
+    return reader->only_reads
+               ? database_connect_to_read(&index_form, reader->path, PRAGMAS, &reader->database,
+                                          error)
+               : database_connect(&index_form, reader->path, PRAGMAS, &reader->database, error);
+}
+
+enum error_code index_reader_open(const char *path, struct index_news *news,
+                                  struct index_reader **reader, struct error *error)
 {
     struct index_reader *made = memory_new(1, sizeof *made);
-    enum error_code code = database_connect(&index_form, path, PRAGMAS, &made->database, error);
 
+    made->path = path;
+    made->news = news;
+    enum error_code code = connect_reader(made, error);
     for (size_t i = 0; i < STATEMENT_COUNT && !code; i++)
         code = database_prepare(made->database, statement_sql[i], &made->statements[i], error);
     if (code) {
@@ -93,21 +113,41 @@ void index_reader_close(struct index_reader *reader)
         database_statement_free(reader->statements[i]);
     name_sample_free(reader->sample);
     database_close(reader->database);
+    if (reader->only_reads)
+        atomic_fetch_sub(&reader->news->still_reading, 1);
     free(reader);
 }
 
 /* ---- states ---- */
 
-void index_reader_follow(struct index_reader *reader, const struct index_news *news)
-{
-    reader->news = news;
-}
-
-void index_reader_rest(struct index_reader *reader)
+static void let_go(struct index_reader *reader)
 {
     if (reader->is_held)
         database_roll_back(reader->statements[END]);
     reader->is_held = false;
+}
+
+/* The old connection serves until there is a new one. */
+static void connect_anew(struct index_reader *reader)
+{
+    struct index_reader *fresh = NULL;
+
+    if (index_reader_open(reader->path, reader->news, &fresh, NULL))
+        return;
+    struct index_reader old = *reader;
+    *reader = *fresh;
+    reader->sample = old.sample;
+    reader->sampled_to = old.sampled_to;
+    *fresh = old;
+    fresh->sample = NULL;
+    index_reader_close(fresh);
+}
+
+void index_reader_rest(struct index_reader *reader)
+{
+    let_go(reader);
+    if (reader->only_reads && !atomic_load(&reader->news->only_reads))
+        connect_anew(reader);
 }
 
 /* Before each call. The commits are read before the state is taken: it may be newer, never older.
@@ -120,7 +160,7 @@ static enum error_code look_at_news(struct index_reader *reader, struct error *e
     bool may_hold =
         atomic_load_explicit(&reader->news->log_pages, memory_order_relaxed) < LOG_PAGES_MAX;
     if (!may_hold || commits != reader->commits)
-        index_reader_rest(reader);
+        let_go(reader);
     if (!may_hold || reader->is_held)
         return ERROR_NONE;
     enum error_code code = database_run(reader->statements[BEGIN], error);
@@ -136,7 +176,7 @@ static enum error_code finish(struct index_reader *reader, struct database_state
     enum error_code code = database_finish(statement, error);
 
     if (code)
-        index_reader_rest(reader);
+        let_go(reader);
     return code;
 }
 
@@ -277,7 +317,7 @@ static enum error_code visit_found(struct index_reader *reader, struct index_nam
     if (query->gave_up)
         return ERROR_NONE; /* the state is as it was */
     if (code)
-        index_reader_rest(reader);
+        let_go(reader);
     return code;
 }
 

@@ -3,7 +3,7 @@
  *
  * Each struct index_reader is a connection of its own, belongs to one thread and never waits for
  * the writer. No read transaction outlives a call (or what stands between index_reader_begin and
- * index_reader_end, which waits for nobody), save with index_reader_follow, so the write-ahead log
+ * index_reader_end, which waits for nobody), save with news, so the write-ahead log
  * can always be folded back.
  */
 #pragma once
@@ -20,9 +20,14 @@
 
 struct index_reader;
 
-/* Of a database that index_open has open. Errors are as in directory/index.h. */
-MUST_CHECK enum error_code index_reader_open(const char *path, struct index_reader **reader,
-                                             struct error *error);
+/* Of a database that index_open has open, with its news, or NULL. Both are borrowed until
+ * index_reader_close. Errors are as in directory/index.h.
+ *
+ * With news, what is read stays one state of the database over several calls, which costs less than
+ * to look for the newest one each time: until something is committed, so that nobody who was told
+ * of a commit is answered without it, or until index_reader_rest. */
+MUST_CHECK enum error_code index_reader_open(const char *path, struct index_news *news,
+                                             struct index_reader **reader, struct error *error);
 void index_reader_close(struct index_reader *reader);
 
 /* One stored file. Strings and id are borrowed until the function returns; urls NULL: the usual
@@ -37,13 +42,8 @@ struct index_file {
 /* False stops. */
 typedef bool index_file_fn(void *context, const struct index_file *file);
 
-/* From now on what is read stays one state of the database over several calls, which costs less
- * than to look for the newest one each time: until something is committed, so that nobody who was
- * told of a commit is answered without it, or until index_reader_rest. Borrowed until
- * index_reader_close. */
-void index_reader_follow(struct index_reader *reader, const struct index_news *news);
 /* Lets go of that state: before the thread waits, or the write-ahead log could not be folded back.
- */
+ * Connects anew when the database can be written again. */
 void index_reader_rest(struct index_reader *reader);
 
 /* Searches between these two see one state of the database, and cost less. End also where one of

@@ -155,6 +155,14 @@ static void note_list(struct login *login, enum error_code code)
     log_added(login);
 }
 
+/* That nothing can be stored: who comes then need not be told of one by one. */
+static bool is_known(const struct login_services *services)
+{
+    const unsigned faults = 1U << HEALTH_DISK_FULL | 1U << HEALTH_UNWRITABLE;
+
+    return services->health && (health_faults(services->health) & faults) != 0;
+}
+
 /* On the writer's thread, after the commit or without one. */
 static void on_stored(struct index_job *job, enum error_code code, const struct error *error)
 {
@@ -163,7 +171,8 @@ static void on_stored(struct index_job *job, enum error_code code, const struct 
     struct http_reply reply;
 
     if (code)
-        log_line(LOG_ERROR, "directory", "cannot store a login: %s", error->text);
+        log_line(is_known(services) ? LOG_DEBUG : LOG_ERROR, "directory",
+                 "cannot store a login: %s", error->text);
     if (code && login->registered.must_store_record)
         registry_collect_again(services->registry, login->registered.id);
     note_list(login, code);

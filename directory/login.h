@@ -16,6 +16,7 @@
 #pragma once
 
 #include "common/thread_pool.h"
+#include "directory/health.h"
 #include "directory/http.h"
 #include "directory/index_writer.h"
 #include "directory/registry.h"
@@ -46,6 +47,7 @@ struct login_services {
     struct index_writer *writer;
     int64_t expiry_s;
     const atomic_bool *stopping; /* logins that wait for these are refused */
+    const struct health *health; /* NULL: not known. What it says already is not logged */
 };
 
 /* As http_handler: true with the reply, or false and the reply follows. query is the target's part

@@ -109,13 +109,28 @@ static enum error_code make_words_anew(struct names *names, struct error *error)
     return code ? code : database_execute(names->database, stamp, error);
 }
 
+static enum error_code get_folding(struct database *database, int64_t *version, struct error *error)
+{
+    return database_get_number(database, "SELECT value FROM state WHERE key='folding'", version,
+                               error);
+}
+
 static enum error_code check_words(struct names *names, struct error *error)
 {
     int64_t version = 0;
-    enum error_code code = database_get_number(
-        names->database, "SELECT value FROM state WHERE key='folding'", &version, error);
+    enum error_code code = get_folding(names->database, &version, error);
 
     return code || version == fold_version() ? code : make_words_anew(names, error);
+}
+
+enum error_code names_check(struct database *database, struct error *error)
+{
+    int64_t version = 0;
+    enum error_code code = get_folding(database, &version, error);
+
+    if (!code && version != fold_version())
+        code = error_set(error, ERROR_INVALID, "names must be indexed anew first");
+    return code;
 }
 
 /* ---- names ---- */

@@ -25,6 +25,8 @@ struct names;
 MUST_CHECK enum error_code names_open(struct database *database, struct names **names,
                                       struct error *error);
 void names_close(struct names *names); /* NULL is allowed */
+/* ERROR_INVALID: names_open would index them anew. */
+MUST_CHECK enum error_code names_check(struct database *database, struct error *error);
 
 /* The name's id. One that is not there is made, or else ERROR_CORRUPT: the caller knows that it has
  * files. */

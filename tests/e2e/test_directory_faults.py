@@ -659,15 +659,20 @@ def test_one_directory_a_database(directory, tmp_path):
     assert "another directory" in line
 
 
-@pytest.mark.root
-def test_full_disk(net, small_disk):
-    directory = net.directory(arguments=["--database", small_disk / "index.db"])
-    directory.login("Peer1", files=["before"])
-    filler = small_disk / "filler"
+def fill(disk):
+    filler = disk / "filler"
     with filler.open("wb", buffering=0) as file:
         with pytest.raises(OSError):
             while True:
                 file.write(b"x" * 4096)
+    return filler
+
+
+@pytest.mark.root
+def test_full_disk(net, small_disk):
+    directory = net.directory(arguments=["--database", small_disk / "index.db"])
+    directory.login("Peer1", files=["before"])
+    filler = fill(small_disk)
     names = [f"{i:0200}" for i in range(250)]
     reply = directory.login("Peer1", files=names)
     assert reply.status == 503
@@ -678,6 +683,73 @@ def test_full_disk(net, small_disk):
     filler.unlink()
     assert directory.login("Peer1", files=names).status == 200
     assert directory.files_of("Peer1") == sorted(names)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("how", ["kill", "terminate"])
+def test_start_on_a_full_disk(net, small_disk, how):
+    """What is stored is served, and as soon as there is room again more is stored."""
+    directory = net.directory(arguments=["--database", small_disk / "index.db"])
+    directory.login("Peer1", files=["before"])
+    getattr(directory, how)()
+    filler = fill(small_disk)
+    directory.start()
+    names = [f"{i:0200}" for i in range(250)]
+
+    def check_reads(files):
+        assert directory.files_of("Peer1") == sorted(files)
+        assert directory.sources(files[0]) == {"Peer1": []}
+        assert directory.peers() == ["Peer1"]
+
+    for _ in range(3):
+        reply = directory.login("Peer1", files=names)
+        assert reply.status == 503 and "disco" in reply.json["detail"]
+        assert directory.login("Peer1").status == 200
+        check_reads(["before"])
+        time.sleep(0.5)
+    filler.unlink()
+    wait_until(lambda: check_reads(["before"]) or directory.get("/readyz").status == 200, 10)
+    assert directory.login("Peer1", files=names).status == 200
+    check_reads(names)
+    assert directory.log.count("cannot store who is alive") == directory.log.count("works again") <= 1
+    directory.kill()
+    directory.start()
+    check_reads(names)
+    directory.terminate()
+    check_integrity(directory)
+
+
+@pytest.mark.root
+def test_first_start_on_a_full_disk(net, small_disk):
+    """It says so, and leaves nothing that is in the way later."""
+    filler = fill(small_disk)
+    line = start_wrong("--listen", "127.0.0.1:0", "--database", small_disk / "index.db", cwd=small_disk)
+    assert "index.db" in line and ("No space left" in line or "full" in line)
+    filler.unlink()
+    directory = net.directory(arguments=["--database", small_disk / "index.db"])
+    assert directory.login("Peer1", files=["a"]).status == 200
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("how", ["kill", "terminate"])
+def test_start_on_a_read_only_file_system(net, small_disk, how):
+    """One of the system's own: test_directory_machine.py has the rest."""
+    directory = net.directory(arguments=["--database", small_disk / "index.db"])
+    directory.login("Peer1", files=["before"])
+    getattr(directory, how)()
+    remount(small_disk, "ro")
+    directory.start()
+    assert directory.login("Peer1", files=["after"]).status == 503
+    assert directory.sources("before") == {"Peer1": []}
+    assert directory.get("/readyz").status == 503
+    remount(small_disk, "rw")
+    wait_until(lambda: directory.get("/readyz").status == 200, 10)
+    assert directory.login("Peer1", files=["after"]).status == 200
+    assert directory.sources("after") == {"Peer1": []} and not directory.sources("before")
+
+
+def remount(disk, how):
+    subprocess.run(["mount", "-o", f"remount,{how}", disk], check=True)
 
 
 @pytest.mark.plain

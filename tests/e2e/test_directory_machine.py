@@ -8,6 +8,7 @@ import json
 import mmap
 import pathlib
 import re
+import sqlite3
 import struct
 import subprocess
 import time
@@ -127,24 +128,94 @@ def test_reads_go_on_where_nothing_can_be_written(net, machine):
     assert log_in(directory, token=token, index_etag=etag(after)).json["index_needed"] is False
 
 
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def check_only_reads(directory, token, files, live):
+    """A directory that could write nothing from the start does all but storing."""
+    names = [entry["filename"] for entry in files]
+    check_reads(directory, names, live)
+    assert is_later(log_in(directory, files=entries("read 1", "new")))
+    reply = log_in(directory, token=token, index_etag=etag(files)).json
+    assert (reply["token"], reply["index_needed"]) == (token, False)
+    assert "No se puede guardar" in ready(directory)
+    assert directory.get("/healthz").status == 200
+    check_reads(directory, names, live)
+
+
 @pytest.mark.parametrize("how", ["kill", "terminate"])
 def test_a_start_where_nothing_can_be_written(net, machine, how):
-    """It says why it cannot, changes nothing, and starts as soon as it can."""
+    """It serves what is stored, changes nothing, and stores as soon as it can."""
     directory = net.directory(env=machine.env, arguments=["--database", machine.disk / "index.db"])
-    token = log_in(directory, files=entries("read 1")).json["token"]
+    files, after = entries("read 1", "read 2"), entries("read 3")
+    token = log_in(directory, files=files).json["token"]
     getattr(directory, how)()
-    before = {path.name: path.read_bytes() for path in machine.disk.iterdir()}
+    before = contents(machine.disk)
+    assert any(name.endswith("-wal") for name in before) == (how == "kill")
     machine.read_only(True)
-    directory.start(wait=False)
-    directory.expected_end = True
-    assert directory.process.wait(10) == 2
-    line, = directory.log.splitlines()
-    assert "index.db" in line and "Read-only file system" in line
-    assert {path.name: path.read_bytes() for path in machine.disk.iterdir()} == before
-    machine.read_only(False)
     directory.start()
-    check_reads(directory, ["read 1"], ["Peer1"])
-    assert log_in(directory, token=token).json["token"] == token
+    check_only_reads(directory, token, files, ["Peer1"])
+    assert log_in(directory, "Peer2").status == 200  # who brings nothing is there all the same
+    time.sleep(2.5)
+    check_only_reads(directory, token, files, ["Peer1", "Peer2"])
+    told = [line for line in directory.log.splitlines() if "cannot store who is alive" in line]
+    assert len(told) == 1 and "index.db" in told[0] and "Read-only file system" in told[0]
+    assert contents(machine.disk) == before
+    machine.read_only(False)
+    wait_until(lambda: check_reads(directory, ["read 1", "read 2"], ["Peer1", "Peer2"]) or
+               ready(directory) is True, 10, "it to go over by itself")
+    assert directory.log.count("works again") == 1
+    assert log_in(directory, files=after).json["index_needed"] is False
+    check_reads(directory, ["read 3"], ["Peer1", "Peer2"])
+    directory.kill()
+    directory.start()
+    check_reads(directory, ["read 3"], ["Peer1", "Peer2"])
+    assert log_in(directory, token=token, index_etag=etag(after)).json["token"] == token
+
+
+def without_its_index(database):
+    """The log's: each reader makes his own."""
+    database.with_name("index.db-shm").unlink()
+
+
+def unfinished(database):
+    database.with_name("index.db-journal").write_bytes(b"x" * 512)
+
+
+def older(database):
+    with sqlite3.connect(database) as connection:
+        connection.execute("PRAGMA user_version=6")
+    connection.close()
+
+
+def without_words(database):
+    with sqlite3.connect(database) as connection:
+        connection.execute("UPDATE state SET value=0 WHERE key='folding'")
+    connection.close()
+
+
+@pytest.mark.parametrize("change, says", [
+    (without_its_index, None), (unfinished, "unfinished change"), (older, "has version 6"),
+    (without_words, "indexed anew")])
+def test_what_can_be_read_only(net, machine, change, says):
+    """What is not as it would be served is not served, and nothing is changed."""
+    database = machine.disk / "index.db"
+    directory = net.directory(env=machine.env, arguments=["--database", database])
+    log_in(directory, files=entries("read 1"))
+    directory.kill()
+    change(database)
+    before = contents(machine.disk)
+    machine.read_only(True)
+    directory.start(wait=says is None)
+    if says is None:
+        check_reads(directory, ["read 1"], ["Peer1"])
+    else:
+        directory.expected_end = True
+        assert directory.process.wait(10) == 2
+        line, = directory.log.splitlines()
+        assert "index.db" in line and "Read-only file system" in line and says in line
+    assert contents(machine.disk) == before
 
 
 # ---- a clock that is stepped ----

@@ -32,7 +32,7 @@ static int start(void **state)
     *state = fixture;
     if (secrets_init(NULL) || index_open(fixture->path, &fixture->index, NULL))
         return -1;
-    return index_reader_open(fixture->path, &fixture->reader, NULL) ? -1 : 0;
+    return index_reader_open(fixture->path, NULL, &fixture->reader, NULL) ? -1 : 0;
 }
 
 static int stop(void **state)
@@ -219,7 +219,10 @@ static void a_state_is_kept_until_something_is_committed(void **state)
     struct file_name missing;
 
     assert_int_equal(file_name_parse("y", 1, &missing, NULL), ERROR_NONE);
-    index_reader_follow(fixture->reader, index_news(fixture->index));
+    index_reader_close(fixture->reader);
+    assert_int_equal(
+        index_reader_open(fixture->path, index_news(fixture->index), &fixture->reader, NULL),
+        ERROR_NONE);
     for (int i = 0; i < 3; i++) {
         store(fixture, 1, "A", "[{\"filename\":\"x\"}]");
         check_search(fixture, "x", "1 x -|");
@@ -248,7 +251,10 @@ static void the_log_stays_short(void **state)
     struct stat status;
     char name[16];
 
-    index_reader_follow(fixture->reader, index_news(fixture->index));
+    index_reader_close(fixture->reader);
+    assert_int_equal(
+        index_reader_open(fixture->path, index_news(fixture->index), &fixture->reader, NULL),
+        ERROR_NONE);
     for (int i = 0; i < 200; i++) {
         buffer_init(&text, 1 << 20);
         for (int j = 0; j < 200; j++)
@@ -591,7 +597,7 @@ static void a_database_of_version_1_is_brought_up_to_date(void **state)
         assert_int_equal(index_open(fixture->path, &fixture->index, NULL), ERROR_NONE);
         assert_int_equal(read_number(fixture->path, "PRAGMA user_version"), 7);
     }
-    assert_int_equal(index_reader_open(fixture->path, &fixture->reader, NULL), ERROR_NONE);
+    assert_int_equal(index_reader_open(fixture->path, NULL, &fixture->reader, NULL), ERROR_NONE);
     check_all(fixture, "1 a -|1 b [\"h:2\"]|2 a -|");
     check_search(fixture, "a", "1 a -|2 a -|");
     struct loaded loaded = load(fixture);
@@ -667,7 +673,7 @@ static void damage_is_no_fault_of_the_request(void **state)
 
     unit_path(fixture->folder, "other", path);
     unit_file_write(path, content, sizeof content);
-    assert_int_equal(index_reader_open(path, &reader, NULL), ERROR_CORRUPT);
+    assert_int_equal(index_reader_open(path, NULL, &reader, NULL), ERROR_CORRUPT);
     assert_null(reader);
 }
 

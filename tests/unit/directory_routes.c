@@ -49,7 +49,7 @@ static int start(void **state)
         return -1;
     fixture->routes.login.registry = registry_new(EXPIRY_MS);
     fixture->routes.health = &fixture->health;
-    return index_reader_open(fixture->path, &fixture->reader, NULL) ? -1 : 0;
+    return index_reader_open(fixture->path, NULL, &fixture->reader, NULL) ? -1 : 0;
 }
 
 static int stop(void **state)

@@ -39,7 +39,7 @@ struct fixture {
 static void open_all(struct fixture *fixture)
 {
     assert_int_equal(index_open(fixture->path, &fixture->index, NULL), ERROR_NONE);
-    assert_int_equal(index_reader_open(fixture->path, &fixture->reader, NULL), ERROR_NONE);
+    assert_int_equal(index_reader_open(fixture->path, NULL, &fixture->reader, NULL), ERROR_NONE);
 }
 
 static void close_all(struct fixture *fixture)
