@@ -58,6 +58,48 @@ void sources_drop_partial(struct directory_sources *sources, const char *peer)
     sources->count = kept;
 }
 
+/* FNV-1a (RFC 9923), its bits mixed once more, as the last characters reach few of them. */
+static uint64_t hash_names(const char *asking, const char *source)
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+    for (const char *c = asking; *c; c++)
+        hash = (hash ^ (uint8_t)*c) * UINT64_C(0x100000001b3);
+    hash *= UINT64_C(0x100000001b3); /* the end of the one */
+    for (const char *c = source; *c; c++)
+        hash = (hash ^ (uint8_t)*c) * UINT64_C(0x100000001b3);
+    hash ^= hash >> 32;
+    hash *= UINT64_C(0x9e3779b97f4a7c15);
+    return hash ^ hash >> 29;
+}
+
+struct place {
+    uint64_t hash;
+    struct directory_source source;
+};
+
+static int compare_places(const void *left, const void *right)
+{
+    uint64_t a = ((const struct place *)left)->hash;
+    uint64_t b = ((const struct place *)right)->hash;
+
+    return (a > b) - (a < b);
+}
+
+void sources_spread(const struct source_finder *finder, struct directory_sources *sources)
+{
+    if (sources->count <= SOURCES_IN_ORDER)
+        return;
+    auto_free struct place *places = memory_new(sources->count, sizeof *places);
+    for (size_t i = 0; i < sources->count; i++) {
+        places[i].source = sources->items[i];
+        places[i].hash = hash_names(finder->own_name, sources->items[i].peer);
+    }
+    qsort(places, sources->count, sizeof *places, compare_places);
+    for (size_t i = 0; i < sources->count; i++)
+        sources->items[i] = places[i].source;
+}
+
 void sources_order(const struct source_finder *finder, struct directory_sources *sources)
 {
     for (size_t i = 0; i + 1 < sources->count; i++) {
@@ -131,8 +173,10 @@ enum error_code sources_find(const struct source_finder *finder,
     if (!finder->locator)
         return error_set(error, ERROR_UNREACHABLE, "No hay directorio");
     enum error_code code = locator_find(finder->locator, search, sources, error);
-    if (code == ERROR_NONE)
+    if (code == ERROR_NONE) {
         sources_complete(finder, sources);
+        sources_spread(finder, sources);
+    }
     sources_drop_partial(sources, finder->own_name);
     return code;
 }
@@ -147,6 +191,7 @@ enum error_code sources_find_many(const struct source_finder *finder,
     enum error_code code = locator_find_many(finder->locator, names, sources, error);
     for (size_t i = 0; i < names->count && code == ERROR_NONE; i++) {
         sources_complete(finder, &sources[i]);
+        sources_spread(finder, &sources[i]);
         sources_order(finder, &sources[i]);
     }
     return code;

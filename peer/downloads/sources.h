@@ -23,14 +23,15 @@ struct source_finder {
     size_t fallback_count;
 };
 
-/* Asks the locator and applies sources_complete; that we have a part ourselves is left out. Any
- * thread; ends soon after the interrupt is raised. Errors as locator_find. */
+/* Asks the locator and applies sources_complete and sources_spread; that we have a part ourselves
+ * is left out. Any thread; ends soon after the interrupt is raised. Errors as locator_find. */
 MUST_CHECK enum error_code sources_find(const struct source_finder *finder,
                                         const struct locator_search *search,
                                         struct directory_sources *sources, struct error *error);
 
-/* Asks the directory for many names at once (locator_find_many), and applies sources_complete and
- * sources_order to what it tells of each. Any thread. Errors as locator_find_many. */
+/* Asks the directory for many names at once (locator_find_many), and applies sources_complete,
+ * sources_spread and sources_order to what it tells of each. Any thread. Errors as
+ * locator_find_many. */
 MUST_CHECK enum error_code sources_find_many(const struct source_finder *finder,
                                              const struct locator_names *names,
                                              struct directory_sources *sources,
@@ -42,6 +43,15 @@ void sources_worked(const struct source_finder *finder, const struct address *ad
 /* Pure. A peer that gave no address gets the fallbacks, all of them: the list does not say whose
  * they are (guessed), and a peer without the file says so. Not for ourselves. */
 void sources_complete(const struct source_finder *finder, struct directory_sources *sources);
+
+/* All of so many take part in a download (SWARM_SESSIONS_MAX), whatever their order. */
+#define SOURCES_IN_ORDER 8
+
+/* Pure. Of more than that the first ones are others for each peer who asks, or those that stand
+ * first in the directory's list would have to serve everybody; for one peer always the same, so
+ * that small files still come from few sources in groups. It is the order of hashes of both names
+ * (rendezvous hashing: Thaler and Ravishankar, IEEE/ACM Transactions on Networking 6:1, 1998). */
+void sources_spread(const struct source_finder *finder, struct directory_sources *sources);
 
 /* Pure. Takes away those that have a part only; of that peer, or of all for NULL. */
 void sources_drop_partial(struct directory_sources *sources, const char *peer);

@@ -7,6 +7,8 @@
 #include "peer/downloads/sources.h"
 
 #include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
 
 #define COUNT 3
 
@@ -147,6 +149,85 @@ static void stops(void **state)
     assert_int_equal(find_many(fixture, &finder, sources), ERROR_CANCELLED);
 }
 
+/* ---- in which order ---- */
+
+#define HOLDERS 60
+#define ASKING  300
+
+static void hold(struct directory_sources *sources, size_t count)
+{
+    *sources = (struct directory_sources){.items = memory_new(count, sizeof *sources->items),
+                                          .count = count};
+    for (size_t i = 0; i < count; i++)
+        sources->items[i].peer = memory_format("Holder%zu", i);
+}
+
+static size_t number_of(const struct directory_source *source)
+{
+    return (size_t)strtoul(source->peer + strlen("Holder"), NULL, 10);
+}
+
+static void many_sources_are_used_evenly(void **state)
+{
+    size_t first[HOLDERS] = {0};
+    size_t used[HOLDERS] = {0};
+
+    (void)state;
+    for (int asking = 0; asking < ASKING; asking++) {
+        auto_free char *name = memory_format("Peer%d", asking);
+        struct source_finder finder = {.own_name = name};
+        struct directory_sources sources;
+        bool seen[HOLDERS] = {false};
+        hold(&sources, HOLDERS);
+        sources_spread(&finder, &sources);
+        first[number_of(&sources.items[0])]++;
+        for (size_t i = 0; i < SOURCES_IN_ORDER; i++)
+            used[number_of(&sources.items[i])]++;
+        for (size_t i = 0; i < HOLDERS; i++) {
+            check_row(i, !seen[number_of(&sources.items[i])]);
+            seen[number_of(&sources.items[i])] = true;
+        }
+        directory_sources_done(&sources);
+    }
+    /* 5 and 40 each on average. */
+    for (size_t i = 0; i < HOLDERS; i++)
+        check_row(i, first[i] <= 15 && used[i] >= 20 && used[i] <= 65);
+}
+
+/* With one more, all others keep their order. */
+static void the_order_of_many_sources_lasts(void **state)
+{
+    struct source_finder finder = {.own_name = "Me"};
+    struct directory_sources fewer;
+    struct directory_sources more;
+    size_t next = 0;
+
+    (void)state;
+    hold(&fewer, HOLDERS - 1);
+    hold(&more, HOLDERS);
+    sources_spread(&finder, &fewer);
+    sources_spread(&finder, &more);
+    for (size_t i = 0; i < more.count; i++)
+        if (number_of(&more.items[i]) != HOLDERS - 1)
+            assert_string_equal(more.items[i].peer, fewer.items[next++].peer);
+    assert_int_equal(next, fewer.count);
+    directory_sources_done(&fewer);
+    directory_sources_done(&more);
+}
+
+static void few_sources_stay_as_they_are(void **state)
+{
+    struct source_finder finder = {.own_name = "Me"};
+    struct directory_sources sources;
+
+    (void)state;
+    hold(&sources, SOURCES_IN_ORDER);
+    sources_spread(&finder, &sources);
+    for (size_t i = 0; i < SOURCES_IN_ORDER; i++)
+        assert_int_equal(number_of(&sources.items[i]), i);
+    directory_sources_done(&sources);
+}
+
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
@@ -155,6 +236,9 @@ int main(void)
         TEST(says_that_names_are_asked_one_by_one),
         TEST(finds_nobody_without_a_directory),
         TEST(stops),
+        cmocka_unit_test(many_sources_are_used_evenly),
+        cmocka_unit_test(the_order_of_many_sources_lasts),
+        cmocka_unit_test(few_sources_stay_as_they_are),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
