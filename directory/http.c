@@ -46,8 +46,8 @@ static struct http_exchange *new_exchange(struct http_loop *loop, struct MHD_Con
 {
     struct http_exchange *exchange = memory_new(1, sizeof *exchange);
 
-    /* libmicrohttpd gives the connection memory that another loop's had until it was unmapped; the
-     * thread sanitizer does not see the library's mmap and munmap. */
+    /* libmicrohttpd, where its memory is its own, gives the connection what another loop's had
+     * until it was unmapped; the thread sanitizer does not see the library's mmap and munmap. */
     thread_order_after(loop->http);
     exchange->loop = loop;
     exchange->connection = connection;

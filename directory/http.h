@@ -32,10 +32,8 @@
 #include <stdint.h>
 
 #define HTTP_TARGET_MAX_BYTES 65536 /* what the reference's server takes; longer is 414 */
-/* One connection's head: a longest target, and 4 KiB of headers and reply. At each request
- * libmicrohttpd 0.9.75 zeroes half of it where the reading stops, and the whole when it is answered
- * (memorypool.c, MHD_pool_reallocate and MHD_pool_reset): 102 KiB, a third of what a request costs
- * us, and more when those of all connections are more than the processor caches. */
+/* One connection's head: a longest target, and 4 KiB of headers and reply. Costs what is used of it
+ * (directory/connection_memory.h); with libmicrohttpd's own memory, all of it at each request. */
 #define HTTP_CONNECTION_BYTES (68 << 10)
 #define HTTP_BODY_MAX_BYTES   (64 << 20)  /* 100,000 files with the longest names; longer is 413 */
 #define HTTP_BODIES_MAX_BYTES (256 << 20) /* of all requests at a time; over it is 503 */
