@@ -22,10 +22,15 @@ void buffer_done(struct buffer *buffer)
 
 void buffer_clear(struct buffer *buffer)
 {
-    buffer->length = 0;
+    buffer_cut(buffer, 0);
+}
+
+void buffer_cut(struct buffer *buffer, size_t length)
+{
+    buffer->length = length;
     buffer->failed = false;
     if (buffer->data)
-        buffer->data[0] = '\0';
+        buffer->data[length] = '\0';
 }
 
 /* Makes room for `more` bytes and a NUL. */

@@ -20,7 +20,8 @@ struct buffer {
 
 void buffer_init(struct buffer *buffer, size_t limit);
 void buffer_done(struct buffer *buffer);
-void buffer_clear(struct buffer *buffer); /* keeps the memory, forgets a failure */
+void buffer_clear(struct buffer *buffer);              /* keeps the memory, forgets a failure */
+void buffer_cut(struct buffer *buffer, size_t length); /* likewise; length: at most what it has */
 
 /* Where to write so many bytes, of which buffer_add then says how many there are; NULL: the buffer
  * has failed. */

@@ -32,6 +32,7 @@ enum statement {
     NAMES_WITH,
     NEW_NAMES,
     FILES_OF,
+    LAST_OF,
     STATEMENT_COUNT
 };
 
@@ -55,6 +56,7 @@ static const char *const statement_sql[STATEMENT_COUNT] = {
                   " AND id<=?2 ORDER BY id",
     [FILES_OF] = "SELECT " FILE_COLUMNS " FROM files WHERE name_id=?1 AND peer_id>?2"
                  " ORDER BY peer_id",
+    [LAST_OF] = "SELECT max(peer_id) FROM files WHERE name_id=?1",
 };
 
 struct index_reader {
@@ -244,6 +246,19 @@ enum error_code index_list(struct index_reader *reader, const struct index_place
         go_on = visit(context, &file);
     }
     return finish(reader, list, error);
+}
+
+enum error_code index_last_of(struct index_reader *reader, int64_t name_id, int64_t *peer_id,
+                              struct error *error)
+{
+    struct database_statement *last = reader->statements[LAST_OF];
+
+    enum error_code code = look_at_news(reader, error);
+    if (code)
+        return code;
+    database_bind_number(last, 1, name_id);
+    *peer_id = database_next(last) ? database_number(last, 0) : 0;
+    return finish(reader, last, error);
 }
 
 enum error_code index_files_of(struct index_reader *reader, const struct index_place *place,

@@ -100,3 +100,6 @@ MUST_CHECK enum error_code index_names_with(struct index_reader *reader,
 MUST_CHECK enum error_code index_files_of(struct index_reader *reader,
                                           const struct index_place *place, const char *name,
                                           index_file_fn *visit, void *context, struct error *error);
+/* The highest id of a peer that shares it; 0: nobody does. */
+MUST_CHECK enum error_code index_last_of(struct index_reader *reader, int64_t name_id,
+                                         int64_t *peer_id, struct error *error);

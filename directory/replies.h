@@ -29,6 +29,7 @@
 #define TEXT_STOPPING          "El directorio se está deteniendo"
 #define TEXT_BAD_ENCODING      "Codificación por ciento inválida"
 #define TEXT_BAD_BODY          "El cuerpo de la petición no es un objeto JSON válido"
+#define TEXT_BAD_SOURCES_LIMIT "limit debe ser un número entre 1 y 1000"
 #define TEXT_BAD_LIMIT         "limit debe ser un número entre 1 y 10000"
 #define TEXT_BAD_WORDS_LIMIT   "limit debe ser un número entre 1 y 500"
 #define TEXT_BAD_MIN_SIZE      "min_size debe ser un número entero de bytes"

@@ -180,6 +180,7 @@ static struct search_request begin_search(const struct call *call)
         .reader = call->reader,
         .query = call->query,
         .query_length = call->query_length,
+        .client_host = request->client_host,
         .body = request->body,
         .body_length = request->body_length,
     };

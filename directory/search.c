@@ -5,6 +5,7 @@
 #include "common/json.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "common/text_hash.h"
 #include "directory/piece.h"
 #include "directory/query.h"
 #include "directory/replies.h"
@@ -24,16 +25,18 @@ struct search {
     struct index_reader *reader;
     int64_t now_ms;
     struct json_writer json;
-    struct query_field filename;    /* of one name */
-    bool partial;                   /* those that hold only a part are wanted, too */
-    bool folders;                   /* a name may be a path */
-    int64_t sources_max, rows_left; /* rows: of peers that are away, too */
-    bool many;                      /* names: the reply has an end */
+    struct query_field filename; /* of one name */
+    bool partial;                /* those that hold only a part are wanted, too */
+    bool folders;                /* a name may be a path */
+    const char *client_host;
+    bool is_bounded;                /* the reply has an end, and is no stream */
+    int64_t sources_max, rows_left; /* where it is bounded; rows: of peers that are away, too */
 
     /* Of the name that is being looked for: */
     const char *name;
     const struct index_file *file; /* the row that is being joined */
     struct index_place last;
+    int64_t end; /* the id of the last peer that is looked at */
     int64_t rows, found;
     bool begun, truncated;
     size_t piece_rows; /* since the last piece of the reply */
@@ -63,14 +66,14 @@ static void join_peer(void *context, const struct registry_peer *peer)
 
 static bool is_enough(const struct search *search)
 {
-    return search->found == search->sources_max || search->rows_left == 0 ||
-           (search->many && search->json.out->length >= SEARCH_REPLY_BYTES);
+    return search->is_bounded && (search->found == search->sources_max || search->rows_left == 0 ||
+                                  search->json.out->length >= SEARCH_REPLY_BYTES);
 }
 
 /* Where nobody has been found yet it goes on: it would not be known what to begin with. */
 static bool is_piece_full(const struct search *search)
 {
-    return !search->many && search->found > 0 &&
+    return !search->is_bounded && search->found > 0 &&
            (search->json.out->length >= PIECE_BYTES || search->piece_rows >= ROWS_AT_ONCE);
 }
 
@@ -78,6 +81,8 @@ static bool add_row(void *context, const struct index_file *file)
 {
     struct search *search = context;
 
+    if (file->peer_id > search->end)
+        return false;
     search->truncated = is_enough(search);
     search->is_full = !search->truncated && is_piece_full(search);
     if (search->truncated || search->is_full)
@@ -105,14 +110,75 @@ static enum error_code end_name(struct search *search, enum error_code code, str
     return code;
 }
 
+static enum error_code look_after(struct search *search, int64_t peer_id, struct error *error)
+{
+    const struct index_place place = {.peer_id = peer_id, .name_id = search->last.name_id};
+
+    return index_files_of(search->reader, &place, search->name, add_row, search, error);
+}
+
+/* Somewhere from 0 to the last id, for one client always the same. */
+static int64_t place_of(const char *client_host, int64_t last)
+{
+    uint64_t hash = text_hash_spread(text_hash(TEXT_HASH_START, client_host));
+
+    return (int64_t)((double)last * ((double)hash / 0x1p64));
+}
+
+/* Which of more sources than are told: those from a place on and round to it, instead of the first
+ * ones, which are what the reply holds after that length. */
+static enum error_code tell_others(struct search *search, size_t length, struct error *error)
+{
+    int64_t last = 0;
+    enum error_code code = index_last_of(search->reader, search->last.name_id, &last, error);
+    int64_t place = place_of(search->client_host, last);
+
+    if (code)
+        return code;
+    buffer_cut(search->json.out, length);
+    search->found = 0;
+    search->begun = search->truncated = false;
+    code = look_after(search, place, error);
+    search->end = place;
+    if (!code && !search->truncated)
+        code = look_after(search, 0, error);
+    search->truncated = true;
+    return code;
+}
+
+static enum error_code spread(struct search *search, const struct json_writer *before,
+                              size_t length, struct error *error)
+{
+    struct buffer *out = search->json.out;
+    const struct search first = *search;
+    size_t first_length = out->length - length;
+    auto_free char *text = memory_copy(out->data + length, first_length);
+
+    search->json = *before;
+    enum error_code code = tell_others(search, length, error);
+    /* There are too many between them that are away. */
+    if (!code && search->found < first.found) {
+        *search = first;
+        buffer_cut(out, length);
+        buffer_append(out, text, first_length);
+    }
+    return code;
+}
+
 /* Writes the name with its sources, where there are any; one of many, or the first piece. */
 static enum error_code find_name(struct search *search, const struct file_name *name,
                                  struct error *error)
 {
+    const struct json_writer before = search->json;
+    size_t length = before.out->length;
+
     search->name = name->text;
     search->rows = search->found = 0;
     search->begun = search->truncated = false;
+    search->end = INT64_MAX;
     enum error_code code = index_search(search->reader, name, add_row, search, error);
+    if (!code && search->truncated && search->found == search->sources_max)
+        code = spread(search, &before, length, error);
     return end_name(search, code, error);
 }
 
@@ -135,13 +201,15 @@ static enum error_code begin(const struct search_request *request, struct search
     *search = (struct search){.registry = request->registry,
                               .reader = request->reader,
                               .now_ms = clock_boot_ms(),
+                              .client_host = request->client_host,
                               .filename = fields[0],
-                              .sources_max = INT64_MAX,
-                              .rows_left = INT64_MAX};
+                              .is_bounded = fields[3].value != NULL,
+                              .sources_max = SEARCH_SOURCES_MAX,
+                              .rows_left = SEARCH_ROWS_MAX};
     if (code)
         return code;
-    if (!query_number(&fields[3], 1, SEARCH_LIMIT_MAX, &search->sources_max))
-        return error_set(error, ERROR_INVALID, TEXT_BAD_LIMIT);
+    if (!query_number(&fields[3], 1, SEARCH_SOURCES_MAX, &search->sources_max))
+        return error_set(error, ERROR_INVALID, TEXT_BAD_SOURCES_LIMIT);
     if (!query_flag(&fields[1], &search->partial))
         return error_set(error, ERROR_INVALID, TEXT_BAD_PARTIAL);
     if (!query_flag(&fields[2], &search->folders))
@@ -306,9 +374,7 @@ static enum error_code answer_names(struct search *search, const struct names *n
         reply_missing(reply, "body", &(const char *){"filenames"}, 1);
         return ERROR_NONE;
     }
-    search->many = true;
-    search->sources_max = SEARCH_SOURCES_MAX;
-    search->rows_left = SEARCH_ROWS_MAX;
+    search->is_bounded = true;
     reply_searches_begin(reply, &search->json);
     enum error_code code = find_names(search, names, error);
     reply_searches_end(&search->json);

@@ -1,6 +1,7 @@
 #include "peer/catalogue/known.h"
 
 #include "common/memory.h"
+#include "common/text_hash.h"
 
 #include <stdlib.h>
 
@@ -93,9 +94,7 @@ void known_keep(struct known *known, uint64_t scan)
 
 uint64_t known_hash_name(const struct file_name *name)
 {
-    uint64_t hash = 0xcbf29ce484222325U; /* FNV-1a */
+    uint64_t hash = text_hash(TEXT_HASH_START, name->text);
 
-    for (const char *c = name->text; *c; c++)
-        hash = (hash ^ (unsigned char)*c) * 0x100000001b3U;
     return hash ? hash : 1;
 }

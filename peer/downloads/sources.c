@@ -1,6 +1,7 @@
 #include "peer/downloads/sources.h"
 
 #include "common/memory.h"
+#include "common/text_hash.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -58,21 +59,6 @@ void sources_drop_partial(struct directory_sources *sources, const char *peer)
     sources->count = kept;
 }
 
-/* FNV-1a (RFC 9923), its bits mixed once more, as the last characters reach few of them. */
-static uint64_t hash_names(const char *asking, const char *source)
-{
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
-
-    for (const char *c = asking; *c; c++)
-        hash = (hash ^ (uint8_t)*c) * UINT64_C(0x100000001b3);
-    hash *= UINT64_C(0x100000001b3); /* the end of the one */
-    for (const char *c = source; *c; c++)
-        hash = (hash ^ (uint8_t)*c) * UINT64_C(0x100000001b3);
-    hash ^= hash >> 32;
-    hash *= UINT64_C(0x9e3779b97f4a7c15);
-    return hash ^ hash >> 29;
-}
-
 struct place {
     uint64_t hash;
     struct directory_source source;
@@ -91,9 +77,10 @@ void sources_spread(const struct source_finder *finder, struct directory_sources
     if (sources->count <= SOURCES_IN_ORDER)
         return;
     auto_free struct place *places = memory_new(sources->count, sizeof *places);
+    uint64_t us = text_hash(TEXT_HASH_START, finder->own_name);
     for (size_t i = 0; i < sources->count; i++) {
         places[i].source = sources->items[i];
-        places[i].hash = hash_names(finder->own_name, sources->items[i].peer);
+        places[i].hash = text_hash_spread(text_hash(us, sources->items[i].peer));
     }
     qsort(places, sources->count, sizeof *places, compare_places);
     for (size_t i = 0; i < sources->count; i++)

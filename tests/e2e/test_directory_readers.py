@@ -171,15 +171,27 @@ def test_a_name_that_very_many_have(net):
     crowd(directory, 40000, "desktop.ini", lambda i: i > 5000 and i // 6000 % 2 == 0 and i < 39000)
     there = [f"{i:0120}" for i in range(1, 40001) if i > 5000 and i // 6000 % 2 == 0 and i < 39000]
 
-    def told(target):
-        reply = directory.get(f"/buscar_archivos?filename=desktop.ini{target}").json
+    def told(limit="", client="127.0.0.1"):
+        with contextlib.closing(http.client.HTTPConnection(
+                "127.0.0.1", directory.port, source_address=(client, 0))) as connection:
+            connection.request("GET", f"/buscar_archivos?filename=desktop.ini{limit}")
+            reply = json.loads(connection.getresponse().read())
         assert reply.pop("archivo") == "desktop.ini"
         return [entry["peer"] for entry in reply.pop("disponible_en")], reply
 
-    assert told("") == (["Peer1", *there], {})
-    assert told("&limit=10000") == (["Peer1", *there[:9999]], {"truncated": True})
-    assert told("&limit=1") == (["Peer1"], {"truncated": True})
-    for limit in ("0", "10001", "x", "1%00"):
+    assert told() == (["Peer1", *there], {})
+    # Of too many each client is told others, and always the same ones.
+    clients = [f"127.0.0.{number}" for number in range(1, 41)]
+    answers = [told("&limit=1000", client) for client in clients]
+    assert all(len(peers) == len({*peers} & {"Peer1", *there}) == 1000 and more == {"truncated": True}
+               for peers, more in answers)
+    assert told("&limit=1000", clients[7]) == answers[7]
+    # Twenty thousand, forty times a thousand: 13,000 of them by chance.
+    assert len({peer for peers, _ in answers for peer in peers}) > 7000
+    many = directory.request("POST", "/buscar_archivos", body=b'{"filenames":["a","desktop.ini"]}').json
+    assert [entry["peer"] for entry in many["archivos"][0]["disponible_en"]] == answers[0][0]
+    assert len(told("&limit=1")[0]) == 1
+    for limit in ("0", "1001", "x", "1%00"):
         assert directory.get(f"/buscar_archivos?filename=desktop.ini&limit={limit}").status == 400
     with contextlib.closing(http.client.HTTPConnection("127.0.0.1", directory.port)) as connection:
         connection.request("HEAD", "/buscar_archivos?filename=desktop.ini")

@@ -312,6 +312,15 @@ static void a_question_has_an_end(void **state)
     reply_done(&reply);
 }
 
+static size_t count_of(const char *text, const char *part)
+{
+    size_t count = 0;
+
+    for (const char *at = strstr(text, part); at; at = strstr(at + 1, part))
+        count++;
+    return count;
+}
+
 /* More peers than are told of one of many names. */
 static void a_popular_name_is_cut(void **state)
 {
@@ -327,8 +336,9 @@ static void a_popular_name_is_cut(void **state)
     struct http_reply reply = post(fixture, "", "{\"filenames\":[\"F\",\"G\"]}");
     assert_int_equal(reply.status, 200);
     assert_non_null(strstr(reply.body.data,
-                           "{\"peer\":\"Peer999\",\"url\":[]}],\"truncated\":true},"
+                           "\"url\":[]}],\"truncated\":true},"
                            "{\"archivo\":\"G\",\"disponible_en\":[{\"peer\":\"Last\""));
+    assert_int_equal(count_of(reply.body.data, "\"peer\":"), SEARCH_SOURCES_MAX + 1);
     reply_done(&reply);
     reply = get(fixture, "GET", "/buscar_archivos?filename=F");
     assert_non_null(strstr(reply.body.data, "{\"peer\":\"Last\",\"url\":[]}]}"));
