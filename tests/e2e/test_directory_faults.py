@@ -730,6 +730,10 @@ def test_first_start_on_a_full_disk(net, small_disk):
     assert directory.login("Peer1", files=["a"]).status == 200
 
 
+def remount(disk, how):
+    subprocess.run(["mount", "-o", f"remount,{how}", disk], check=True)
+
+
 @pytest.mark.root
 @pytest.mark.parametrize("how", ["kill", "terminate"])
 def test_start_on_a_read_only_file_system(net, small_disk, how):
@@ -746,10 +750,6 @@ def test_start_on_a_read_only_file_system(net, small_disk, how):
     wait_until(lambda: directory.get("/readyz").status == 200, 10)
     assert directory.login("Peer1", files=["after"]).status == 200
     assert directory.sources("after") == {"Peer1": []} and not directory.sources("before")
-
-
-def remount(disk, how):
-    subprocess.run(["mount", "-o", f"remount,{how}", disk], check=True)
 
 
 @pytest.mark.plain
