@@ -18,6 +18,7 @@ find_library(P2P_ARCHIVE_microhttpd libmicrohttpd.a HINTS ${MICROHTTPD_STATIC_LI
 mark_as_advanced(P2P_ARCHIVE_microhttpd)
 if(P2P_ARCHIVE_microhttpd AND GNUTLS_FOUND AND MICROHTTPD_VERSION VERSION_EQUAL 0.9.75 AND NOT P2P_SANITIZE)
   target_include_directories(p2p_microhttpd INTERFACE ${MICROHTTPD_INCLUDE_DIRS})
+  target_compile_definitions(p2p_microhttpd INTERFACE P2P_CONNECTION_MEMORY)
   target_link_libraries(p2p_microhttpd INTERFACE
     $<TARGET_OBJECTS:p2p_connection_memory> "${P2P_ARCHIVE_microhttpd}" PkgConfig::GNUTLS)
 else()

@@ -19,6 +19,7 @@ struct MemoryPool {
     size_t first_free; /* of the first FIRST_BYTES */
     size_t free;       /* what lies between these two is free, too */
     size_t end;
+    bool large;              /* the last use went past CONNECTION_MEMORY_KEPT_BYTES */
     struct MemoryPool *next; /* guarded by spare.lock */
 };
 
@@ -110,26 +111,35 @@ struct MemoryPool *MHD_pool_create(size_t bytes)
     return pool;
 }
 
-/* What is written to is written from the left, by the kernel, too, so we cannot know how far; but
- * what has got past this place has left something at it. Reading a page that is not there makes
- * none. A client that sends zeros can keep its pages, which are HTTP_CONNECTION_BYTES at most. */
-static void give_back(struct MemoryPool *pool)
+/* Whether the pool was written to past what is kept. That is from the left, and by the kernel, too,
+ * so it is not known how far; but what has got past this place has left something at it. Reading a
+ * page that is not there makes none. A client that sends zeros can keep its pages, which are the
+ * pool's size at most. */
+static bool was_large(struct MemoryPool *pool)
 {
     uint64_t trace;
 
     if (pool->bytes < CONNECTION_MEMORY_KEPT_BYTES + sizeof trace)
-        return;
+        return false;
     memcpy(&trace, at(pool, CONNECTION_MEMORY_KEPT_BYTES), sizeof trace);
     if (trace != 0)
-        madvise(at(pool, CONNECTION_MEMORY_KEPT_BYTES), pool->bytes - CONNECTION_MEMORY_KEPT_BYTES,
-                MADV_DONTNEED);
+        memset(at(pool, CONNECTION_MEMORY_KEPT_BYTES), 0, sizeof trace);
+    return trace != 0;
+}
+
+static void give_back(struct MemoryPool *pool)
+{
+    madvise(at(pool, CONNECTION_MEMORY_KEPT_BYTES), pool->bytes - CONNECTION_MEMORY_KEPT_BYTES,
+            MADV_DONTNEED);
+    pool->large = false;
 }
 
 void MHD_pool_destroy(struct MemoryPool *pool)
 {
     if (!pool)
         return;
-    give_back(pool);
+    if (was_large(pool) || pool->large)
+        give_back(pool);
     if (!keep_spare(pool))
         munmap(pool, pool->bytes);
 }
@@ -212,8 +222,12 @@ void *MHD_pool_reset(struct MemoryPool *pool, void *kept, size_t kept_bytes, siz
 
     if (kept_bytes > 0 && kept != block)
         memmove(block, kept, kept_bytes);
-    if (FIRST_BYTES + kept_bytes <= CONNECTION_MEMORY_KEPT_BYTES)
-        give_back(pool);
+    if (FIRST_BYTES + kept_bytes <= CONNECTION_MEMORY_KEPT_BYTES) {
+        if (was_large(pool))
+            pool->large = true;
+        else if (pool->large)
+            give_back(pool);
+    }
     clear(pool);
     pool->free += round_up(bytes, ALIGNMENT);
     return block;

@@ -4,8 +4,8 @@
  * cmake/P2PMicrohttpd.cmake says when a program gets this and when the library's.
  *
  * It has to be large, for a request's line may be, and the library's zeroes all of it at each
- * request: 102 KiB with HTTP_CONNECTION_BYTES (its pool_reallocate clears what it shrinks by, its
- * pool_reset the whole), which is more work than everything else that the library does, and so
+ * request, one and a half times (its pool_reallocate clears what it shrinks by, its pool_reset the
+ * whole), which is more work than everything else that the library does, and so
  * many connections have more memory each than the processor caches. Here nothing is zeroed, and
  * pages that nobody wrote to do not exist: a connection with ordinary requests has one page.
  *
@@ -21,8 +21,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* What a pool keeps of its pages from one request to the next; those after it are given back when a
- * large request or reply has used them. */
+/* What a pool keeps of its pages in any case. Those after it, which a large request or reply has
+ * used, are kept for another large one, and given back after the next one that is not. */
 #define CONNECTION_MEMORY_KEPT_BYTES (16 << 10)
 /* Pools of closed connections that are kept for the next ones, which then need no system calls. */
 #define CONNECTION_MEMORY_SPARE_MAX 64

@@ -19,7 +19,7 @@
  *
  * What libmicrohttpd answers itself, before we see the request, has its own short HTML body: 400
  * for a broken request line or a missing Host, 414 and 431 for a line or headers that do not fit
- * HTTP_CONNECTION_BYTES.
+ * the connection's memory.
  */
 #pragma once
 
@@ -31,10 +31,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define HTTP_TARGET_MAX_BYTES 65536 /* what the reference's server takes; longer is 414 */
-/* One connection's head: a longest target, and 4 KiB of headers and reply. Costs what is used of it
- * (directory/connection_memory.h); with libmicrohttpd's own memory, all of it at each request. */
-#define HTTP_CONNECTION_BYTES (68 << 10)
+#define HTTP_TARGET_MAX_BYTES 65536       /* what the reference's server takes; longer is 414 */
 #define HTTP_BODY_MAX_BYTES   (64 << 20)  /* 100,000 files with the longest names; longer is 413 */
 #define HTTP_BODIES_MAX_BYTES (256 << 20) /* of all requests at a time; over it is 503 */
 #define HTTP_HEAD_MS          15000

@@ -246,9 +246,12 @@ static void only_what_was_used_is_there(void **state)
         {500, 300, 1},
         {500, 300, 1},
         {500, 2000, 1},
-        {LEFT_BYTES - 1, 300, CONNECTION_MEMORY_KEPT_BYTES / 4096},
-        {500, POOL_BYTES / 2, CONNECTION_MEMORY_KEPT_BYTES / 4096},
+        {LEFT_BYTES - 1, 300, POOL_BYTES / 2 / 4096 + 2},
+        {500, 300, CONNECTION_MEMORY_KEPT_BYTES / 4096},
+        {500, POOL_BYTES / 2, POOL_BYTES / 2 / 4096 + 2},
+        {500, POOL_BYTES / 2, POOL_BYTES / 2 / 4096 + 2},
         {5000, 300, CONNECTION_MEMORY_KEPT_BYTES / 4096},
+        {500, 300, CONNECTION_MEMORY_KEPT_BYTES / 4096},
     };
     static struct connection connections[COUNT];
     size_t before = resident_pages();
