@@ -1,6 +1,6 @@
 #include "common/database.h"
 
-#include "common/database_mapping.h"
+#include "common/database_pages.h"
 #include "common/database_reading.h"
 #include "common/memory.h"
 
@@ -302,7 +302,7 @@ static enum error_code connect_to(struct database *database, const char *path, i
 {
     const char *vfs = NULL;
     enum error_code code = database->only_reads           ? database_reading_name(&vfs, error)
-                           : database->form->stays_mapped ? database_mapping_name(&vfs, error)
+                           : database->form->shares_pages ? database_pages_name(&vfs, error)
                                                           : ERROR_NONE;
 
     if (code)

@@ -37,7 +37,8 @@ struct database_form {
     const char *pragmas;         /* of the connection that database_open makes */
     const struct database_tokenizer *tokenizer; /* NULL: none */
     int64_t check_max_bytes; /* a larger file is not checked whole when it is opened; 0: any is */
-    bool stays_mapped;       /* where mmap_size says so: nobody makes the file shorter meanwhile */
+    bool shares_pages;       /* with mmap_size: bytes of pages that all connections share; nobody
+                              * else writes to the file meanwhile */
     bool is_frugal;          /* without the 120 KiB that SQLite pools for each connection */
     enum error_code denied;  /* for what may not be written */
 };

@@ -1,7 +1,7 @@
 /*
  * Searching and listing the database's files (directory/index.h has the schema).
  *
- * Each struct index_reader is a connection of its own, belongs to one thread and never waits for
+ * Each struct index_reader has connections of its own, belongs to one thread and never waits for
  * the writer. No read transaction outlives a call (or what stands between index_reader_begin and
  * index_reader_end, which waits for nobody), save with news, so the write-ahead log
  * can always be folded back.
@@ -63,7 +63,7 @@ struct index_place {
     int64_t name_id;
 };
 
-/* Up to max files after the place. */
+/* Up to max files after the place, in the newest state, also between begin and end. */
 MUST_CHECK enum error_code index_list(struct index_reader *reader, const struct index_place *after,
                                       size_t max, index_file_fn *visit, void *context,
                                       struct error *error);

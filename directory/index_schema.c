@@ -78,6 +78,6 @@ const struct database_form index_form = {
                "PRAGMA foreign_keys=OFF; PRAGMA temp_store=MEMORY; PRAGMA secure_delete=FAST;",
     .tokenizer = &trigrams_tokenizer,
     .check_max_bytes = INDEX_CHECK_MAX_BYTES,
-    .stays_mapped = true,
+    .shares_pages = true,
     .denied = ERROR_IO,
 };

@@ -5,6 +5,7 @@
 #include "common/memory.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 
 static const char to_2[] = "ALTER TABLE things ADD COLUMN colour TEXT;";
 static const char to_3[] = "CREATE INDEX things_by_colour ON things(colour);";
@@ -32,14 +33,14 @@ static const struct database_form third = {
     .is_frugal = true,
     .denied = ERROR_IO,
 };
-static const struct database_form mapped = {
+static const struct database_form sharing = {
     .name = "store",
     .owner = "test",
     .application_id = 0x54455354,
     .version = 1,
     .schema = "CREATE TABLE things(number INTEGER PRIMARY KEY, name TEXT, bytes BLOB);",
     .pragmas = "PRAGMA journal_mode=WAL;",
-    .stays_mapped = true,
+    .shares_pages = true,
     .denied = ERROR_DENIED,
 };
 static const struct database_form others = {
@@ -443,53 +444,161 @@ static void a_part_of_a_value_is_read_or_not_there(void **state)
     }
 }
 
-/* Where the file is mapped, as /proc/self/maps says it; "" where it is not. */
-static void find_mapping(const char *path, char *line, size_t room)
-{
-    FILE *maps = fopen("/proc/self/maps", "re");
+/* ---- pages that connections share ---- */
 
-    assert_non_null(maps);
-    while (fgets(line, (int)room, maps))
-        if (strstr(line, path) && !strstr(line, "-shm"))
-            break;
-    if (feof(maps))
-        line[0] = '\0';
-    fclose(maps);
+static struct database *connect_with(const struct fixture *fixture, const char *pragmas)
+{
+    struct database *made = NULL;
+
+    assert_int_equal(database_connect(&sharing, fixture->path, pragmas, &made, NULL), ERROR_NONE);
+    return made;
 }
 
-static void what_stays_mapped_is_as_new_as_the_file(void **state)
+static int64_t number_of(struct database *database, const char *sql)
+{
+    int64_t got = -1;
+
+    assert_int_equal(database_get_number(database, sql, &got, NULL), ERROR_NONE);
+    return got;
+}
+
+/* Things of some 250 bytes, from 1 on: 16 of them are a page. */
+static void add_things(struct fixture *fixture, int count)
+{
+    auto_free char *sql =
+        memory_format("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT %d)"
+                      " INSERT INTO things(name, bytes) SELECT 0, zeroblob(230) FROM n;"
+                      "PRAGMA wal_checkpoint;",
+                      count);
+
+    execute(fixture, sql);
+}
+
+/* System calls that read, of this process; -1: it does not say. */
+static long read_count(void)
+{
+    FILE *io = fopen("/proc/self/io", "re");
+    char line[128];
+    long count = -1;
+
+    while (io && fgets(line, sizeof line, io))
+        if (strncmp(line, "syscr: ", 7) == 0)
+            count = strtol(line + 7, NULL, 10);
+    if (io)
+        fclose(io);
+    return count;
+}
+
+static void what_one_has_read_the_others_need_not_read(void **state)
+{
+    static const char sum[] = "SELECT sum(length(name || bytes)) FROM things";
+    static const char pragmas[] = "PRAGMA mmap_size=4194304; PRAGMA cache_size=1;";
+    struct fixture *fixture = *state;
+
+    open_as(fixture, &sharing);
+    add_things(fixture, 4000);
+    struct database *one = connect_with(fixture, pragmas);
+    struct database *other = connect_with(fixture, pragmas);
+    int64_t expected = number_of(one, sum);
+    long before = read_count();
+    assert_int_equal(number_of(other, sum), expected);
+    assert_int_equal(number_of(one, sum), expected);
+    assert_true(read_count() - before < 50); /* of 2 times 250 pages */
+    database_close(one);
+    database_close(other);
+}
+
+static void shared_pages_are_as_new_as_the_file(void **state)
 {
     struct fixture *fixture = *state;
-    struct database *reader = NULL;
-    char first_place[512];
-    char place[512];
 
-    open_as(fixture, &mapped);
-    execute(fixture, "INSERT INTO things VALUES(0, 'a', zeroblob(1000000));"
-                     "PRAGMA wal_checkpoint;");
-    assert_int_equal(
-        database_connect(&mapped, fixture->path, "PRAGMA mmap_size=67108864;", &reader, NULL),
-        ERROR_NONE);
+    open_as(fixture, &sharing);
+    add_things(fixture, 500);
+    struct database *many = connect_with(fixture, "PRAGMA mmap_size=4194304;");
+    /* The room is what the first one said. */
+    struct database *other = connect_with(fixture, "PRAGMA mmap_size=4096;");
     for (int i = 1; i <= 20; i++) {
-        int64_t got = -1;
-        assert_int_equal(database_get_number(reader,
-                                             "SELECT count(*) + sum(length(bytes)) FROM things",
-                                             &got, NULL),
-                         ERROR_NONE);
-        assert_int_equal(got, 1000001 * (int64_t)i);
-        find_mapping(fixture->path, place, sizeof place);
-        assert_string_not_equal(place, "");
-        if (i == 1)
-            memcpy(first_place, place, sizeof place);
-        if (i == 5) /* by then it has grown by less than what is worth a new mapping */
-            assert_string_equal(place, first_place);
-        if (i == 20)
-            assert_string_not_equal(place, first_place);
-        execute(fixture, "INSERT INTO things(bytes) VALUES(zeroblob(1000000));"
-                         "UPDATE things SET name=name || 'a' WHERE number=0;"
-                         "PRAGMA wal_checkpoint;");
+        assert_int_equal(number_of(many, "SELECT count(*) FROM things WHERE name IS NOT NULL"),
+                         500 * i);
+        assert_int_equal(number_of(other, "SELECT sum(name) FROM things"), 1000 * i * (i - 1));
+        execute(fixture, "UPDATE things SET name=name + 2;");
+        assert_int_equal(number_of(many, "SELECT sum(name) FROM things"), 1000 * i * i);
+        execute(fixture, "PRAGMA wal_checkpoint;");
+        add_things(fixture, 500);
+        execute(fixture, "UPDATE things SET name=(SELECT max(0 + name) FROM things);");
     }
+    database_close(many);
+    database_close(other);
+}
+
+static void each_file_has_its_own_pages(void **state)
+{
+    struct fixture *fixture = *state;
+    char path[UNIT_PATH_BYTES];
+    struct database *other = NULL;
+
+    open_as(fixture, &sharing);
+    add_things(fixture, 500);
+    struct database *reader = connect_with(fixture, "PRAGMA mmap_size=1048576;");
+    assert_int_equal(number_of(reader, "SELECT sum(name) FROM things"), 0);
+    unit_path(fixture->folder, "other.db", path);
+    assert_int_equal(database_open(&sharing, path, &other, NULL), ERROR_NONE);
+    assert_int_equal(database_execute(other, "PRAGMA mmap_size=1048576;", NULL), ERROR_NONE);
+    assert_int_equal(number_of(other, "SELECT count(*) FROM things"), 0);
+    database_close(other);
     database_close(reader);
+    /* Another one in its place, when the first one has gone. */
+    database_close(fixture->database);
+    fixture->database = NULL;
+    assert_int_equal(rename(path, fixture->path), 0);
+    open_as(fixture, &sharing);
+    reader = connect_with(fixture, "PRAGMA mmap_size=1048576;");
+    assert_int_equal(number_of(reader, "SELECT count(*) FROM things"), 0);
+    database_close(reader);
+}
+
+struct onlooker {
+    pthread_t thread;
+    struct database *database;
+    const atomic_bool *stop;
+    long looks, differences;
+};
+
+/* All names are one, in whatever state. */
+static void *look(void *context)
+{
+    struct onlooker *onlooker = context;
+
+    while (!atomic_load(onlooker->stop) || onlooker->looks == 0) {
+        int64_t names = number_of(onlooker->database, "SELECT count(DISTINCT name) FROM things");
+        onlooker->differences += names != 1;
+        onlooker->looks++;
+    }
+    return NULL;
+}
+
+static void readers_with_little_room_see_whole_states(void **state)
+{
+    struct fixture *fixture = *state;
+    struct onlooker onlookers[3];
+    atomic_bool stop = false;
+
+    open_as(fixture, &sharing);
+    add_things(fixture, 1600); /* a hundred pages, in room for 16 */
+    for (size_t i = 0; i < ARRAY_LENGTH(onlookers); i++) {
+        onlookers[i] = (struct onlooker){.stop = &stop};
+        onlookers[i].database =
+            connect_with(fixture, "PRAGMA mmap_size=65536; PRAGMA cache_size=10;");
+        assert_int_equal(pthread_create(&onlookers[i].thread, NULL, look, &onlookers[i]), 0);
+    }
+    for (int i = 0; i < 100; i++)
+        execute(fixture, "UPDATE things SET name=name + 1; PRAGMA wal_checkpoint;");
+    atomic_store(&stop, true);
+    for (size_t i = 0; i < ARRAY_LENGTH(onlookers); i++) {
+        pthread_join(onlookers[i].thread, NULL);
+        assert_int_equal(onlookers[i].differences, 0);
+        database_close(onlookers[i].database);
+    }
 }
 
 /* Folded back now and then, not at each commit, it still begins anew. */
@@ -538,7 +647,10 @@ int main(void)
         with_file(what_is_bound_comes_back),
         with_file(a_statement_that_failed_works_again),
         with_file(a_part_of_a_value_is_read_or_not_there),
-        with_file(what_stays_mapped_is_as_new_as_the_file),
+        with_file(what_one_has_read_the_others_need_not_read),
+        with_file(shared_pages_are_as_new_as_the_file),
+        with_file(each_file_has_its_own_pages),
+        with_file(readers_with_little_room_see_whole_states),
         with_file(the_log_begins_anew_when_its_reader_has_gone),
     };
 
