@@ -62,6 +62,8 @@ def crowd(directory, count, shared=None, is_there=lambda number: True):
     directory.terminate()
     with contextlib.closing(sqlite3.connect(directory.database)) as database:
         state = dict(database.execute("SELECT key, value FROM state"))
+        # Blocks of times that are newer than the clock would hide those of their ids that follow.
+        database.execute("DELETE FROM seen")
         last, = database.execute("SELECT max(id) FROM peers").fetchone()
         database.executemany(
             "INSERT INTO peers(id, name, token, seen_ms, sequence, epoch) VALUES(?, ?, '', ?, ?, ?)",
@@ -157,7 +159,7 @@ def test_readers_of_lists_who_hardly_read(net):
         readers.close()
     assert largest - before[0] < 80 * 400  # KiB; libmicrohttpd takes 96 of them
     assert longest < LOG_BYTES
-    assert slowest < 5
+    assert slowest < 10
     wait_until(lambda: directory.descriptors() <= before[1], 5, "the descriptors")
     assert len(directory.get("/ver_archivos").json["archivos"]) == 31140
 
