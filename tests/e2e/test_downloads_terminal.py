@@ -367,7 +367,7 @@ def test_cancelling(crowd, terminal):
     wait_until(lambda: [row["held_bytes"] > 0 for row in jobs(peer)] == [True] * 4 + [False] * 2, 60,
                "a piece of each that runs")
     other.command("limit", "--upload", "1024")
-    assert states(peer) == ["running"] * 4 + ["queued"] * 2
+    wait_until(lambda: states(peer) == ["running"] * 4 + ["queued"] * 2, 20, "four to run")
     for name in ("a.iso", "b.iso", "c.iso"):
         wait_until(lambda: partial(directory, name) == {"Peer1"}, 20, "the part to be listed")
     peer.command("downloads", "pause", "2", "6")
