@@ -346,25 +346,6 @@ enum error_code database_open(const struct database_form *form, const char *path
     return ERROR_NONE;
 }
 
-/* For reading and writing whatever it is for: readers share the log's index file. */
-enum error_code database_connect(const struct database_form *form, const char *path,
-                                 const char *pragmas, struct database **database,
-                                 struct error *error)
-{
-    struct database *made = memory_new(1, sizeof *made);
-
-    made->form = form;
-    enum error_code code = connect_to(made, path, SQLITE_OPEN_READWRITE, error);
-    if (!code)
-        code = database_execute(made, pragmas, error);
-    if (code) {
-        database_close(made);
-        return code;
-    }
-    *database = made;
-    return ERROR_NONE;
-}
-
 /* Such a journal is of a change that must be undone before anything is read. */
 static enum error_code check_journal(const struct database_form *form, const char *path,
                                      struct error *error)
@@ -378,6 +359,36 @@ static enum error_code check_journal(const struct database_form *form, const cha
     return ERROR_NONE;
 }
 
+static enum error_code connect_and_set(struct database *database, const char *path, int flags,
+                                       const char *pragmas, struct database **connected,
+                                       struct error *error)
+{
+    enum error_code code =
+        database->only_reads ? check_journal(database->form, path, error) : ERROR_NONE;
+
+    if (!code)
+        code = connect_to(database, path, flags, error);
+    if (!code)
+        code = database_execute(database, pragmas, error);
+    if (code) {
+        database_close(database);
+        return code;
+    }
+    *connected = database;
+    return ERROR_NONE;
+}
+
+/* For reading and writing whatever it is for: readers share the log's index file. */
+enum error_code database_connect(const struct database_form *form, const char *path,
+                                 const char *pragmas, struct database **database,
+                                 struct error *error)
+{
+    struct database *made = memory_new(1, sizeof *made);
+
+    made->form = form;
+    return connect_and_set(made, path, SQLITE_OPEN_READWRITE, pragmas, database, error);
+}
+
 enum error_code database_connect_to_read(const struct database_form *form, const char *path,
                                          const char *pragmas, struct database **database,
                                          struct error *error)
@@ -386,17 +397,7 @@ enum error_code database_connect_to_read(const struct database_form *form, const
 
     made->form = form;
     made->only_reads = true;
-    enum error_code code = check_journal(form, path, error);
-    if (!code)
-        code = connect_to(made, path, SQLITE_OPEN_READONLY, error);
-    if (!code)
-        code = database_execute(made, pragmas, error);
-    if (code) {
-        database_close(made);
-        return code;
-    }
-    *database = made;
-    return ERROR_NONE;
+    return connect_and_set(made, path, SQLITE_OPEN_READONLY, pragmas, database, error);
 }
 
 enum error_code database_open_to_read(const struct database_form *form, const char *path,

@@ -158,7 +158,9 @@ static enum error_code spread(struct search *search, const struct json_writer *b
     enum error_code code = tell_others(search, length, error);
     /* There are too many between them that are away. */
     if (!code && search->found < first.found) {
+        int64_t rows_left = search->rows_left; /* these have been looked at all the same */
         *search = first;
+        search->rows_left = rows_left;
         buffer_cut(out, length);
         buffer_append(out, text, first_length);
     }
