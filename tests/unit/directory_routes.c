@@ -226,17 +226,23 @@ static void a_search_joins_files_and_liveness(void **state)
     }
 }
 
-static struct http_reply post(struct fixture *fixture, const char *query, const char *body)
+static struct http_reply post_from(struct fixture *fixture, const char *host, const char *query,
+                                   const char *body)
 {
     char text[256];
     auto_free char *copy = memory_copy_string(body);
+    struct http_request request = {.method = "POST", .target = text, .body = copy};
 
     snprintf(text, sizeof text, "/buscar_archivos%s", query);
-    return ask(fixture, (struct http_request){.method = "POST",
-                                              .target = text,
-                                              .target_length = strlen(text),
-                                              .body = copy,
-                                              .body_length = strlen(body)});
+    snprintf(request.client_host, sizeof request.client_host, "%s", host);
+    request.target_length = strlen(text);
+    request.body_length = strlen(body);
+    return ask(fixture, request);
+}
+
+static struct http_reply post(struct fixture *fixture, const char *query, const char *body)
+{
+    return post_from(fixture, "", query, body);
 }
 
 #define CONTENT "0b3fd030637ec63bd6313b9915a1b02c9e8176ea69d1cfb0bb0fa830dbc6802f"
@@ -376,6 +382,41 @@ static void a_long_reply_is_cut(void **state)
     reply_done(&reply);
 }
 
+/* Names of which only the first peer is there: the look for others goes over all who are away, and
+ * the one in which the question's rows run out finds less than the first look did. What it has
+ * looked at counts all the same: there are none left for the names after it. */
+static void looks_for_others_have_an_end_together(void **state)
+{
+    enum { PEERS = 220 };
+    /* By its hash, which says where others are looked for first: after the second of the peers. */
+    static const char host[] = "10.1.0.112";
+    struct fixture *fixture = *state;
+    int64_t now_ms = clock_boot_ms();
+    auto_buffer list;
+    auto_buffer names;
+    char name[32];
+
+    buffer_init(&list, SIZE_MAX);
+    buffer_init(&names, SIZE_MAX);
+    for (int i = 0; i < SEARCH_NAMES_MAX; i++) {
+        buffer_printf(&list, "%s{\"filename\":\"f%03d\"}", i ? "," : "[", i);
+        buffer_printf(&names, "%s\"f%03d\"", i ? "," : "{\"filenames\":[", i);
+    }
+    buffer_append_string(&list, "]");
+    buffer_append_string(&names, "]}");
+    for (int i = 1; i <= PEERS; i++) {
+        snprintf(name, sizeof name, "Peer%d", i);
+        share(fixture, name, list.data, i == 1 ? now_ms : now_ms - EXPIRY_MS);
+    }
+    struct http_reply reply = post_from(fixture, host, "?limit=1", names.data);
+    assert_int_equal(reply.status, 200);
+    /* Each takes one row in the first look, and all but one in the second. */
+    assert_int_equal(count_of(reply.body.data, "\"peer\":\"Peer1\""), SEARCH_ROWS_MAX / PEERS + 1);
+    assert_non_null(strstr(reply.body.data,
+                           "{\"archivo\":\"f499\",\"disponible_en\":[],\"truncated\":true}]}"));
+    reply_done(&reply);
+}
+
 static size_t count_operations(const struct json *paths)
 {
     size_t count = 0;
@@ -418,6 +459,7 @@ int main(void)
         test(a_question_has_an_end),
         test(a_popular_name_is_cut),
         test(a_long_reply_is_cut),
+        test(looks_for_others_have_an_end_together),
         test(every_route_is_described),
     };
 
