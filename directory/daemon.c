@@ -212,8 +212,7 @@ static void write_behind(struct write_behind *behind)
     /* While somebody is active the clock goes on, so that a restart knows the time left. After a
      * failure it is tried until it succeeds. */
     if (behind->submitted_ms && !behind->failing && now_ms - behind->submitted_ms < REST_MS &&
-        !registry_has_changed(daemon->registry) &&
-        registry_active_count(daemon->registry, now_ms) == 0)
+        !registry_has_changed(daemon->registry) && !registry_has_active(daemon->registry))
         return;
     behind->submitted_ms = now_ms;
     behind->job.behind = true;

@@ -26,7 +26,8 @@ struct login {
     bool has_query, has_body;   /* they are taken apart */
     int64_t waits_us;           /* since then, by clock_us, for a thread of the pools */
     bool verified;              /* the password or token is right */
-    uint64_t mark;              /* of the user */
+    uint64_t mark;              /* of the user, */
+    uint32_t mark_generation;   /* looked up when the users were these */
     int64_t peer_id;            /* where the token has told; else 0 */
     bool etag_differs;          /* from that of the list that came with it */
     struct files_index *files;  /* NULL: none was given */
@@ -242,6 +243,7 @@ static bool register_peer(struct login *login, struct http_reply *reply)
         .base = login->change ? &arguments->base : NULL,
         .host = http_request(login->exchange)->client_host,
         .mark = login->mark,
+        .mark_generation = login->mark_generation,
     };
 
     registry_log_in(login->services->registry, name_of(login), &claim, clock_boot_ms(), registered);
@@ -271,14 +273,35 @@ static bool go_to(struct login *first, enum place place, struct http_reply *repl
     return code ? answer_failure(login, reply, code, NULL) : false;
 }
 
+static void look_up_mark(struct login *login)
+{
+    const struct query_field *name = &login->arguments.fields[LOGIN_USERNAME];
+    struct users *users = login->services->users;
+
+    login->mark_generation = users_generation(users);
+    login->mark = users_mark(users, name->value, name->length);
+}
+
+/* What came may have a NUL in it. */
+static bool is_name(const struct query_field *field, const char *name)
+{
+    return strlen(name) == field->length && memcmp(name, field->value, field->length) == 0;
+}
+
 /* Who has a token need not be asked for his password, as long as he is the same user. */
 static bool verify_token(struct login *login)
 {
     struct registry_owner owner;
 
-    login->verified = registry_find_token(login->services->registry, login->arguments.token,
-                                          clock_boot_ms(), &owner) &&
-                      strcmp(owner.name, name_of(login)) == 0 && owner.mark == login->mark;
+    if (!registry_find_token(login->services->registry, login->arguments.token, clock_boot_ms(),
+                             &owner) ||
+        !is_name(&login->arguments.fields[LOGIN_USERNAME], owner.name))
+        return false;
+    login->mark = owner.mark;
+    login->mark_generation = owner.mark_generation;
+    if (owner.mark_generation != users_generation(login->services->users))
+        look_up_mark(login);
+    login->verified = login->mark != 0 && login->mark == owner.mark;
     if (login->verified)
         login->peer_id = owner.id;
     return login->verified;
@@ -295,12 +318,12 @@ static bool verify_quickly(struct login *login, bool *denied)
                                             .password_length = password->length};
     struct users *users = login->services->users;
 
-    login->mark = users_mark(users, name->value, name->length);
     *denied = false;
     if (!password->value) {
-        *denied = !login->mark || !verify_token(login);
+        *denied = !verify_token(login);
         return !*denied;
     }
+    look_up_mark(login);
     login->verified = users_verify_quickly(users, &credentials);
     if (!login->verified && login->place == ON_VERIFIER) {
         login->verified = users_verify(users, &credentials);

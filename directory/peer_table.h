@@ -21,7 +21,7 @@
 struct peer {
     struct peer *next_of_name; /* the table's: same name hash, same token hash */
     struct peer *next_of_token;
-    struct peer *previous, *next; /* of the line that it stands in */
+    struct peer *previous, *next; /* of the line that it stands in while it is away */
     uint64_t sequence;            /* 0: away */
     int64_t away_ms;              /* of the run clock: when it went; while it is away */
     char *urls;                   /* owned; NULL: "[]" */
@@ -30,6 +30,7 @@ struct peer {
     struct index_sum etag;
     unsigned char token[PEER_TOKEN_BYTES]; /* while has_token */
     unsigned char from[16];                /* where it logged in from last, as IPv6; 0: not known */
+    uint32_t mark_generation;              /* of the users, when that was looked up; 0: never */
     uint32_t warned_s; /* boot clock: when somebody was told of two such places */
     uint32_t id;
     uint16_t lists_coming;

@@ -9,8 +9,9 @@
 #include <string.h>
 
 enum {
-    SWEEP_AT_ONCE = 256,   /* under one lock */
-    EXPECTED_MAX = 4 << 20 /* the number comes from the database, which may say anything */
+    TIMES_AT_ONCE = 1 << 16, /* looked at under one lock: half a MiB */
+    SWEEP_AT_ONCE = 256,     /* likewise, expired ones */
+    EXPECTED_MAX = 4 << 20,  /* the number comes from the database, which may say anything */
 };
 
 struct registry *registry_new(int64_t expiry_ms)
@@ -81,15 +82,6 @@ static void join_line(struct line *line, struct peer *peer, struct peer *after)
 }
 
 /* To the line's end, nearly: threads read the clock before they get the lock. */
-static void join_active(struct registry *registry, struct peer *peer)
-{
-    struct peer *after = registry->active.last;
-
-    while (after && registry_seen_ms(registry, after) > registry_seen_ms(registry, peer))
-        after = after->previous;
-    join_line(&registry->active, peer, after);
-}
-
 static void join_away(struct registry *registry, struct peer *peer)
 {
     struct peer *after = registry->away.last;
@@ -109,14 +101,15 @@ static void leave_away(struct registry *registry, struct peer *peer)
 
 static void activate(struct registry *registry, struct peer *peer)
 {
+    registry->active_count++;
     peer->sequence = ++registry->last_sequence;
     login_order_append(&registry->order, peer->sequence, peer);
 }
 
 static void deactivate(struct registry *registry, struct peer *peer, int64_t now_ms)
 {
+    registry->active_count--;
     login_order_remove(&registry->order, peer->sequence, peer);
-    leave_line(&registry->active, peer);
     peer_table_set_token(&registry->table, peer, NULL);
     *peer_seen_ms(&registry->table, peer) = PEER_NOT_SEEN;
     peer->sequence = 0;
@@ -159,6 +152,7 @@ void registry_restore(struct registry *registry, const struct registry_record *r
     if (peer->sequence != 0) {
         if (parse_token(record->token, token))
             peer_table_set_token(&registry->table, peer, token);
+        registry->active_count++;
         login_order_append(&registry->order, peer->sequence, peer);
         registry_mark_seen(registry, peer);
     }
@@ -175,8 +169,7 @@ static int compare_times(const void *left, const void *right)
     return a->sequence < b->sequence ? -1 : a->sequence > b->sequence;
 }
 
-/* A line of all peers that are there, or of all that are away, by their times. */
-static void line_up(struct registry *registry, struct line *line, bool active)
+static void line_up_away(struct registry *registry)
 {
     size_t count = registry->table.count;
     auto_free struct login_place *places = memory_new(count, sizeof *places);
@@ -184,19 +177,17 @@ static void line_up(struct registry *registry, struct line *line, bool active)
 
     for (size_t i = 0; i < count; i++) {
         struct peer *peer = registry->table.peers[i];
-        if (!peer || (peer->sequence != 0) != active ||
-            (!active && peer->away_ms == REGISTRY_NOTHING_KEPT))
+        if (!peer || peer->sequence != 0 || peer->away_ms == REGISTRY_NOTHING_KEPT)
             continue;
-        int64_t time_ms = active ? registry_seen_ms(registry, peer) : peer->away_ms;
         /* Times below zero are of before the machine started. */
-        places[used].sequence = (uint64_t)time_ms + ((uint64_t)1 << 63);
+        places[used].sequence = (uint64_t)peer->away_ms + ((uint64_t)1 << 63);
         places[used++].peer = peer;
     }
     if (used > 0)
         qsort(places, used, sizeof *places, compare_times);
     for (size_t i = 0; i < used; i++) {
-        join_line(line, places[i].peer, line->last);
-        places[i].peer->is_kept = !active;
+        join_line(&registry->away, places[i].peer, registry->away.last);
+        places[i].peer->is_kept = true;
     }
 }
 
@@ -205,8 +196,7 @@ void registry_restored(struct registry *registry, int64_t run_ms, int64_t now_ms
     registry_lock(registry);
     registry->run_offset_ms = run_ms - now_ms;
     login_order_sort(&registry->order);
-    line_up(registry, &registry->active, true);
-    line_up(registry, &registry->away, false);
+    line_up_away(registry);
     registry_unlock(registry);
 }
 
@@ -296,16 +286,14 @@ void registry_log_in(struct registry *registry, const char *name,
     if (login->had_expired)
         deactivate(registry, peer, now_ms);
     leave_away(registry, peer);
-    if (was_alive)
-        leave_line(&registry->active, peer);
-    else
+    if (!was_alive)
         activate(registry, peer);
     if (!was_alive || !same_user || !peer->has_token)
         renew_token(registry, peer);
     peer->mark = claim->mark;
+    peer->mark_generation = claim->mark_generation;
     compare_hosts(peer, claim->host, was_alive, now_ms, login);
     *peer_seen_ms(&registry->table, peer) = now_ms;
-    join_active(registry, peer);
     registry_mark_seen(registry, peer);
     login->id = peer->id;
     registry_format_token(peer, login->token);
@@ -335,6 +323,7 @@ bool registry_find_token(struct registry *registry, const char *token, int64_t n
     if (found) {
         owner->id = peer->id;
         owner->mark = peer->mark;
+        owner->mark_generation = peer->mark_generation;
         memcpy(owner->name, peer->name, length + 1);
     }
     registry_unlock(registry);
@@ -393,40 +382,80 @@ void registry_list(struct registry *registry, uint64_t after, size_t max, int64_
     registry_unlock(registry);
 }
 
-size_t registry_active_count(struct registry *registry, int64_t now_ms)
+/* ---- all times ---- */
+
+/* The next part of the table, from *next on; *next is its end then. False: there is none. */
+static bool next_part(const struct registry *registry, size_t *from, size_t *next)
+{
+    size_t left = registry->table.count - *next;
+
+    *from = *next;
+    *next += left < TIMES_AT_ONCE ? left : TIMES_AT_ONCE;
+    return *next > *from;
+}
+
+static bool count_some(struct registry *registry, size_t *next, int64_t now_ms, size_t *count)
+{
+    const int64_t over_ms = now_ms - registry->expiry_ms;
+    size_t from;
+
+    registry_lock(registry);
+    const int64_t *seen_ms = registry->table.seen_ms;
+    bool more = next_part(registry, &from, next);
+    for (size_t i = from; i < *next; i++)
+        *count += seen_ms[i] > over_ms;
+    registry_unlock(registry);
+    return more;
+}
+
+bool registry_has_active(struct registry *registry)
 {
     registry_lock(registry);
-    size_t count = registry->active.count;
-    for (const struct peer *peer = registry->active.first;
-         peer && !is_alive(registry, peer, now_ms); peer = peer->next)
-        count--;
+    bool has = registry->active_count > 0;
     registry_unlock(registry);
+    return has;
+}
+
+size_t registry_active_count(struct registry *registry, int64_t now_ms)
+{
+    size_t next = 0;
+    size_t count = 0;
+
+    while (count_some(registry, &next, now_ms, &count))
+        continue;
     return count;
 }
 
-/* Up to SWEEP_AT_ONCE; false: there are no more. */
-static bool sweep_some(struct registry *registry, int64_t now_ms, registry_visitor *visitor,
-                       void *context)
+static bool sweep_some(struct registry *registry, size_t *next, int64_t now_ms,
+                       registry_visitor *visitor, void *context)
 {
+    const int64_t over_ms = now_ms - registry->expiry_ms;
     size_t count = 0;
+    size_t i;
 
     registry_lock(registry);
-    while (registry->active.first && !is_alive(registry, registry->active.first, now_ms) &&
-           count < SWEEP_AT_ONCE) {
-        struct peer *peer = registry->active.first;
+    const int64_t *seen_ms = registry->table.seen_ms;
+    bool more = next_part(registry, &i, next);
+    for (; i < *next && count < SWEEP_AT_ONCE; i++) {
+        if (seen_ms[i] > over_ms || seen_ms[i] == PEER_NOT_SEEN)
+            continue;
+        struct peer *peer = registry->table.peers[i];
         deactivate(registry, peer, now_ms);
         registry_mark_dirty(registry, peer);
         tell(peer, false, visitor, context);
         count++;
     }
+    *next = i;
     registry_unlock(registry);
-    return count == SWEEP_AT_ONCE;
+    return more;
 }
 
 void registry_sweep(struct registry *registry, int64_t now_ms, registry_visitor *visitor,
                     void *context)
 {
-    while (sweep_some(registry, now_ms, visitor, context))
+    size_t next = 0;
+
+    while (sweep_some(registry, &next, now_ms, visitor, context))
         continue;
 }
 

@@ -1,7 +1,7 @@
 /*
  * Who is alive, in memory. Time is passed in (milliseconds of the boot clock, common/clock.h), so a
  * step of the wall clock expires nobody. Any thread; one lock, held for memory only, and never for
- * a walk over all peers.
+ * a walk over all peers: what needs the times of all takes them part by part.
  *
  *            login                    login: seen = now
  *   unknown ───────▶ active (sequence n) ◀───┐
@@ -72,6 +72,7 @@ struct registry_claim {
     const struct index_sum *base; /* or what makes it of the list with this sum; NULL: no change */
     const char *host;             /* where he logs in from */
     uint64_t mark;                /* of the user that he is; 0: not known */
+    uint32_t mark_generation;     /* of the users when that was looked up (users.h) */
 };
 
 struct registry_login {
@@ -100,7 +101,8 @@ void registry_log_in(struct registry *registry, const char *name,
 /* Whose token it is. */
 struct registry_owner {
     int64_t id;
-    uint64_t mark;
+    uint64_t mark;            /* as he claimed when he logged in last, */
+    uint32_t mark_generation; /* likewise; 0: not since the directory started */
     char name[REGISTRY_NAME_BYTES];
 };
 /* False when no peer that is there has it. */
@@ -128,6 +130,9 @@ bool registry_visit(struct registry *registry, int64_t id, int64_t now_ms,
 void registry_list(struct registry *registry, uint64_t after, size_t max, int64_t now_ms,
                    registry_visitor *visitor, void *context);
 
+/* Or somebody whose time is over, until the next sweep. */
+bool registry_has_active(struct registry *registry);
+/* Goes through all times: some milliseconds where there are a million. */
 size_t registry_active_count(struct registry *registry, int64_t now_ms);
 
 /* Takes those out of the active ones whose time is over, and tells each (its `active` is false). */

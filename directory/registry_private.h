@@ -24,7 +24,7 @@ struct registry {
     uint64_t last_sequence;
     struct peer_table table;
     struct login_order order; /* who is there; expired ones stay until swept */
-    struct line active;       /* the same, by when they were seen */
+    size_t active_count;      /* the same */
     struct line away;         /* whose files are kept, by when they went */
     struct peer **dirty;      /* records to be stored */
     size_t dirty_count, dirty_capacity;

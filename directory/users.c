@@ -5,6 +5,7 @@
 #include "directory/secrets.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +23,8 @@ struct quick {
 
 struct users {
     struct secrets_key key;
-    pthread_mutex_t lock; /* guards what follows */
+    atomic_uint generation; /* written under the lock, with the list */
+    pthread_mutex_t lock;   /* guards what follows */
     struct user_list list;
     /* Of users with an Argon2id hash whose right password was seen: the number of theirs, from 1
      * on, by the number of the entry. */
@@ -37,6 +39,7 @@ struct users *users_new(void)
     struct users *users = memory_new(1, sizeof *users);
 
     secrets_make_key(&users->key);
+    users->generation = 1;
     pthread_mutex_init(&users->lock, NULL);
     users->slow_hash = nobodys_hash;
     return users;
@@ -106,6 +109,7 @@ void users_replace(struct users *users, struct user_list *list)
             keep_quick(&fresh, entry, users->quicks[i].bytes);
     }
     struct users old = *users;
+    atomic_fetch_add(&users->generation, 1);
     users->list = fresh.list;
     users->quick_of = fresh.quick_of;
     users->quicks = fresh.quicks;
@@ -225,4 +229,9 @@ uint64_t users_mark(struct users *users, const char *name, size_t name_length)
     }
     pthread_mutex_unlock(&users->lock);
     return mark;
+}
+
+uint32_t users_generation(struct users *users)
+{
+    return atomic_load(&users->generation);
 }

@@ -42,3 +42,6 @@ bool users_verify(struct users *users, const struct credentials *credentials);
 /* A mark of the user with the hash that he has now, never 0: another password is another user. 0:
  * there is nobody of that name. */
 uint64_t users_mark(struct users *users, const char *name, size_t name_length);
+/* Another one, never 0, when the users have been replaced: all marks that were looked up after it
+ * was read are good as long as it stays the same. */
+uint32_t users_generation(struct users *users);

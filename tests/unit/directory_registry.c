@@ -528,6 +528,50 @@ static void many_peers(void **state)
     assert_int_equal(registry_active_count(registry, 1), COUNT);
 }
 
+static void count_one(void *context, const struct registry_peer *peer)
+{
+    (void)peer;
+    ++*(int *)context;
+}
+
+static void every_second_of_very_many_expires(void **state)
+{
+    enum { COUNT = 150001 }; /* more than are looked at under one lock, and expire under one */
+    struct registry *registry = *state;
+    char name[16];
+    int expired = 0;
+
+    for (int64_t now_ms = 0; now_ms < 2; now_ms++)
+        for (int i = 0; i < COUNT; i += 1 + (int)now_ms) {
+            snprintf(name, sizeof name, "peer %d", i);
+            log_in(registry, name, now_ms);
+        }
+    assert_int_equal(registry_active_count(registry, EXPIRY_MS), COUNT / 2 + 1);
+    registry_sweep(registry, EXPIRY_MS, count_one, &expired);
+    assert_int_equal(expired, COUNT / 2);
+    assert_int_equal(registry_active_count(registry, EXPIRY_MS), COUNT / 2 + 1);
+    assert_true(registry_has_active(registry));
+    registry_sweep(registry, EXPIRY_MS + 1, count_one, &expired);
+    assert_int_equal(expired, COUNT);
+    assert_int_equal(registry_active_count(registry, 0), 0);
+    assert_false(registry_has_active(registry));
+}
+
+static void a_mark_goes_with_its_generation(void **state)
+{
+    struct registry *registry = *state;
+    struct registry_owner owner;
+    struct registry_login login;
+
+    for (uint32_t generation = 7; generation < 9; generation++) {
+        const struct registry_claim claim = {.host = "h", .mark = 5, .mark_generation = generation};
+        registry_log_in(registry, "A", &claim, 0, &login);
+        assert_true(registry_find_token(registry, login.token, 0, &owner));
+        assert_int_equal(owner.mark, 5);
+        assert_int_equal(owner.mark_generation, generation);
+    }
+}
+
 #define test(function) cmocka_unit_test_setup_teardown(function, start, stop)
 
 int main(void)
@@ -539,6 +583,8 @@ int main(void)
         test(a_token_lives_as_long_as_the_session),
         test(who_comes_back_is_listed_last),
         test(a_sweep_tells_each_once),
+        test(every_second_of_very_many_expires),
+        test(a_mark_goes_with_its_generation),
         test(pages),
         test(visits),
         test(the_stored_list),

@@ -308,10 +308,13 @@ static void generated_passwords(void **state)
 static void marks_tell_users_apart(void **state)
 {
     struct users *users = users_new();
+    uint32_t nobody = users_generation(users);
 
     (void)state;
+    assert_int_not_equal(nobody, 0);
     assert_int_equal(users_mark(users, "a", 1), 0);
     give(users, "a", hash_one);
+    assert_int_not_equal(users_generation(users), nobody);
     uint64_t one = users_mark(users, "a", 1);
     assert_int_not_equal(one, 0);
     assert_int_equal(users_mark(users, "b", 1), 0);
