@@ -16,9 +16,6 @@
 
 #define MODULE "catalogue"
 
-/* Pieces that wait for a thread, for each thread: so that none waits for the next file. */
-#define PIECES_AHEAD 8
-
 /* Of large files that had to make way for smaller ones. Each has a descriptor and its hashes. */
 #define JOBS_MAX 64
 
@@ -193,7 +190,7 @@ static void take_hashed(struct catalogue *catalogue)
 }
 
 /* Keeps the threads busy; a file that is smaller than what is left of all others goes before. */
-static void feed(struct catalogue *catalogue, size_t pieces_ahead)
+static void feed(struct catalogue *catalogue)
 {
     int64_t now_ms = clock_boot_ms();
     struct hashing_load load;
@@ -205,8 +202,8 @@ static void feed(struct catalogue *catalogue, size_t pieces_ahead)
         hashing_read_load(catalogue->hashing, &load);
         if (load.jobs >= JOBS_MAX || stop_event_raised(catalogue->stop))
             return;
-        next = catalogue_next_waiting(
-            catalogue, now_ms, load.pieces < pieces_ahead ? INT64_MAX : load.shortest_left - 1);
+        next = catalogue_next_waiting(catalogue, now_ms,
+                                      load.is_short ? INT64_MAX : load.shortest_left - 1);
         if (next)
             begin(catalogue, next);
     } while (next);
@@ -319,15 +316,13 @@ static void rest(struct catalogue *catalogue)
 static void *run(void *context)
 {
     struct catalogue *catalogue = context;
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    size_t pieces_ahead = (size_t)(cores > 0 ? cores : 1) * PIECES_AHEAD;
     bool worked = true;
 
     open_store(catalogue);
     while (!stop_event_raised(catalogue->stop) && atomic_load(&catalogue->store)) {
         if (is_scan_due(catalogue))
             scan(catalogue);
-        feed(catalogue, pieces_ahead);
+        feed(catalogue);
         bool at_work = is_at_work(catalogue);
         if (worked && !at_work)
             rest(catalogue);
@@ -357,11 +352,12 @@ static void destroy(struct catalogue *catalogue)
     free(catalogue);
 }
 
+/* While one waits for the disk, another one has something to hash. */
 static unsigned thread_count(unsigned wanted)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
 
-    return wanted > 0 ? wanted : cores > 0 ? (unsigned)cores : 1;
+    return wanted > 0 ? wanted : cores > 0 ? 2 * (unsigned)cores : 2;
 }
 
 enum error_code catalogue_start(const struct catalogue_options *options,

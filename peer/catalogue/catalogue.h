@@ -41,7 +41,7 @@ struct catalogue;
 struct catalogue_options {
     struct share *share; /* borrowed until catalogue_free */
     const char *path;    /* of the database; copied */
-    unsigned threads;    /* that hash; 0: as many as the machine has cores */
+    unsigned threads;    /* that hash; 0: two for each of the machine's cores */
     /* Ids have become known. On the catalogue's thread; must not block. May be NULL. */
     void (*known)(void *context);
     /* There are damaged files (catalogue_check.h). On any thread; must not block. May be NULL. */

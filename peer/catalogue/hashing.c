@@ -14,6 +14,9 @@
 /* Of one read. Small enough to stay in the processor's cache until it is hashed. */
 #define READ_BYTES ((size_t)256 << 10)
 
+/* Pieces that wait for a thread, for each thread: so that none waits for the next file. */
+#define PIECES_AHEAD 8
+
 struct hashing {
     void (*done)(void *context); /* these do not change */
     void *context;
@@ -74,13 +77,20 @@ static bool is_over(const struct hashing_job *job)
     return job->running == 0 && (job->failure || job->finished == job->manifest.piece_count);
 }
 
-/* The job that has something to begin, and least of it. Under the lock. */
+static bool comes_before(const struct hashing_job *job, const struct hashing_job *other)
+{
+    return job->running == other->running ? pieces_left(job) < pieces_left(other)
+                                          : job->running < other->running;
+}
+
+/* The job that has something to begin, and least of it; one that no other thread is at, if there
+ * is one, as the system reads ahead what is read from the beginning to the end. Under the lock. */
 static struct hashing_job *choose(struct hashing *hashing)
 {
     struct hashing_job *chosen = NULL;
 
     for (struct hashing_job *job = hashing->jobs; job; job = job->following)
-        if (pieces_left(job) > 0 && (!chosen || pieces_left(job) < pieces_left(chosen)))
+        if (pieces_left(job) > 0 && (!chosen || comes_before(job, chosen)))
             chosen = job;
     return chosen;
 }
@@ -243,6 +253,8 @@ void hashing_read_load(struct hashing *hashing, struct hashing_load *load)
             load->shortest_left = left;
     }
     pthread_mutex_unlock(&hashing->lock);
+    load->is_short = load->jobs < hashing->thread_limit ||
+                     load->pieces < (size_t)hashing->thread_limit * PIECES_AHEAD;
 }
 
 bool hashing_has(struct hashing *hashing, const struct share_identity *identity)
