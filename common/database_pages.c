@@ -17,19 +17,26 @@ enum {
     FILE_PAGES_MAX = 1 << 24, /* nor of what is beyond 64 GiB */
     TAIL_BYTES = PAGE_BYTES,  /* SQLite looks past the end of a damaged page */
     TRIES_MAX = 1024,         /* to find a place for a page */
+    FREE_AHEAD = 64,          /* taken away before they are needed: nobody reads them by then */
 };
 
 /* Page 0, the first one, is never asked for. */
 #define NO_PAGE 0
 
-/* A place for a page. Whoever holds it does so for its page's number, and looks once more whether
- * it is still that page's: it is given away only while nobody holds it. Each is a cache line of the
- * processor's: the pages that come first are the trees' roots, which all threads hold all the time.
- */
+/* A place for a page; guarded by the pool's lock. One whose page was taken away is in line to be
+ * used again, once nobody can be reading that page any more. */
 struct slot {
-    _Alignas(64) atomic_uint held; /* by so many; any thread */
-    atomic_bool was_used;          /* again, since the hand came by; any thread */
-    uint32_t page;                 /* guarded by the pool's lock */
+    uint32_t page;
+    uint32_t next;  /* in that line: the number of the slot, from 1 on; 0: it is the last one */
+    uint64_t since; /* in that line: the time when the page went */
+};
+
+/* A connection that reads. Times are counts of the pages that were taken away. */
+struct reader {
+    atomic_uint_least64_t since; /* it may have pages of then; 0: it has none */
+    unsigned held;               /* pages; the connection's */
+    struct reader *next;         /* of the pool; guarded by its lock */
+    unsigned char apart[64];     /* from what other threads write: a cache line */
 };
 
 /* The pages of one file. */
@@ -42,10 +49,15 @@ struct pool {
     /* Made once, by the first who wants pages, before he asks for any. */
     unsigned char *bytes;
     struct slot *slots;
-    atomic_uint *places; /* of each page of the file: its slot's number, from 1 on; 0: none.
-                          * Changed under the lock, read without it. */
+    atomic_bool *was_used; /* of each slot: its page, again, since the hand came by; any thread */
+    atomic_uint *places;   /* of each page of the file: its slot's number, from 1 on; 0: none.
+                            * Changed under the lock, read without it. */
     size_t slots_max;
-    size_t slot_count, hand; /* guarded by lock */
+    atomic_uint_least64_t now;      /* counted under the lock, from 1 on */
+    size_t slot_count, hand;        /* guarded by lock, as what follows */
+    uint32_t first_free, last_free; /* the line */
+    size_t free_count;
+    struct reader *readers;
 };
 
 /* Stands behind SQLite's own struct of an open file. */
@@ -53,6 +65,7 @@ struct shared_file {
     sqlite3_io_methods methods; /* SQLite's, and ours */
     const sqlite3_io_methods *own;
     struct pool *pool;
+    struct reader *reader;
     bool takes_part; /* the pool has room */
 };
 
@@ -69,87 +82,122 @@ static struct shared_file *state_of(sqlite3_file *file)
 
 /* ---- slots ---- */
 
-static unsigned char *bytes_of(const struct pool *pool, const struct slot *slot)
+static unsigned char *bytes_of(const struct pool *pool, uint32_t number)
 {
-    return pool->bytes + (size_t)(slot - pool->slots) * PAGE_BYTES;
+    return pool->bytes + (size_t)(number - 1) * PAGE_BYTES;
 }
 
-/* NULL: the page is not there. */
-static struct slot *hold(struct pool *pool, uint32_t page)
+/* From the first page that a connection has to the last one, pages of then stay as they are. */
+static void begin_reading(const struct pool *pool, struct reader *reader)
 {
-    unsigned place;
-
-    while ((place = atomic_load(&pool->places[page])) != 0) {
-        struct slot *slot = &pool->slots[place - 1];
-        atomic_fetch_add(&slot->held, 1);
-        if (atomic_load(&pool->places[page]) == place) {
-            if (!atomic_load_explicit(&slot->was_used, memory_order_relaxed))
-                atomic_store_explicit(&slot->was_used, true, memory_order_relaxed);
-            return slot;
-        }
-        atomic_fetch_sub(&slot->held, 1);
-    }
-    return NULL;
+    if (reader->held++ == 0)
+        atomic_store(&reader->since, atomic_load(&pool->now));
 }
 
-/* Under the lock. False: somebody holds it. */
-static bool empty(struct pool *pool, struct slot *slot)
+static void end_reading(struct reader *reader)
 {
-    unsigned place = (unsigned)(slot - pool->slots) + 1;
+    if (--reader->held == 0)
+        atomic_store_explicit(&reader->since, 0, memory_order_release);
+}
 
-    atomic_store(&pool->places[slot->page], 0);
-    if (atomic_load(&slot->held) > 0) {
-        if (slot->page != NO_PAGE)
-            atomic_store(&pool->places[slot->page], place);
-        return false;
+/* Its slot; 0: the page is not there. For who reads. */
+static uint32_t find(struct pool *pool, uint32_t page)
+{
+    uint32_t number = atomic_load(&pool->places[page]);
+
+    if (number && !atomic_load_explicit(&pool->was_used[number - 1], memory_order_relaxed))
+        atomic_store_explicit(&pool->was_used[number - 1], true, memory_order_relaxed);
+    return number;
+}
+
+/* Under the lock, as all that follow. */
+static void put_in_line(struct pool *pool, uint32_t number, uint64_t since)
+{
+    struct slot *slot = &pool->slots[number - 1];
+
+    *slot = (struct slot){.page = NO_PAGE, .since = since};
+    if (pool->last_free)
+        pool->slots[pool->last_free - 1].next = number;
+    else
+        pool->first_free = number;
+    pool->last_free = number;
+    pool->free_count++;
+}
+
+/* Who has the page keeps it; nobody gets it any more. */
+static void take_away(struct pool *pool, uint32_t number)
+{
+    atomic_store(&pool->places[pool->slots[number - 1].page], 0);
+    put_in_line(pool, number, atomic_fetch_add(&pool->now, 1) + 1);
+}
+
+/* Takes away one that was not asked for again since the hand came by last (CLOCK). */
+static void make_free(struct pool *pool)
+{
+    bool done = false;
+
+    for (int tries = 0; !done && tries < TRIES_MAX; tries++) {
+        size_t i = pool->hand;
+        pool->hand = (pool->hand + 1) % pool->slots_max;
+        done = pool->slots[i].page != NO_PAGE && !atomic_exchange(&pool->was_used[i], false);
+        if (done)
+            take_away(pool, (uint32_t)i + 1);
     }
-    slot->page = NO_PAGE;
+}
+
+/* Whether nobody has a page of before that time. */
+static bool is_over(const struct pool *pool, uint64_t time)
+{
+    for (const struct reader *reader = pool->readers; reader; reader = reader->next) {
+        uint64_t since = atomic_load(&reader->since);
+        if (since != 0 && since < time)
+            return false;
+    }
     return true;
 }
 
-/* Under the lock: an empty one, held; what was asked for again since the hand came by last stays
- * (CLOCK). NULL: it took too long. */
-static struct slot *take_slot(struct pool *pool)
+/* An empty one; 0: there is none now. */
+static uint32_t take_slot(struct pool *pool)
 {
-    struct slot *slot = NULL;
-
     if (pool->slot_count < pool->slots_max)
-        slot = &pool->slots[pool->slot_count++];
-    for (int tries = 0; !slot && tries < TRIES_MAX; tries++) {
-        struct slot *next = &pool->slots[pool->hand];
-        pool->hand = (pool->hand + 1) % pool->slots_max;
-        if (!atomic_exchange(&next->was_used, false) && empty(pool, next))
-            slot = next;
-    }
-    if (slot)
-        atomic_fetch_add(&slot->held, 1);
-    return slot;
+        return (uint32_t)++pool->slot_count;
+    if (pool->free_count < FREE_AHEAD && pool->free_count < pool->slots_max / 4)
+        make_free(pool);
+    uint32_t number = pool->first_free;
+    if (!number || !is_over(pool, pool->slots[number - 1].since))
+        return 0;
+    pool->first_free = pool->slots[number - 1].next;
+    if (!pool->first_free)
+        pool->last_free = 0;
+    pool->free_count--;
+    return number;
 }
 
-/* Reads a page that is not there; held. NULL: not possible, and SQLite shall see why. */
-static struct slot *load(sqlite3_file *file, struct pool *pool, uint32_t page)
+/* Reads a page that is not there, without the lock; for who reads. 0: not possible, and SQLite
+ * shall see why. */
+static uint32_t load(sqlite3_file *file, struct pool *pool, uint32_t page)
 {
     pthread_mutex_lock(&pool->lock);
-    struct slot *slot = take_slot(pool);
+    uint32_t number = take_slot(pool);
     pthread_mutex_unlock(&pool->lock);
-    if (!slot)
-        return NULL;
-    bool is_read = state_of(file)->own->xRead(file, bytes_of(pool, slot), PAGE_BYTES,
+    if (!number)
+        return 0;
+    bool is_read = state_of(file)->own->xRead(file, bytes_of(pool, number), PAGE_BYTES,
                                               (sqlite3_int64)page * PAGE_BYTES) == SQLITE_OK;
     pthread_mutex_lock(&pool->lock);
-    struct slot *there = hold(pool, page); /* another thread was quicker */
+    uint32_t there = find(pool, page); /* another thread was quicker */
     if (is_read && !there) {
-        slot->page = page;
-        atomic_store(&pool->places[page], (unsigned)(slot - pool->slots) + 1);
+        pool->slots[number - 1].page = page;
+        atomic_store(&pool->places[page], number);
+        there = number;
+    } else {
+        put_in_line(pool, number, 0);
     }
     pthread_mutex_unlock(&pool->lock);
-    if (is_read && !there)
-        return slot;
-    atomic_fetch_sub(&slot->held, 1);
     return there;
 }
 
-/* They are about to change. Nobody reads them meanwhile; who still holds one only lets go of it. */
+/* They are about to change. Nobody reads them meanwhile; who still has one only lets go of it. */
 static void forget(struct pool *pool, sqlite3_int64 offset, int amount)
 {
     sqlite3_int64 last = (offset + amount - 1) / PAGE_BYTES;
@@ -157,9 +205,9 @@ static void forget(struct pool *pool, sqlite3_int64 offset, int amount)
     pthread_mutex_lock(&pool->lock);
     for (sqlite3_int64 page = offset / PAGE_BYTES;
          pool->bytes && page <= last && page < FILE_PAGES_MAX; page++) {
-        unsigned place = atomic_exchange(&pool->places[page], 0);
-        if (place)
-            pool->slots[place - 1].page = NO_PAGE;
+        unsigned number = atomic_load(&pool->places[page]);
+        if (number)
+            take_away(pool, number);
     }
     pthread_mutex_unlock(&pool->lock);
 }
@@ -185,9 +233,11 @@ static void release(struct pool *pool)
 {
     unreserve(pool->bytes, pool->slots_max * PAGE_BYTES + TAIL_BYTES);
     unreserve(pool->slots, pool->slots_max * sizeof *pool->slots);
+    unreserve(pool->was_used, pool->slots_max * sizeof *pool->was_used);
     unreserve(pool->places, FILE_PAGES_MAX * sizeof *pool->places);
     pool->bytes = NULL;
     pool->slots = NULL;
+    pool->was_used = NULL;
     pool->places = NULL;
 }
 
@@ -199,8 +249,9 @@ static bool make_room(struct pool *pool, sqlite3_int64 bytes)
         pool->slots_max = (size_t)bytes / PAGE_BYTES;
         pool->bytes = reserve(pool->slots_max * PAGE_BYTES + TAIL_BYTES);
         pool->slots = reserve(pool->slots_max * sizeof *pool->slots);
+        pool->was_used = reserve(pool->slots_max * sizeof *pool->was_used);
         pool->places = reserve(FILE_PAGES_MAX * sizeof *pool->places);
-        if (!pool->bytes || !pool->slots || !pool->places)
+        if (!pool->bytes || !pool->slots || !pool->was_used || !pool->places)
             release(pool);
         else
             madvise(pool->bytes, pool->slots_max * PAGE_BYTES, MADV_HUGEPAGE);
@@ -225,6 +276,7 @@ static struct pool *join_pool(const char *path)
         pool = memory_new(1, sizeof *pool);
         pool->device = status.st_dev;
         pool->inode = status.st_ino;
+        atomic_init(&pool->now, 1);
         pthread_mutex_init(&pool->lock, NULL);
         pool->next = pools;
         pools = pool;
@@ -249,6 +301,28 @@ static void leave_pool(struct pool *pool)
     pthread_mutex_unlock(&pools_lock);
 }
 
+static struct reader *add_reader(struct pool *pool)
+{
+    struct reader *reader = memory_new(1, sizeof *reader);
+
+    pthread_mutex_lock(&pool->lock);
+    reader->next = pool->readers;
+    pool->readers = reader;
+    pthread_mutex_unlock(&pool->lock);
+    return reader;
+}
+
+static void remove_reader(struct pool *pool, struct reader *reader)
+{
+    pthread_mutex_lock(&pool->lock);
+    struct reader **place = &pool->readers;
+    while (*place != reader)
+        place = &(*place)->next;
+    *place = reader->next;
+    pthread_mutex_unlock(&pool->lock);
+    free(reader);
+}
+
 /* ---- what SQLite calls ---- */
 
 static int fetch_page(sqlite3_file *file, sqlite3_int64 offset, int amount, void **page)
@@ -259,23 +333,23 @@ static int fetch_page(sqlite3_file *file, sqlite3_int64 offset, int amount, void
     *page = NULL; /* SQLite is to read it itself */
     if (!state->takes_part || amount != PAGE_BYTES || number >= FILE_PAGES_MAX)
         return SQLITE_OK;
-    struct slot *slot = hold(state->pool, (uint32_t)number);
+    begin_reading(state->pool, state->reader);
+    uint32_t slot = find(state->pool, (uint32_t)number);
     if (!slot)
         slot = load(file, state->pool, (uint32_t)number);
     if (slot)
         *page = bytes_of(state->pool, slot);
+    else
+        end_reading(state->reader);
     return SQLITE_OK;
 }
 
 /* Without a page: all that was read before is to be forgotten; forget_pages knows better. */
 static int unfetch_page(sqlite3_file *file, sqlite3_int64 offset, void *page)
 {
-    const struct pool *pool = state_of(file)->pool;
-
     (void)offset;
     if (page)
-        atomic_fetch_sub(
-            &pool->slots[(size_t)((unsigned char *)page - pool->bytes) / PAGE_BYTES].held, 1);
+        end_reading(state_of(file)->reader);
     return SQLITE_OK;
 }
 
@@ -305,8 +379,10 @@ static int close_file(sqlite3_file *file)
 {
     struct shared_file *state = state_of(file);
     struct pool *pool = state->pool;
+    struct reader *reader = state->reader;
     int result = state->own->xClose(file);
 
+    remove_reader(pool, reader);
     leave_pool(pool);
     return result;
 }
@@ -323,7 +399,10 @@ static int open_file(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int
     struct pool *pool = join_pool(name);
     if (!pool)
         return SQLITE_OK;
-    *state = (struct shared_file){.methods = *file->pMethods, .own = file->pMethods, .pool = pool};
+    *state = (struct shared_file){.methods = *file->pMethods,
+                                  .own = file->pMethods,
+                                  .pool = pool,
+                                  .reader = add_reader(pool)};
     state->methods.xClose = close_file;
     state->methods.xWrite = write_file;
     state->methods.xFileControl = control_file;

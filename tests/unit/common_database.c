@@ -508,6 +508,24 @@ static void what_one_has_read_the_others_need_not_read(void **state)
     database_close(other);
 }
 
+static void what_is_asked_for_again_finds_room(void **state)
+{
+    static const char some[] =
+        "SELECT sum(length(bytes)) FROM things WHERE rowid BETWEEN 1 AND 400";
+    struct fixture *fixture = *state;
+
+    open_as(fixture, &sharing);
+    add_things(fixture, 8000); /* 500 pages, of which 25 are asked for; room is for 128 */
+    struct database *one = connect_with(fixture, "PRAGMA mmap_size=524288; PRAGMA cache_size=1;");
+    number_of(one, "SELECT sum(length(bytes)) FROM things WHERE rowid>400");
+    int64_t expected = number_of(one, some);
+    long before = read_count();
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(number_of(one, some), expected);
+    assert_true(read_count() - before < 20); /* of 10 times 25 */
+    database_close(one);
+}
+
 static void shared_pages_are_as_new_as_the_file(void **state)
 {
     struct fixture *fixture = *state;
@@ -648,6 +666,7 @@ int main(void)
         with_file(a_statement_that_failed_works_again),
         with_file(a_part_of_a_value_is_read_or_not_there),
         with_file(what_one_has_read_the_others_need_not_read),
+        with_file(what_is_asked_for_again_finds_room),
         with_file(shared_pages_are_as_new_as_the_file),
         with_file(each_file_has_its_own_pages),
         with_file(readers_with_little_room_see_whole_states),
