@@ -110,7 +110,7 @@ static uint32_t find(struct pool *pool, uint32_t page)
     return number;
 }
 
-/* Under the lock, as all that follow. */
+/* Under the lock, as all up to take_slot. */
 static void put_in_line(struct pool *pool, uint32_t number, uint64_t since)
 {
     struct slot *slot = &pool->slots[number - 1];

@@ -147,10 +147,11 @@ def test_killed_among_many(net, kind):
     files = {f"f{number:03}": reference.random_bytes(4096) for number in range(400)}
     source = net.reference_peer(kind, files=files)
     tell_all(directory, source, files)
-    peer = net.peer("Peer1", directory, download_limit=20 * 1024)  # 5 files a second
+    peer = net.peer("Peer1", directory, download_limit=1024)  # a file in 4 seconds
     getting = start_get(peer, *files)
     wait_until(lambda: sum(status(peer)["downloads"].get(state, 0) for state in
                            ("queued", "running", "done")) == len(files), 30, "all to be in line")
+    assert peer.command("limit", "--download", "20K").returncode == 0
     wait_until(lambda: len(peer.names()) > 10, 30, "some files")
     peer.kill()
     told = {line.rpartition("/")[2] for line in ended(getting)[1].splitlines()
