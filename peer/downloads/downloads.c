@@ -447,12 +447,19 @@ bool downloads_find(struct downloads *downloads, uint64_t id, struct download_st
     return job != NULL;
 }
 
-uint64_t downloads_revision(struct downloads *downloads)
+size_t downloads_list(struct downloads *downloads, uint64_t **ids)
 {
+    const struct job *job;
+    size_t count = 0;
+
     pthread_mutex_lock(&downloads->lock);
-    uint64_t revision = downloads->book.last_revision;
+    *ids = memory_new(downloads->book.count + 1, sizeof **ids);
+    TAILQ_FOREACH(job, &downloads->book.by_change, book.by_change)
+    {
+        (*ids)[count++] = job->draft.id;
+    }
     pthread_mutex_unlock(&downloads->lock);
-    return revision;
+    return count;
 }
 
 void downloads_count(struct downloads *downloads, struct downloads_counts *counts)
@@ -519,11 +526,10 @@ void downloads_release(struct downloads *downloads, uint64_t id)
     pthread_mutex_unlock(&downloads->lock);
 }
 
-void downloads_follow(struct downloads *downloads, struct downloads_follower *follower,
-                      bool from_start)
+void downloads_follow(struct downloads *downloads, struct downloads_follower *follower)
 {
     pthread_mutex_lock(&downloads->lock);
-    job_book_follow(&downloads->book, follower, NULL, from_start);
+    job_book_follow(&downloads->book, follower, NULL);
     pthread_mutex_unlock(&downloads->lock);
 }
 
@@ -534,7 +540,7 @@ bool downloads_follow_job(struct downloads *downloads, struct downloads_follower
     struct job *job = job_book_find(&downloads->book, id);
     if (job) {
         job->pins++;
-        job_book_follow(&downloads->book, follower, job, false);
+        job_book_follow(&downloads->book, follower, job);
     }
     pthread_mutex_unlock(&downloads->lock);
     return job != NULL;
@@ -551,10 +557,10 @@ void downloads_unfollow(struct downloads *downloads, struct downloads_follower *
 }
 
 bool downloads_next_change(struct downloads *downloads, struct downloads_follower *follower,
-                           uint64_t up_to, struct download_status *status)
+                           struct download_status *status)
 {
     pthread_mutex_lock(&downloads->lock);
-    const struct job *job = job_book_next(follower, up_to);
+    const struct job *job = job_book_next(follower);
     if (job)
         *status = *job->shown;
     else

@@ -164,7 +164,9 @@ size_t downloads_sources(struct downloads *downloads, uint64_t id, struct downlo
 /* False: no such job (any more). */
 bool downloads_find(struct downloads *downloads, uint64_t id, struct download_status *status);
 
-uint64_t downloads_revision(struct downloads *downloads); /* of the latest change */
+/* The ids of all that are remembered, the oldest change first. Returns how many; *ids is owned by
+ * the caller. */
+size_t downloads_list(struct downloads *downloads, uint64_t **ids);
 
 struct downloads_counts {
     size_t queued, running, paused; /* now; those that wait are running */
@@ -190,17 +192,16 @@ struct downloads_follower {
     struct job *job;        /* of this one only; NULL: of all */
     const struct job *news; /* that is to be told next; NULL: none */
 };
-/* From now on; from_start: all that is remembered is news, too. */
-void downloads_follow(struct downloads *downloads, struct downloads_follower *follower,
-                      bool from_start);
+/* From now on. */
+void downloads_follow(struct downloads *downloads, struct downloads_follower *follower);
 /* Changes of this job only, which is not forgotten meanwhile. False: no such job, and nothing is
  * followed. */
 bool downloads_follow_job(struct downloads *downloads, struct downloads_follower *follower,
                           uint64_t id);
 void downloads_unfollow(struct downloads *downloads, struct downloads_follower *follower);
 
-/* For who follows all: the job whose last change, not after that revision, came first and was not
- * told yet; false when there is none. So each follower hears of every job, and of each the latest
- * state; of jobs that have ended, too, unless it lags DOWNLOADS_UNHEARD_MAX of them behind. */
+/* For who follows all: the job whose last change came first and was not told yet; false when there
+ * is none. So each follower hears of every job that changes, and of each the latest state; of jobs
+ * that have ended, too, unless it lags DOWNLOADS_UNHEARD_MAX of them behind. */
 bool downloads_next_change(struct downloads *downloads, struct downloads_follower *follower,
-                           uint64_t up_to, struct download_status *status);
+                           struct download_status *status);

@@ -89,11 +89,10 @@ void job_book_wake_all(const struct job_book *book)
         each->wake(each->context);
 }
 
-void job_book_follow(struct job_book *book, struct downloads_follower *follower, struct job *job,
-                     bool from_start)
+void job_book_follow(struct job_book *book, struct downloads_follower *follower, struct job *job)
 {
     follower->job = job;
-    follower->news = from_start ? TAILQ_FIRST(&book->by_change) : NULL;
+    follower->news = NULL;
     follower->next = book->followers;
     book->followers = follower;
 }
@@ -108,13 +107,12 @@ void job_book_unfollow(struct job_book *book, struct downloads_follower *followe
         *link = follower->next;
 }
 
-const struct job *job_book_next(struct downloads_follower *follower, uint64_t up_to)
+const struct job *job_book_next(struct downloads_follower *follower)
 {
     const struct job *job = follower->news;
 
-    if (!job || job->shown->revision > up_to)
-        return NULL;
-    follower->news = TAILQ_NEXT(job, book.by_change);
+    if (job)
+        follower->news = TAILQ_NEXT(job, book.by_change);
     return job;
 }
 

@@ -44,11 +44,10 @@ void job_book_wake(const struct job_book *book, const struct job *job);
 /* Wakes everybody, after several have changed. */
 void job_book_wake_all(const struct job_book *book);
 
-/* job NULL: all. from_start: also what has changed before. */
-void job_book_follow(struct job_book *book, struct downloads_follower *follower, struct job *job,
-                     bool from_start);
+/* From now on; job NULL: all. */
+void job_book_follow(struct job_book *book, struct downloads_follower *follower, struct job *job);
 void job_book_unfollow(struct job_book *book, struct downloads_follower *follower);
-/* The next change for who follows all, up to that revision; it is told then. NULL: none. */
-const struct job *job_book_next(struct downloads_follower *follower, uint64_t up_to);
+/* The next change for who follows all; it is told then. NULL: none. */
+const struct job *job_book_next(struct downloads_follower *follower);
 /* All who follow all have been told of the changes up to this one. */
 uint64_t job_book_heard(const struct job_book *book);

@@ -92,8 +92,10 @@ struct listing {
     struct control_service *service;
     struct downloads_follower follower;
     bool follow;
-    bool listed;      /* and that was said */
-    uint64_t end;     /* the list goes up to this revision */
+    uint64_t *ids; /* what there was when it was asked for: each is told, however it changes */
+    size_t count;
+    size_t told;      /* of them */
+    bool listed;      /* all of them, and that was said */
     int64_t start_ms; /* boot clock */
 };
 
@@ -109,8 +111,6 @@ void *control_downloads_open(void *service, struct rpc_call *call)
     listing->service = service;
     listing->start_ms = clock_boot_ms();
     listing->follower = (struct downloads_follower){.wake = wake_call, .context = call};
-    listing->end = downloads_revision(listing->service->options.downloads);
-    downloads_follow(listing->service->options.downloads, &listing->follower, true);
     return listing;
 }
 
@@ -118,17 +118,31 @@ enum error_code control_downloads_message(void *state, const struct rpc_request 
                                           struct error *error)
 {
     struct listing *listing = state;
+    struct downloads *downloads = listing->service->options.downloads;
 
     if (!request)
         return error_set(error, ERROR_INVALID, "Falta la petición");
     listing->follow = ((const P2p__Control__DownloadsRequest *)request->message)->follow;
+    if (listing->follow) /* before the list: a change between the two is told twice, not never */
+        downloads_follow(downloads, &listing->follower);
+    listing->count = downloads_list(downloads, &listing->ids);
     return ERROR_NONE;
+}
+
+/* The next of the list, as it is by now; else, for who follows, what has changed. */
+static bool next_job(struct listing *listing, struct download_status *status)
+{
+    struct downloads *downloads = listing->service->options.downloads;
+
+    while (listing->told < listing->count)
+        if (downloads_find(downloads, listing->ids[listing->told++], status))
+            return true;
+    return listing->listed && downloads_next_change(downloads, &listing->follower, status);
 }
 
 enum rpc_step control_downloads_next(void *state, struct rpc_reply *reply, struct error *error)
 {
     struct listing *listing = state;
-    struct downloads *downloads = listing->service->options.downloads;
     P2p__Control__DownloadsReply message = P2P__CONTROL__DOWNLOADS_REPLY__INIT;
     struct locator *locator = listing->service->options.finder->locator;
     char note[LOCATED_NOTE_BYTES] = "";
@@ -137,8 +151,7 @@ enum rpc_step control_downloads_next(void *state, struct rpc_reply *reply, struc
 
     if (listing->listed && !listing->follow)
         return RPC_END;
-    uint64_t up_to = listing->listed ? UINT64_MAX : listing->end;
-    if (downloads_next_change(downloads, &listing->follower, up_to, &status)) {
+    if (next_job(listing, &status)) {
         control_job_fill(&job, listing->service, &status);
         message.job = &job.message;
         if (listing->listed && locator && download_state_is_final(status.state))
@@ -158,7 +171,9 @@ void control_downloads_close(void *state)
 {
     struct listing *listing = state;
 
-    downloads_unfollow(listing->service->options.downloads, &listing->follower);
+    if (listing->follow)
+        downloads_unfollow(listing->service->options.downloads, &listing->follower);
+    free(listing->ids);
     free(listing);
 }
 

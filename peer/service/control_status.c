@@ -112,32 +112,25 @@ struct jobs {
     size_t count;
 };
 
-static void wake_nobody(void *context)
-{
-    (void)context;
-}
-
 static void jobs_collect(struct jobs *jobs, const struct control_service *service)
 {
     struct downloads *downloads = service->options.downloads;
-    struct downloads_follower follower = {.wake = wake_nobody};
     struct download_status status;
+    auto_free uint64_t *ids = NULL;
+    size_t count = downloads_list(downloads, &ids);
 
     jobs->statuses = memory_new(JOBS_SHOWN, sizeof *jobs->statuses);
     jobs->items = memory_new(JOBS_SHOWN, sizeof *jobs->items);
     jobs->pointers = memory_new(JOBS_SHOWN, sizeof *jobs->pointers);
     jobs->count = 0;
-    downloads_follow(downloads, &follower, true);
-    while (jobs->count < JOBS_SHOWN &&
-           downloads_next_change(downloads, &follower, UINT64_MAX, &status)) {
-        if (download_state_is_final(status.state))
+    for (size_t i = 0; i < count && jobs->count < JOBS_SHOWN; i++) {
+        if (!downloads_find(downloads, ids[i], &status) || download_state_is_final(status.state))
             continue;
         struct control_job *job = &jobs->items[jobs->count];
         jobs->statuses[jobs->count] = status;
         control_job_fill(job, service, &jobs->statuses[jobs->count]);
         jobs->pointers[jobs->count++] = &job->message;
     }
-    downloads_unfollow(downloads, &follower);
 }
 
 static void jobs_done(struct jobs *jobs)

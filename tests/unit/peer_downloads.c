@@ -4,7 +4,8 @@
 #include "common/clock.h"
 #include "common/memory.h"
 #include "peer/downloads/downloads.h"
-#include "peer/rpc/server.h"
+#include "peer/rpc/reply.h"
+#include "peer/service/control_private.h"
 #include "proto/peer.pb-c.h"
 
 #include <dirent.h>
@@ -243,28 +244,22 @@ static void a_download_and_its_news(void **state)
     struct world *world = *state;
     atomic_uint wakes = 0;
     struct downloads_follower follower = {.wake = note_wake, .context = &wakes};
-    struct downloads_follower all = follower;
-    uint64_t before = downloads_revision(world->downloads);
     struct download_status status;
+    auto_free uint64_t *ids = NULL;
 
-    downloads_follow(world->downloads, &follower, false);
+    downloads_follow(world->downloads, &follower);
     uint64_t id = add(world, "a.txt", DOWNLOAD_SHARE);
     status = wait_for(world, id, DOWNLOAD_DONE, (int64_t)strlen(HALF REST));
     assert_string_equal(status.stored.text, "a.txt");
     assert_int_equal(status.total_bytes, strlen(HALF REST));
     assert_non_null(strstr(status.source, "Peer2 (127.0.0.1:"));
     assert_true(atomic_load(&wakes) >= 3); /* queued, running, done */
-    assert_false(downloads_next_change(world->downloads, &follower, before, &status));
-    assert_true(downloads_next_change(world->downloads, &follower, UINT64_MAX, &status));
+    assert_true(downloads_next_change(world->downloads, &follower, &status));
     assert_int_equal(status.id, id);
-    assert_int_equal(status.revision, downloads_revision(world->downloads));
-    assert_false(downloads_next_change(world->downloads, &follower, UINT64_MAX, &status));
+    assert_false(downloads_next_change(world->downloads, &follower, &status));
     downloads_unfollow(world->downloads, &follower);
-    downloads_follow(world->downloads, &all, true);
-    assert_true(downloads_next_change(world->downloads, &all, UINT64_MAX, &status));
-    assert_int_equal(status.id, id);
-    assert_false(downloads_next_change(world->downloads, &all, UINT64_MAX, &status));
-    downloads_unfollow(world->downloads, &all);
+    assert_int_equal(downloads_list(world->downloads, &ids), 1);
+    assert_int_equal(ids[0], id);
     assert_int_equal(count_names(world->folder), 1);
 }
 
@@ -427,6 +422,45 @@ static void wait_forgotten(struct world *world, uint64_t id)
     assert_false(downloads_find(world->downloads, id, &status));
 }
 
+/* Goes on with a list that is under way. Returns how many more jobs it has. */
+static size_t count_listed(void *listing)
+{
+    struct rpc_reply reply = {.limit_bytes = RPC_MAX_MESSAGE_BYTES};
+    struct error error = {0};
+    size_t count = 0;
+
+    for (; control_downloads_next(listing, &reply, &error) == RPC_SEND; count++)
+        reply_drop(&reply);
+    assert_int_equal(error.code, ERROR_NONE);
+    return count - 1; /* the last one says that these were all */
+}
+
+/* Or who cancels all would miss those. */
+static void what_changes_meanwhile_is_listed_once(void **state)
+{
+    const P2p__Control__DownloadsRequest message = P2P__CONTROL__DOWNLOADS_REQUEST__INIT;
+    const struct rpc_request request = {.message = &message.base};
+    struct world *world = *state;
+    struct control_service service = {
+        .options = {.share = world->share, .downloads = world->downloads, .finder = &finder}};
+    struct rpc_reply reply = {.limit_bytes = RPC_MAX_MESSAGE_BYTES};
+    struct error error = {0};
+    uint64_t ids[4];
+
+    for (size_t i = 0; i < ARRAY_LENGTH(ids); i++)
+        ids[i] = add(world, "slow", DOWNLOAD_SHARE);
+    for (size_t i = 0; i < ARRAY_LENGTH(ids); i++)
+        (void)wait_for(world, ids[i], DOWNLOAD_RUNNING, (int64_t)strlen(HALF));
+    void *listing = control_downloads_open(&service, NULL);
+    assert_int_equal(control_downloads_message(listing, &request, &error), ERROR_NONE);
+    assert_int_equal(control_downloads_next(listing, &reply, &error), RPC_SEND);
+    reply_drop(&reply);
+    for (size_t i = 0; i < ARRAY_LENGTH(ids); i++)
+        downloads_set_priority(world->downloads, ids[i], DOWNLOAD_HIGH);
+    assert_int_equal(count_listed(listing), ARRAY_LENGTH(ids) - 1);
+    control_downloads_close(listing);
+}
+
 static void old_jobs_are_forgotten(void **state)
 {
     struct world *world = *state;
@@ -453,7 +487,7 @@ static void who_follows_hears_of_every_end(void **state)
     bool ended[JOBS + 1] = {false};
     size_t count = 0;
 
-    downloads_follow(world->downloads, &follower, false);
+    downloads_follow(world->downloads, &follower);
     for (size_t i = 0; i < JOBS; i++)
         (void)add(world, "none", DOWNLOAD_SHARE);
     int64_t end_ms = clock_boot_ms() + PATIENCE_MS;
@@ -461,7 +495,7 @@ static void who_follows_hears_of_every_end(void **state)
         downloads_count(world->downloads, &counts);
         pause_ms(2);
     }
-    while (downloads_next_change(world->downloads, &follower, UINT64_MAX, &status)) {
+    while (downloads_next_change(world->downloads, &follower, &status)) {
         if (download_state_is_final(status.state))
             assert_false(ended[status.id]);
         ended[status.id] |= download_state_is_final(status.state);
@@ -488,7 +522,7 @@ static void who_follows_one_hears_its_end(void **state)
         last = add(world, "none", DOWNLOAD_SHARE);
     (void)wait_for(world, last, DOWNLOAD_FAILED, 0);
     (void)wait_for(world, first, DOWNLOAD_FAILED, 0);
-    assert_false(downloads_next_change(world->downloads, &follower, UINT64_MAX, &status));
+    assert_false(downloads_next_change(world->downloads, &follower, &status));
     downloads_unfollow(world->downloads, &follower);
     (void)add(world, "none", DOWNLOAD_SHARE);
     wait_forgotten(world, first);
@@ -509,6 +543,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(bytes_are_read_while_they_arrive, start, stop),
         cmocka_unit_test_setup_teardown(a_reader_that_leaves_ends_the_job, start, stop),
         cmocka_unit_test_setup_teardown(old_jobs_are_forgotten, start, stop),
+        cmocka_unit_test_setup_teardown(what_changes_meanwhile_is_listed_once, start, stop),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
