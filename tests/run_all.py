@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 import xml.etree.ElementTree
 
@@ -46,6 +47,7 @@ class Suite:
         self.skips = []  # their reasons, one line each
         self.unsteady = []  # what failed and then passed, one line each
         self.started = time.monotonic()
+        self.processor_s = 0.0
 
     @property
     def failed(self):
@@ -65,7 +67,7 @@ class Suite:
 
     def done(self):
         say(f"{self.name:14} {self.passed:5} passed {self.failed:4} failed {self.skipped:4} skipped"
-            f"  {time.monotonic() - self.started:5.0f} s")
+            f"  {time.monotonic() - self.started:5.0f} s, {self.processor_s:5.0f} s of processors")
         return self
 
     def retry(self):
@@ -105,7 +107,23 @@ def stop_all(number, _frame):
     os._exit(128 + number)
 
 
-def run(name, argv, timeout, **environment):
+def wait_for(process, timeout):
+    """Exit status (None: out of time), and the processor time of it and of all that it waited for."""
+    out_of_time = threading.Event()
+
+    def end():
+        out_of_time.set()
+        end_group(process.pid)
+
+    timer = threading.Timer(timeout, end)
+    timer.start()
+    _, status, usage = os.wait4(process.pid, 0)
+    timer.cancel()
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return None if out_of_time.is_set() else process.returncode, usage.ru_utime + usage.ru_stime
+
+
+def run(suite, name, argv, timeout, **environment):
     """Runs a command with its output in a file. Exit status (None: out of time) and the file."""
     log = OUTPUT / f"{name}.log"
     with log.open("wb") as output:
@@ -114,13 +132,12 @@ def run(name, argv, timeout, **environment):
                                    env={**os.environ, **environment})
         GROUPS.add(process.pid)
         try:
-            return process.wait(timeout), log
-        except subprocess.TimeoutExpired:
-            return None, log
+            status, processor_s = wait_for(process, timeout)
         finally:
             end_group(process.pid)
-            process.wait()
             GROUPS.discard(process.pid)
+    suite.processor_s += processor_s
+    return status, log
 
 
 def tail(log, lines=60):
@@ -130,12 +147,12 @@ def tail(log, lines=60):
 
 def build(preset):
     suite = Suite(f"build {preset}")
-    status, log = run(f"configure-{preset}", ["cmake", "--preset", preset], 300)
+    status, log = run(suite, f"configure-{preset}", ["cmake", "--preset", preset], 300)
     if status == 0:
         # The preset fuzz is for the fuzz targets; its other tests would only repeat asan's.
         target = ["--target", "fuzz_targets"] if preset == "fuzz" else []
-        status, log = run(f"build-{preset}", ["cmake", "--build", "--preset", preset, "--parallel",
-                                              str(CORES), *target], 1800)
+        status, log = run(suite, f"build-{preset}", ["cmake", "--build", "--preset", preset,
+                                                     "--parallel", str(CORES), *target], 1800)
     if status == 0:
         suite.passed += 1
     else:
@@ -151,10 +168,10 @@ def read_junit(path):
         return []
 
 
-def unit_again(preset, name):
+def unit_again(suite, preset, name):
     """One program of CTest's, alone. None when it passed, else a word on it."""
-    status, log = run(f"unit-{preset}-{name}", ["ctest", "--preset", preset, "--no-tests=error",
-                                               "--tests-regex", f"^{re.escape(name)}$"], 200)
+    status, log = run(suite, f"unit-{preset}-{name}", ["ctest", "--preset", preset, "--no-tests=error",
+                                                      "--tests-regex", f"^{re.escape(name)}$"], 200)
     if status == 0:
         return None
     tail(log)
@@ -166,9 +183,9 @@ def unit(preset, *selection):
     suite = Suite(f"unit {preset}")
     junit = OUTPUT / f"unit-{preset}.xml"
     junit.unlink(missing_ok=True)
-    status, log = run(f"unit-{preset}", ["ctest", "--preset", preset, "--parallel", "4",
-                                         "--no-tests=error", "--output-junit", str(junit),
-                                         *selection], 900)
+    status, log = run(suite, f"unit-{preset}", ["ctest", "--preset", preset, "--parallel", "4",
+                                                "--no-tests=error", "--output-junit", str(junit),
+                                                *selection], 900)
     for case in read_junit(junit):
         name = case.get("name")
         output = case.findtext("system-out") or ""
@@ -182,7 +199,7 @@ def unit(preset, *selection):
             certain = verdicts.is_certain(output) or not verdicts.UNIT_END.search(output)
             what = re.findall(r"^\[ +(?:ERROR|LINE) +\] --- (.*)", output, re.MULTILINE)
             suite.fail(name, " ".join(what[:2])[:200] or "it broke off",
-                       None if certain else functools.partial(unit_again, preset, name))
+                       None if certain else functools.partial(unit_again, suite, preset, name))
             print("\n".join("    " + line for line in output.splitlines()[-40:]), flush=True)
     if status != 0 and not suite.failed:
         suite.fail("ctest", f"ended with {status}, see {log}")
@@ -190,19 +207,20 @@ def unit(preset, *selection):
     return suite.done().retry()
 
 
-def pytest(label, preset, workers, timeout, per_test, *arguments):
+def pytest(suite, label, preset, workers, timeout, per_test, *arguments):
     """Exit status, log and test cases."""
     junit = OUTPUT / f"{label}.xml"
     junit.unlink(missing_ok=True)
     status, log = run(
-        label, ["/usr/bin/python3", "-m", "pytest", "-q", "-rfEs", "-n", str(workers),
+        suite, label, ["/usr/bin/python3", "-m", "pytest", "-q", "-rfEs", "-n", str(workers),
                 f"--junitxml={junit}", f"--timeout={per_test}", *arguments], timeout,
         P2P_BUILD=str(ROOT / "build" / preset), PYTHONDONTWRITEBYTECODE="1")
     return status, log, read_junit(junit)
 
 
-def end_to_end_again(label, preset, per_test, test):
-    status, log, _ = pytest(f"{label}-again-" + re.sub(r"\W+", "-", test)[:100], preset, 0, 2 * per_test, per_test, f"tests/e2e/{test}")
+def end_to_end_again(suite, label, preset, per_test, test):
+    label += "-again-" + re.sub(r"\W+", "-", test)[:100]
+    status, log, _ = pytest(suite, label, preset, 0, 2 * per_test, per_test, f"tests/e2e/{test}")
     if status == 0:
         return None
     tail(log, 200)
@@ -213,7 +231,7 @@ def end_to_end(name, preset, arguments, workers, timeout, per_test=180):
     """The caller retries when nothing runs beside it any more."""
     suite = Suite(name)
     label = name.replace(" ", "-")
-    status, log, cases = pytest(label, preset, workers, timeout, per_test, *arguments)
+    status, log, cases = pytest(suite, label, preset, workers, timeout, per_test, *arguments)
     bad = {}  # test -> what went wrong in it and, a case of its own then, after it
     for case in cases:
         test = f"{case.get('classname')}::{case.get('name')}"
@@ -231,7 +249,7 @@ def end_to_end(name, preset, arguments, workers, timeout, per_test=180):
         # Without an argument the worker was lost that ran it: it was out of time, or broke.
         certain = test not in argument or any(
             verdicts.is_certain(f"{one.get('message')}\n{one.text}") for one in problems)
-        again = None if certain else functools.partial(end_to_end_again, label, preset, per_test,
+        again = None if certain else functools.partial(end_to_end_again, suite, label, preset, per_test,
                                                        argument[test])
         suite.fail(test, " ".join((problems[0].get("message") or "").split())[:200], again)
     if status not in (0, 1) or (status == 1 and not suite.failed):  # 1: tests failed
@@ -245,7 +263,7 @@ def fuzz():
     """Each target for a while, with what the machine has left; its seeds were replayed by CTest in
     every build."""
     suite = Suite("fuzz")
-    status, log = run("fuzz", ["nice", "-n", "5", "tests/fuzz/run", str(FUZZ_SECONDS), "build/fuzz"], 900)
+    status, log = run(suite, "fuzz", ["nice", "-n", "5", "tests/fuzz/run", str(FUZZ_SECONDS), "build/fuzz"], 900)
     found = re.search(r"^(\d+) passed, (\d+) failed$", log.read_text(errors="replace"), re.MULTILINE)
     if found:
         suite.passed = int(found.group(1))
@@ -266,7 +284,7 @@ def layout():
     if not files:  # not a clone: an unpacked archive
         files = [str(path.relative_to(ROOT)) for folder in ("common", "directory", "peer", "tests")
                  for path in (ROOT / folder).rglob("*.[ch]")]
-    status, log = run("clang-format", ["clang-format", "--dry-run", "-Werror", *files], 120)
+    status, log = run(suite, "clang-format", ["clang-format", "--dry-run", "-Werror", *files], 120)
     if status == 0:
         suite.passed += 1
     else:

@@ -4,6 +4,7 @@ P2P_BUILD names the build directory whose programs are tested (default build/dev
 """
 
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -35,6 +36,19 @@ def pytest_collection_modifyitems(config, items):
             item.add_marker(pytest.mark.skip(reason="needs root"))
 
 
+def processor_s():
+    """Of this process and of all that it waited for."""
+    return sum(usage.ru_utime + usage.ru_stime
+               for usage in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_protocol(item):
+    """Its report tells, beside how long a test took, how long processors worked for it."""
+    item.processor_before_s = processor_s()
+    yield
+
+
 @pytest.fixture(scope="session")
 def users_file(tmp_path_factory):
     """Path of a users file with Peer1 to Peer4, made once by the real program."""
@@ -51,7 +65,9 @@ def users_file(tmp_path_factory):
 
 
 @pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item):
+def pytest_runtest_makereport(item, call):
+    if call.when == "teardown":
+        item.user_properties.append(("processor_s", round(processor_s() - item.processor_before_s, 2)))
     report = (yield).get_result()
     if report.when == "call":
         item.failed_in_call = report.failed
