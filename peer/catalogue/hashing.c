@@ -77,20 +77,16 @@ static bool is_over(const struct hashing_job *job)
     return job->running == 0 && (job->failure || job->finished == job->manifest.piece_count);
 }
 
-static bool comes_before(const struct hashing_job *job, const struct hashing_job *other)
-{
-    return job->running == other->running ? pieces_left(job) < pieces_left(other)
-                                          : job->running < other->running;
-}
-
-/* The job that has something to begin, and least of it; one that no other thread is at, if there
- * is one, as the system reads ahead what is read from the beginning to the end. Under the lock. */
+/* The job that has something to begin, and least of it: so all threads are at one file, and a disk
+ * with heads need not go to and fro between several. (A file for each thread was 5 to 8 % quicker
+ * from a disk without; which one it is cannot be told: virtual ones say either, file systems over
+ * several disks nothing.) Under the lock. */
 static struct hashing_job *choose(struct hashing *hashing)
 {
     struct hashing_job *chosen = NULL;
 
     for (struct hashing_job *job = hashing->jobs; job; job = job->following)
-        if (pieces_left(job) > 0 && (!chosen || comes_before(job, chosen)))
+        if (pieces_left(job) > 0 && (!chosen || pieces_left(job) < pieces_left(chosen)))
             chosen = job;
     return chosen;
 }
@@ -253,8 +249,7 @@ void hashing_read_load(struct hashing *hashing, struct hashing_load *load)
             load->shortest_left = left;
     }
     pthread_mutex_unlock(&hashing->lock);
-    load->is_short = load->jobs < hashing->thread_limit ||
-                     load->pieces < (size_t)hashing->thread_limit * PIECES_AHEAD;
+    load->is_short = load->pieces < (size_t)hashing->thread_limit * PIECES_AHEAD;
 }
 
 bool hashing_has(struct hashing *hashing, const struct share_identity *identity)

@@ -1,7 +1,7 @@
 /*
- * Hashing files on several threads with the least priority for processor and disk: each at a file
- * of its own, or several at one, where there are not so many: pieces are independent. Of the files
- * that are there, the one with the least left comes first.
+ * Hashing files on several threads with the least priority for processor and disk, several also
+ * within one file: pieces are independent. Of the files that are there, the one with the least left
+ * comes first.
  *
  * The threads never take part in anything that others wait for: with the least priority on a busy
  * machine they may hold a lock for long. All functions are for one thread, the owner's.
@@ -53,7 +53,7 @@ struct hashing_job *hashing_take(struct hashing *hashing);
 struct hashing_load {
     size_t jobs;           /* not taken back yet */
     size_t pieces;         /* that no thread has begun */
-    bool is_short;         /* there are threads without a file of their own, or will soon be */
+    bool is_short;         /* threads will soon have nothing to begin */
     int64_t shortest_left; /* bytes of the job with the least left; INT64_MAX without jobs */
 };
 void hashing_read_load(struct hashing *hashing, struct hashing_load *load);
