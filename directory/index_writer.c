@@ -105,7 +105,9 @@ static enum error_code store(struct index_writer *writer, struct index_job *job,
         code = store_seen(writer, error);
     if (!code && job->behind)
         code = index_settle(writer->index, error);
-    if (!code && job->with_record)
+    /* With a list always: the record may have failed, or be still on its way with the peer's other
+     * login, and files of an id without a peer would be those of the next one who comes. */
+    if (!code && (job->with_record || job->files))
         code = store_record(writer, job->peer_id, error);
     if (!code && job->files)
         code = index_replace_files(writer->index, job->peer_id, job->files, note_added, job, error);

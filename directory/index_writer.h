@@ -32,7 +32,7 @@ struct index_writer;
 /* Filled by whoever submits, who owns it again when done is called (from the writer's thread). */
 struct index_job {
     int64_t peer_id;
-    bool with_record;                /* of that peer */
+    bool with_record;                /* of that peer; a list is always stored with it */
     const struct files_index *files; /* its new list; NULL: none */
     struct index_change change;      /* or how its list changes; files NULL: not */
     bool behind; /* instead: all that the registry has collected; never refused */

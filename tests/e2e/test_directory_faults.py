@@ -686,6 +686,24 @@ def test_full_disk(net, small_disk):
 
 
 @pytest.mark.root
+def test_files_of_who_came_while_the_disk_was_full(net, small_disk):
+    """He is told that he is in, though nothing of him could be stored; his files are his all the same."""
+    directory = net.directory(arguments=["--database", small_disk / "index.db"])
+    directory.login("Peer1", files=["first"])
+    directory.kill()
+    directory.start()
+    filler = fill(small_disk)
+    assert directory.login("Peer2").status == 200
+    filler.unlink()
+    assert directory.login("Peer2", files=["mine"], url=["10.0.0.2:8001"]).status == 200
+    directory.kill()
+    assert "cannot store a login" in directory.log
+    directory.start()
+    assert directory.login("Peer3").status == 200
+    assert directory.sources("mine") == {"Peer2": ["10.0.0.2:8001"]}
+
+
+@pytest.mark.root
 @pytest.mark.parametrize("how", ["kill", "terminate"])
 def test_start_on_a_full_disk(net, small_disk, how):
     """What is stored is served, and as soon as there is room again more is stored."""

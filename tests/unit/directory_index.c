@@ -747,6 +747,31 @@ static void jobs_are_committed_in_order(void **state)
     check_search(fixture, "z", "1 z -|2 z -|3 z -|4 z -|5 z -|6 z -|7 z -|8 z -|9 z -|10 z -|");
 }
 
+/* Its record may come later, by another job, or not at all. */
+static void a_list_brings_its_peer(void **state)
+{
+    struct fixture *fixture = *state;
+    struct registry *registry = ten_peers();
+    struct index_writer *writer = index_writer_start(fixture->index, registry, 0);
+    struct files_index *files = make_list("[{\"filename\":\"a\",\"url\":[\"h:1\"]}]");
+    struct counted_job last = {.done = &(int){0},
+                               .job = {.peer_id = 10, .files = files, .done = count_done}};
+
+    assert_int_equal(index_writer_submit(writer, &last.job), ERROR_NONE);
+    index_writer_stop(writer, 60000);
+    index_writer_free(writer);
+    registry_free(registry);
+    assert_int_equal(last.code, ERROR_NONE);
+    index_job_done(&last.job);
+    files_index_free(files);
+    check_search(fixture, "a", "10 a -|");
+    struct loaded loaded = load(fixture);
+    assert_string_equal(loaded.name, "P9");
+    assert_int_equal(read_number(fixture->path, "SELECT count(*) FROM peers"
+                                                " WHERE etag IS NOT NULL AND urls='[\"h:1\"]'"),
+                     1);
+}
+
 /* The first write brings all times, and what is collected is stored once. */
 static void the_registry_is_stored(void **state)
 {
@@ -879,6 +904,7 @@ int main(void)
         test(other_versions_are_refused_unchanged),
         test(damage_is_no_fault_of_the_request),
         test(jobs_are_committed_in_order),
+        test(a_list_brings_its_peer),
         test(the_registry_is_stored),
         test(too_many_jobs_are_refused),
         cmocka_unit_test(cursors_come_back),
