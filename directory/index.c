@@ -94,9 +94,15 @@ enum error_code index_commit(struct index *index, struct error *error)
         code = database_run(index->statements[COMMIT], error);
     if (code)
         return code;
+    names_committed(index->names);
     atomic_store_explicit(&index->counted, index->file_count, memory_order_relaxed);
     atomic_fetch_add_explicit(&index->news.commits, 1, memory_order_release);
     return ERROR_NONE;
+}
+
+bool index_load_some(struct index *index)
+{
+    return index->names && names_load_some(index->names);
 }
 
 enum error_code index_settle(struct index *index, struct error *error)
@@ -109,6 +115,7 @@ void index_rollback(struct index *index)
     if (index_only_reads(index))
         return;
     database_roll_back(index->statements[ROLLBACK]);
+    names_rolled_back(index->names);
     index->file_count = index_file_count(index);
 }
 

@@ -43,6 +43,7 @@
 #include <stdint.h>
 
 struct index;
+struct name_ids;
 
 /* A larger database is not read whole before there is service: a second takes some 200 MB. */
 #define INDEX_CHECK_MAX_BYTES (128 << 20)
@@ -75,6 +76,10 @@ struct index_peers *index_peers(struct index *index);
 MUST_CHECK enum error_code index_begin(struct index *index, struct error *error);
 MUST_CHECK enum error_code index_commit(struct index *index, struct error *error);
 void index_rollback(struct index *index);
+
+/* Between transactions: a step, some milliseconds long, of reading into memory what makes searches
+ * quicker; false: that is done. */
+bool index_load_some(struct index *index);
 
 /* In a transaction: what may be done later (directory/names.h) is done; about once a second. */
 MUST_CHECK enum error_code index_settle(struct index *index, struct error *error);
@@ -109,6 +114,7 @@ struct index_news {
     atomic_int log_pages;          /* of the write-ahead log after the last one */
     atomic_bool only_reads;        /* it cannot be written now; once false, so for ever */
     atomic_int still_reading;      /* readers connected for that: theirs */
+    struct name_ids *ids;          /* of committed names; as long as the index */
 };
 /* Borrowed until index_close. */
 struct index_news *index_news(struct index *index);

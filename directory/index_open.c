@@ -3,6 +3,7 @@
 #include "common/clock.h"
 #include "common/memory.h"
 #include "directory/index_private.h"
+#include "directory/name_ids.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,6 +14,8 @@
 #include <unistd.h>
 
 enum { TRY_AGAIN_MS = 900 }; /* less than a tick of the daemon's */
+
+enum { NAMES_IN_MEMORY_MAX = 8000000 }; /* some 160 MB */
 
 /* The lock is on the folder's or file's companion, not on the database: closing any descriptor of
  * that would drop SQLite's own locks (fcntl(2)). to_read: without one no directory was ever there,
@@ -69,7 +72,7 @@ static enum error_code open_all(struct index *index, struct error *error)
         code =
             database_prepare(index->database, index_statement_sql[i], &index->statements[i], error);
     if (!code)
-        code = names_open(index->database, &index->names, error);
+        code = names_open(index->database, index->news.ids, &index->names, error);
     if (!code)
         code = index_peers_open(index->database, &index->peers, error);
     if (!code)
@@ -161,6 +164,7 @@ enum error_code index_open(const char *path, struct index **index, struct error 
 
     made->path = memory_copy_string(path);
     made->lock_file = -1;
+    made->news.ids = name_ids_new(NAMES_IN_MEMORY_MAX);
     enum error_code code = open_to_write(made, &reason);
     if (code)
         code = fall_back(made, &reason, error);
@@ -201,6 +205,7 @@ void index_close(struct index *index)
     close_all(index);
     if (index->lock_file >= 0)
         close(index->lock_file);
+    name_ids_free(index->news.ids);
     free(index->path);
     free(index);
 }

@@ -4,6 +4,7 @@
 #include "common/fold.h"
 #include "common/memory.h"
 #include "directory/index_private.h"
+#include "directory/name_ids.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +12,7 @@
 /* Pages that searches ask for most are kept for all readers together: of a million peers' database
  * more than half of what exact searches ask for, so that the directory stays below 1 GiB. What is
  * in the log is in each reader's own cache. */
-#define PRAGMAS "PRAGMA mmap_size=536870912; PRAGMA cache_size=-8192; PRAGMA query_only=1;"
+#define PRAGMAS "PRAGMA mmap_size=419430400; PRAGMA cache_size=-8192; PRAGMA query_only=1;"
 
 /* What cannot be written is mapped by SQLite, for each reader. */
 #define READ_PRAGMAS "PRAGMA mmap_size=268435456; PRAGMA cache_size=-8192; PRAGMA query_only=1;"
@@ -227,20 +228,55 @@ static struct index_file read_file(const struct database_statement *statement, c
     };
 }
 
+/* Whether there were any. */
+static bool visit_files(struct database_statement *files, const char *name, index_file_fn *visit,
+                        void *context)
+{
+    bool go_on = true;
+    bool any = false;
+
+    while (go_on && database_next(files)) {
+        struct index_file file = read_file(files, name);
+        go_on = visit(context, &file);
+        any = true;
+    }
+    return any;
+}
+
+static bool visit_files_of(struct index_reader *reader, const struct index_place *place,
+                           const char *name, index_file_fn *visit, void *context)
+{
+    struct database_statement *files = reader->statements[FILES_OF];
+
+    database_bind_number(files, 1, place->name_id);
+    database_bind_number(files, 2, place->peer_id);
+    return visit_files(files, name, visit, context);
+}
+
 enum error_code index_search(struct index_reader *reader, const struct file_name *name,
                              index_file_fn *visit, void *context, struct error *error)
 {
     struct database_statement *search = reader->statements[SEARCH];
-    bool go_on = true;
-
     enum error_code code = look_at_news(reader, error);
+    struct index_place place = {0};
+
     if (code)
         return code;
-    database_bind_text(search, 1, name->text);
-    while (go_on && database_next(search)) {
-        struct index_file file = read_file(search, name->text);
-        go_on = visit(context, &file);
+    enum name_ids_answer answer = reader->news
+                                      ? name_ids_find(reader->news->ids, name->text, &place.name_id)
+                                      : NAME_IDS_UNKNOWN;
+    if (answer == NAME_IDS_NONE)
+        return ERROR_NONE;
+    if (answer == NAME_IDS_FOUND) {
+        bool any = visit_files_of(reader, &place, name->text, visit, context);
+        code = finish(reader, reader->statements[FILES_OF], error);
+        if (code || any)
+            return code;
+        /* The name may have gone and come back just now, with another id, which the state that is
+         * read does not know, or alone knows. */
     }
+    database_bind_text(search, 1, name->text);
+    visit_files(search, name->text, visit, context);
     return finish(reader, search, error);
 }
 
@@ -277,19 +313,12 @@ enum error_code index_files_of(struct index_reader *reader, const struct index_p
                                const char *name, index_file_fn *visit, void *context,
                                struct error *error)
 {
-    struct database_statement *files = reader->statements[FILES_OF];
-    bool go_on = true;
-
     enum error_code code = look_at_news(reader, error);
+
     if (code)
         return code;
-    database_bind_number(files, 1, place->name_id);
-    database_bind_number(files, 2, place->peer_id);
-    while (go_on && database_next(files)) {
-        struct index_file file = read_file(files, name);
-        go_on = visit(context, &file);
-    }
-    return finish(reader, files, error);
+    visit_files_of(reader, place, name, visit, context);
+    return finish(reader, reader->statements[FILES_OF], error);
 }
 
 /* ---- names ---- */

@@ -23,6 +23,7 @@ struct index_writer {
     bool has_begun; /* the epoch is stored, and all times with it */
     struct retention retention;
     bool is_idle;       /* nothing is overdue, until the registry is stored next */
+    bool is_loaded;     /* index_load_some has no more */
     size_t group_count; /* jobs of the last group */
     int64_t begun_us;   /* when it was taken */
 
@@ -228,22 +229,41 @@ static struct index_job *take_group(struct index_writer *writer)
     return first;
 }
 
-/* Waits for jobs. While there are none it does slices of the retention's, and rests as long after
- * each. The lock is held, but during a slice. */
+static void load_some(struct index_writer *writer)
+{
+    if (!writer->is_loaded)
+        writer->is_loaded = !index_load_some(writer->index);
+}
+
+/* A slice of what is not urgent; false: there was nothing to do. */
+static bool do_slice(struct index_writer *writer)
+{
+    if (!writer->has_begun)
+        return false;
+    if (!writer->is_loaded)
+        load_some(writer);
+    else if (!writer->is_idle)
+        writer->is_idle = !retention_step(&writer->retention);
+    else
+        return false;
+    return true;
+}
+
+/* Waits for jobs. While there are none it does slices, and rests as long after each. The lock is
+ * held, but during a slice. */
 static void rest(struct index_writer *writer)
 {
-    if (writer->is_idle || !writer->has_begun) {
-        pthread_cond_wait(&writer->changed, &writer->lock);
-        return;
-    }
     pthread_mutex_unlock(&writer->lock);
     int64_t begun_ms = clock_boot_ms();
-    writer->is_idle = !retention_step(&writer->retention);
-    int64_t took_ms = clock_boot_ms() - begun_ms;
+    bool goes_on = do_slice(writer);
+    struct timespec limit = clock_deadline(clock_boot_ms() - begun_ms + 1);
     pthread_mutex_lock(&writer->lock);
-    struct timespec limit = clock_deadline(took_ms + 1);
-    if (!writer->first && !writer->stopping && !writer->is_idle)
+    if (writer->first || writer->stopping)
+        return;
+    if (goes_on)
         pthread_cond_timedwait(&writer->changed, &writer->lock, &limit);
+    else
+        pthread_cond_wait(&writer->changed, &writer->lock);
 }
 
 static void *run(void *context)
@@ -260,6 +280,7 @@ static void *run(void *context)
         struct index_job *group = take_group(writer);
         pthread_mutex_unlock(&writer->lock);
         write_group(writer, group);
+        load_some(writer); /* also where jobs never end */
         pthread_mutex_lock(&writer->lock);
     }
     writer->stopped = true;

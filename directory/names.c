@@ -4,6 +4,7 @@
 #include "common/file_name.h"
 #include "common/fold.h"
 #include "common/memory.h"
+#include "directory/name_ids.h"
 #include "directory/trigrams.h"
 
 #include <stdio.h>
@@ -12,6 +13,11 @@
 
 /* A folded name, and lines for blocks. */
 enum { DOCUMENT_MAX_BYTES = FOLD_GROWTH * FILE_PATH_MAX_BYTES + 128 };
+
+enum {
+    LOAD_AT_ONCE = 4096, /* some 5 ms */
+    GONE = 0,            /* no name's id */
+};
 
 enum statement {
     FIND,
@@ -59,6 +65,10 @@ struct names {
     struct database *database;
     struct database_statement *statements[STATEMENT_COUNT];
     struct buffer document;
+    struct name_ids *ids;
+    int64_t loaded_to;     /* id */
+    struct buffer changes; /* in this transaction: an id, or GONE, and the name with its NUL */
+    bool has_removed;      /* in this transaction, so that ids know of too many */
 };
 
 /* ---- words ---- */
@@ -135,13 +145,16 @@ enum error_code names_check(struct database *database, struct error *error)
 
 /* ---- names ---- */
 
-enum error_code names_open(struct database *database, struct names **names, struct error *error)
+enum error_code names_open(struct database *database, struct name_ids *ids, struct names **names,
+                           struct error *error)
 {
     struct names *made = memory_new(1, sizeof *made);
     enum error_code code = ERROR_NONE;
 
     made->database = database;
+    made->ids = ids;
     buffer_init(&made->document, DOCUMENT_MAX_BYTES);
+    buffer_init(&made->changes, SIZE_MAX / 2);
     for (size_t i = 0; i < STATEMENT_COUNT && !code; i++)
         code = database_prepare(database, statement_sql[i], &made->statements[i], error);
     if (!code)
@@ -161,7 +174,15 @@ void names_close(struct names *names)
     for (size_t i = 0; i < STATEMENT_COUNT; i++)
         database_statement_free(names->statements[i]);
     buffer_done(&names->document);
+    buffer_done(&names->changes);
     free(names);
+}
+
+static void note_change(struct names *names, int64_t id, const char *name)
+{
+    buffer_append(&names->changes, &id, sizeof id);
+    buffer_append(&names->changes, name, strlen(name) + 1);
+    names->has_removed |= id == GONE;
 }
 
 /* *id is 0 when there is no such name. */
@@ -169,6 +190,8 @@ static enum error_code find(struct names *names, const char *name, int64_t *id, 
 {
     struct database_statement *statement = names->statements[FIND];
 
+    if (!names->has_removed && name_ids_find(names->ids, name, id) == NAME_IDS_FOUND)
+        return ERROR_NONE;
     database_bind_text(statement, 1, name);
     *id = database_next(statement) ? database_number(statement, 0) : 0;
     return database_finish(statement, error);
@@ -188,6 +211,7 @@ enum error_code names_get(struct names *names, const char *name, bool make, int6
     if (code)
         return code;
     *id = database_last_row(names->database);
+    note_change(names, *id, name);
     return ERROR_NONE;
 }
 
@@ -238,6 +262,7 @@ static enum error_code remove_name(struct names *names, int64_t id, bool has_wor
         return code;
     database_bind_number(names->statements[REMOVE], 1, id);
     code = database_run(names->statements[REMOVE], error);
+    note_change(names, GONE, name);
     return code || !has_words ? code : change_words(names, REMOVE_WORDS, id, name, error);
 }
 
@@ -276,4 +301,53 @@ enum error_code names_settle(struct names *names, int64_t max, struct error *err
     if (!code)
         code = remove_unused(names, worded, error);
     return code ? code : add_words_after(names, worded, error);
+}
+
+/* ---- ids ---- */
+
+static void forget_changes(struct names *names)
+{
+    buffer_clear(&names->changes);
+    names->has_removed = false;
+}
+
+void names_committed(struct names *names)
+{
+    const struct buffer *changes = &names->changes;
+
+    for (size_t i = 0; i < changes->length;) {
+        const char *name = changes->data + i + sizeof(int64_t);
+        int64_t id;
+        memcpy(&id, changes->data + i, sizeof id);
+        if (id == GONE)
+            name_ids_remove(names->ids, name);
+        else
+            name_ids_put(names->ids, name, id);
+        i += sizeof id + strlen(name) + 1;
+    }
+    forget_changes(names);
+}
+
+void names_rolled_back(struct names *names)
+{
+    forget_changes(names);
+}
+
+bool names_load_some(struct names *names)
+{
+    struct database_statement *some = names->statements[NEW_NAMES];
+    size_t count = 0;
+
+    if (name_ids_is_complete(names->ids))
+        return false;
+    database_bind_number(some, 1, names->loaded_to);
+    for (; count < LOAD_AT_ONCE && database_next(some); count++) {
+        names->loaded_to = database_number(some, 0);
+        name_ids_put(names->ids, database_text(some, 1), names->loaded_to);
+    }
+    if (database_finish(some, NULL))
+        return false;
+    if (count < LOAD_AT_ONCE)
+        name_ids_complete(names->ids);
+    return count == LOAD_AT_ONCE;
 }

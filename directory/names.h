@@ -19,11 +19,13 @@
 #include <stdint.h>
 
 struct names;
+struct name_ids;
 
-/* On a connection that is borrowed until names_close. Names that were indexed by other rules
+/* Of the names that are committed (directory/name_ids.h) it keeps ids, which is borrowed like the
+ * connection, until names_close. Names that were indexed by other rules
  * (common/fold.h), or not at all, are indexed anew before, in a transaction of its own. */
-MUST_CHECK enum error_code names_open(struct database *database, struct names **names,
-                                      struct error *error);
+MUST_CHECK enum error_code names_open(struct database *database, struct name_ids *ids,
+                                      struct names **names, struct error *error);
 void names_close(struct names *names); /* NULL is allowed */
 /* ERROR_INVALID: names_open would index them anew. */
 MUST_CHECK enum error_code names_check(struct database *database, struct error *error);
@@ -41,3 +43,11 @@ MUST_CHECK enum error_code names_forget_unused(struct names *names, int64_t id,
 /* Before a transaction ends: brings the index up to date and forgets unused names, if more than max
  * wait. */
 MUST_CHECK enum error_code names_settle(struct names *names, int64_t max, struct error *error);
+
+/* After a transaction, before anybody is told that it is committed. */
+void names_committed(struct names *names);
+void names_rolled_back(struct names *names);
+
+/* Between transactions: puts some of the names that were there before into ids; false: all are in,
+ * or they cannot be read. */
+bool names_load_some(struct names *names);

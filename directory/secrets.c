@@ -6,7 +6,9 @@
 enum { TOKEN_RANDOM_MAX_BYTES = 64 };
 
 _Static_assert(sizeof((struct secrets_slot_key *)NULL)->bytes == crypto_shorthash_KEYBYTES &&
-                   sizeof(uint64_t) == crypto_shorthash_BYTES,
+                   sizeof(uint64_t) == crypto_shorthash_BYTES &&
+                   sizeof(uint64_t[2]) == crypto_shorthash_siphashx24_BYTES &&
+                   crypto_shorthash_KEYBYTES == crypto_shorthash_siphashx24_KEYBYTES,
                "what libsodium takes and gives");
 _Static_assert(sizeof((struct secrets_key *)NULL)->bytes == crypto_generichash_KEYBYTES,
                "what libsodium takes");
@@ -50,6 +52,13 @@ uint64_t secrets_slot(const struct secrets_slot_key *key, const char *text, size
 
     crypto_shorthash((unsigned char *)&hash, (const unsigned char *)text, length, key->bytes);
     return hash;
+}
+
+void secrets_wide_slot(const struct secrets_slot_key *key, const char *text, size_t length,
+                       uint64_t out[2])
+{
+    crypto_shorthash_siphashx24((unsigned char *)out, (const unsigned char *)text, length,
+                                key->bytes);
 }
 
 uint64_t secrets_mark(const char *text, size_t length)

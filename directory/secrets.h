@@ -32,6 +32,9 @@ struct secrets_slot_key {
 };
 void secrets_make_slot_key(struct secrets_slot_key *key);
 uint64_t secrets_slot(const struct secrets_slot_key *key, const char *text, size_t length);
+/* So wide that no two texts ever have the same. */
+void secrets_wide_slot(const struct secrets_slot_key *key, const char *text, size_t length,
+                       uint64_t out[2]);
 
 /* The same for ever, since it is stored: a short mark of something long, no secret. */
 uint64_t secrets_mark(const char *text, size_t length);

@@ -160,6 +160,14 @@ def test_a_long_list_takes_constant_memory(directory):
         "Content-Type": "application/x-www-form-urlencoded"}).status == 200
     directory.terminate()
     directory.start()
+    sizes = [0]
+
+    def has_loaded():  # the names' ids, which it does after its start
+        sizes.append(directory.status_value("RssAnon"))
+        time.sleep(0.5)
+        return sizes[-1] == sizes[-2]
+
+    wait_until(has_loaded, PATIENCE, "memory that stays the same")
     before = directory.status_value("RssAnon")
     assert len(directory.get("/ver_archivos").body) > 20_000_000
     assert directory.status_value("RssAnon") - before < 8192

@@ -7,6 +7,7 @@
 #include "directory/index_reader.h"
 #include "directory/index_writer.h"
 #include "directory/listing.h"
+#include "directory/name_ids.h"
 #include "directory/names.h"
 #include "directory/secrets.h"
 #include "directory/trigrams.h"
@@ -512,6 +513,130 @@ static void check_candidates(struct fixture *fixture, const char *expected)
     assert_string_equal(names.data, expected);
 }
 
+static void connect_with_news(struct fixture *fixture)
+{
+    index_reader_close(fixture->reader);
+    assert_int_equal(
+        index_reader_open(fixture->path, index_news(fixture->index), &fixture->reader, NULL),
+        ERROR_NONE);
+}
+
+static void check_id(struct fixture *fixture, const char *name, enum name_ids_answer expected,
+                     int64_t expected_id)
+{
+    int64_t id = 0;
+
+    assert_int_equal(name_ids_find(index_news(fixture->index)->ids, name, &id), expected);
+    assert_int_equal(id, expected_id);
+}
+
+static void ids_in_memory_are_those_that_are_committed(void **state)
+{
+    struct fixture *fixture = *state;
+    struct files_index *files = make_list("[{\"filename\":\"b\"}]");
+    size_t added = 0;
+
+    connect_with_news(fixture);
+    store(fixture, 1, "A", "[{\"filename\":\"a\"}]");
+    check_id(fixture, "a", NAME_IDS_FOUND, 1);
+    check_id(fixture, "b", NAME_IDS_UNKNOWN, 0);
+    assert_false(index_load_some(fixture->index));
+    check_id(fixture, "b", NAME_IDS_NONE, 0);
+    assert_int_equal(index_begin(fixture->index, NULL), ERROR_NONE);
+    assert_int_equal(index_replace_files(fixture->index, 1, files, count_added, &added, NULL),
+                     ERROR_NONE);
+    assert_int_equal(index_settle(fixture->index, NULL), ERROR_NONE);
+    check_id(fixture, "a", NAME_IDS_FOUND, 1);
+    check_id(fixture, "b", NAME_IDS_NONE, 0);
+    check_search(fixture, "a", "1 a -|");
+    check_search(fixture, "b", "");
+    index_rollback(fixture->index);
+    store(fixture, 1, "A", "[{\"filename\":\"c\"},{\"filename\":\"a\"}]");
+    check_id(fixture, "b", NAME_IDS_NONE, 0); /* its id is another one's now */
+    check_id(fixture, "c", NAME_IDS_FOUND, 2);
+    check_search(fixture, "b", "");
+    check_search(fixture, "c", "1 c -|");
+    store(fixture, 1, "A", "[]");
+    check_id(fixture, "a", NAME_IDS_FOUND, 1); /* it goes later */
+    check_search(fixture, "a", "");
+    settle(fixture);
+    check_id(fixture, "a", NAME_IDS_NONE, 0);
+    files_index_free(files);
+}
+
+static void who_reads_an_older_state_finds_what_it_has(void **state)
+{
+    struct fixture *fixture = *state;
+
+    connect_with_news(fixture);
+    store(fixture, 1, "A", "[{\"filename\":\"a\"}]");
+    assert_int_equal(index_reader_begin(fixture->reader, NULL), ERROR_NONE);
+    check_search(fixture, "a", "1 a -|");
+    store(fixture, 1, "A", "[]");
+    settle(fixture);
+    store(fixture, 2, "B", "[{\"filename\":\"a\"}]");
+    check_id(fixture, "a", NAME_IDS_FOUND, 2);
+    check_search(fixture, "a", "1 a -|");
+    index_reader_end(fixture->reader);
+    check_search(fixture, "a", "2 a -|");
+}
+
+/* What has gone in a transaction is not taken for there by what comes after it. */
+static void a_name_comes_back_within_a_transaction(void **state)
+{
+    struct fixture *fixture = *state;
+    struct files_index *none = make_list("[]");
+    struct files_index *files = make_list("[{\"filename\":\"a\"}]");
+    size_t added = 0;
+
+    connect_with_news(fixture);
+    store(fixture, 1, "A", "[{\"filename\":\"a\"}]");
+    assert_int_equal(index_begin(fixture->index, NULL), ERROR_NONE);
+    assert_int_equal(index_replace_files(fixture->index, 1, none, count_added, &added, NULL),
+                     ERROR_NONE);
+    assert_int_equal(index_settle(fixture->index, NULL), ERROR_NONE);
+    assert_int_equal(index_replace_files(fixture->index, 1, files, count_added, &added, NULL),
+                     ERROR_NONE);
+    assert_int_equal(index_commit(fixture->index, NULL), ERROR_NONE);
+    check_id(fixture, "a", NAME_IDS_FOUND, 2);
+    check_search(fixture, "a", "1 a -|");
+    check_all(fixture, "1 a -|");
+    files_index_free(none);
+    files_index_free(files);
+}
+
+/* The names that were there at the start come into memory while others come and go. */
+static void names_are_loaded_by_and_by(void **state)
+{
+    enum { NAMES = 10000 };
+    struct fixture *fixture = *state;
+    auto_buffer list;
+    int steps = 1;
+
+    buffer_init(&list, 1 << 20);
+    for (int i = 0; i < NAMES; i++)
+        buffer_printf(&list, "%c{\"filename\":\"%d\"}", i ? ',' : '[', i);
+    buffer_append_char(&list, ']');
+    store(fixture, 1, "A", list.data);
+    reopen(fixture);
+    connect_with_news(fixture);
+    check_id(fixture, "5", NAME_IDS_UNKNOWN, 0);
+    check_search(fixture, "5", "1 5 -|");
+    check_search(fixture, "none", "");
+    assert_true(index_load_some(fixture->index));
+    store(fixture, 1, "A", "[{\"filename\":\"9999\"},{\"filename\":\"new\"}]");
+    check_search(fixture, "9999", "1 9999 -|");
+    check_search(fixture, "new", "1 new -|");
+    for (; index_load_some(fixture->index); steps++)
+        settle(fixture);
+    assert_in_range(steps, 1, 4);
+    check_id(fixture, "new", NAME_IDS_FOUND, NAMES + 1);
+    check_id(fixture, "9999", NAME_IDS_FOUND, NAMES);
+    check_id(fixture, "5", NAME_IDS_NONE, 0);
+    check_search(fixture, "9999", "1 9999 -|");
+    check_search(fixture, "5", "");
+}
+
 #define WAITING "SELECT count(*) FROM names WHERE id>(SELECT value FROM state WHERE key='worded')"
 
 static void names_are_found_before_they_are_indexed_and_after(void **state)
@@ -897,6 +1022,10 @@ int main(void)
         test(a_name_lives_as_long_as_its_files),
         test(names_are_found_before_they_are_indexed_and_after),
         test(a_name_that_comes_back_in_time_stays),
+        test(ids_in_memory_are_those_that_are_committed),
+        test(who_reads_an_older_state_finds_what_it_has),
+        test(a_name_comes_back_within_a_transaction),
+        test(names_are_loaded_by_and_by),
         test(no_more_than_some_names_wait),
         test(a_database_of_version_6_keeps_its_words),
         test(a_database_of_version_1_is_brought_up_to_date),
