@@ -17,7 +17,7 @@ network_prepare() {
 
 build() {
     "$top/docker/install-packages" build || fail "the packages to build with are missing"
-    note "Building..."
+    note "Building. This takes minutes the first time; $scratch/build.log tells more."
     attend env -C "$top" sh -c "cmake --preset release && cmake --build --preset release" >"$scratch/build.log" 2>&1 || {
         tail -n 30 "$scratch/build.log" >&2
         fail "the build failed"
