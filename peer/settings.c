@@ -251,8 +251,14 @@ enum error_code settings_load(const char *path, config_unknown_fn *unknown,
     *settings = (struct settings){0};
     if (!path)
         path = getenv(SETTINGS_VARIABLE);
-    if (is_empty(path))
+    if (is_empty(path)) {
         path = SETTINGS_DEFAULT_PATH;
+        if (access(path, F_OK) != 0)
+            return error_set(
+                error, ERROR_NOT_FOUND,
+                "no configuration: name one with --config FILE or the variable " SETTINGS_VARIABLE
+                " (there is no " SETTINGS_DEFAULT_PATH ")");
+    }
     enum error_code code = file_read(path, CONFIG_FILE_MAX_BYTES, &text, &length, error);
     if (code)
         return code;

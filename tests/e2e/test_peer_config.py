@@ -1,6 +1,7 @@
 """Configuration of the peer: what is wrong is said in one line that names file and key; exit 2."""
 
 import json
+import os
 import re
 import socket
 
@@ -118,6 +119,15 @@ class _Bare(harness.Daemon):
 
     def ready(self, match):
         self.port = int(match.group(2))
+
+
+def test_no_configuration_says_how_to_name_one(tmp_path):
+    if os.path.exists("/app/configs/default.json"):
+        pytest.skip("this machine has a default configuration")
+    for command in ("run", "menu", "status"):
+        result = run_program(PEER_PROGRAM, command, cwd=tmp_path)
+        assert result.returncode == 2
+        assert "--config" in result.stderr and "PEER_CONFIG" in result.stderr, result.stderr
 
 
 def test_version_and_help():
