@@ -23,19 +23,34 @@ static int show_help(void)
     buffer_init(&text, 1 << 16);
     buffer_append_string(&text,
                          "usage: p2p-directory [FLAGS]\n"
-                         "       p2p-directory user add NAME [--generate] | remove NAME | list "
-                         "[--users FILE]\n"
+                         "       p2p-directory user add NAME|- [--generate] [--users FILE]\n"
+                         "       p2p-directory user remove NAME [--users FILE]\n"
+                         "       p2p-directory user list [--users FILE]\n"
                          "       p2p-directory backup FILE [--database FILE]\n"
                          "\n"
-                         "The directory of a peer-to-peer file sharing network: knows who is there "
-                         "and who shares what.\n"
+                         "The directory of a peer-to-peer file sharing network: knows who is\n"
+                         "there and who shares what.\n"
+                         "\n"
+                         "user add asks for the password, or reads it from standard input; with\n"
+                         "--generate it makes one up and prints NAME:PASSWORD, for - of each name\n"
+                         "on standard input. A running directory rereads its users on SIGHUP.\n"
+                         "backup writes a copy of the database while the directory runs.\n"
                          "\n");
     settings_describe(&text);
     buffer_append_string(&text,
-                         "\nEach key can also be a variable P2P_DIRECTORY_KEY; flags go over "
-                         "variables, those over the file.\n");
+                         "\nEach key can also be a variable P2P_DIRECTORY_KEY; flags go over\n"
+                         "variables, those over the file. More: man p2p-directory\n");
     fputs(text.data, stdout);
     return EXIT_SUCCESS;
+}
+
+/* Among the arguments of a command, which has its own flags. */
+static bool asks_for_help(int argc, char **argv)
+{
+    for (int i = 2; i < argc; i++)
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+            return true;
+    return false;
 }
 
 static void warn_unknown(const char *source, const char *key)
@@ -77,6 +92,9 @@ int main(int argc, char **argv)
 
     file_occupy_standard();
     umask(077);
+    bool is_command = argc > 1 && (strcmp(argv[1], "user") == 0 || strcmp(argv[1], "backup") == 0);
+    if (is_command && asks_for_help(argc, argv))
+        return show_help();
     if (argc > 1 && strcmp(argv[1], "user") == 0)
         return user_command(argc - 2, argv + 2);
     if (argc > 1 && strcmp(argv[1], "backup") == 0)

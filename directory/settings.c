@@ -86,7 +86,7 @@ static const struct config_key keys[] = {
         .min = 0,
         .max = 36500,
         .value_name = "DAYS",
-        .help = "files of a peer that has been away for so long are dropped; 0: never",
+        .help = "files of a peer away for so long are dropped; 0: never",
     },
     {
         .name = "log_level",
@@ -127,7 +127,7 @@ static bool take_action(const char *flag, enum settings_action *action)
 static enum error_code next_flag(char **argv, int place, char **flag, const char **value,
                                  struct error *error)
 {
-    const char *argument = argv[place];
+    const char *argument = strcmp(argv[place], "-h") == 0 ? "--help" : argv[place];
 
     if (strncmp(argument, "--", 2) != 0 || argument[2] == '\0')
         return error_set(error, ERROR_INVALID, "unexpected argument '%s' (see --help)", argument);
@@ -228,10 +228,10 @@ void settings_done(struct settings *settings)
 void settings_describe(struct buffer *out)
 {
     buffer_append_string(out,
-                         "  --config FILE  settings as a JSON object, keys as the flags with _ "
-                         "for -\n");
+                         "  --config FILE            settings as a JSON object, keys as the flags "
+                         "with _ for -\n");
     config_describe(&table, out);
-    buffer_append_string(out, "  --check-config  check the settings and exit\n"
-                              "  --version  show the version and exit\n"
-                              "  --help  show this and exit\n");
+    buffer_append_string(out, "  --check-config           check the settings and exit\n"
+                              "  --version                show the version and exit\n"
+                              "  --help, -h               show this and exit\n");
 }

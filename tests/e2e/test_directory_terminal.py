@@ -1,4 +1,4 @@
-"""The password of `p2p-directory user add` on a real terminal."""
+"""What `p2p-directory` says on the terminal: its help, and the password of `user add`."""
 
 import termios
 
@@ -43,3 +43,14 @@ def test_ctrl_c_leaves_the_terminal_as_it_was(terminal, tmp_path):
     terminal.wait()
     assert terminal.exitstatus != 0
     assert not (tmp_path / "users").exists()
+
+
+@pytest.mark.parametrize("words", ["--help", "-h", "user --help", "user add -h", "user add Ana --help", "backup --help"])
+def test_help_can_be_asked_for_anywhere_and_fits(words, tmp_path):
+    result = harness.run_program(harness.DIRECTORY_PROGRAM, *words.split(), cwd=tmp_path)
+    assert result.returncode == 0 and result.stderr == ""
+    for text in ("user add", "user remove", "user list", "backup FILE", "--generate", "--listen"):
+        assert text in result.stdout
+    for line in result.stdout.splitlines():
+        assert len(line) <= 100, line
+    assert list(tmp_path.iterdir()) == []

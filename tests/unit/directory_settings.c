@@ -51,6 +51,7 @@ static void actions(void **state)
     } rows[] = {
         {"--version", SETTINGS_VERSION},
         {"--help", SETTINGS_HELP},
+        {"-h", SETTINGS_HELP},
         {"--check-config", SETTINGS_CHECK},
         {"--check-config --expiry 5", SETTINGS_CHECK},
     };
