@@ -18,8 +18,8 @@
  * connection is closed.
  *
  * What libmicrohttpd answers itself, before we see the request, has its own short HTML body: 400
- * for a broken request line or a missing Host, 414 and 431 for a line or headers that do not fit
- * the connection's memory.
+ * for a broken request line or length, 414 and 431 for a line or headers that do not fit the
+ * connection's memory.
  */
 #pragma once
 

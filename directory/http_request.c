@@ -74,6 +74,7 @@ struct head {
     const char *length, *type, *authorization, *expect; /* the first of that name; NULL: none */
     unsigned lengths, encodings;
     bool unknown_encoding;
+    bool hides_length; /* a name may be one of these two to somebody else */
 };
 
 static void keep_first(const char **kept, const char *value)
@@ -83,6 +84,19 @@ static void keep_first(const char **kept, const char *value)
 }
 
 #define NAME_IS(header) (length == sizeof(header) - 1 && strncasecmp(name, header, length) == 0)
+#define NAME_BEGINS_WITH(header) \
+    (length >= sizeof(header) && strncasecmp(name, header, sizeof(header) - 1) == 0)
+
+/* libmicrohttpd 0.9.75 takes all up to the colon for the name, blanks before it, too (RFC 9112
+ * 5.1), and what a line goes on with on the next one (5.2) for a part of the name. */
+static bool may_hide_length(const char *name, size_t length)
+{
+    for (size_t i = 0; i < length; i++)
+        if ((unsigned char)name[i] <= ' ' || name[i] == ':')
+            return true;
+    return NAME_BEGINS_WITH(MHD_HTTP_HEADER_CONTENT_LENGTH) ||
+           NAME_BEGINS_WITH(MHD_HTTP_HEADER_TRANSFER_ENCODING);
+}
 
 static enum MHD_Result note_header(void *context, enum MHD_ValueKind kind, const char *name,
                                    size_t length, const char *value, size_t value_length)
@@ -103,6 +117,8 @@ static enum MHD_Result note_header(void *context, enum MHD_ValueKind kind, const
     } else if (NAME_IS(MHD_HTTP_HEADER_TRANSFER_ENCODING)) {
         head->encodings++;
         head->unknown_encoding |= !value || strcasecmp(value, "chunked") != 0;
+    } else {
+        head->hides_length |= may_hide_length(name, length);
     }
     return MHD_YES;
 }
@@ -111,7 +127,7 @@ static enum MHD_Result note_header(void *context, enum MHD_ValueKind kind, const
  * for another request what we take for the body, or the other way round. */
 static bool is_ambiguous(const struct head *head)
 {
-    return head->lengths + head->encodings > 1 || head->unknown_encoding;
+    return head->lengths + head->encodings > 1 || head->unknown_encoding || head->hides_length;
 }
 
 /* Looks at the head. Returns true when the request is refused without reading its body. */

@@ -24,7 +24,14 @@ NEXT = b"GET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n"
     (b"Transfer-Encoding: gzip\r\n", b""),
     (b"Transfer-Encoding: gzip, chunked\r\n", b"0\r\n\r\n"),
     (b"Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n", b"0\r\n\r\n"),
-], ids=["both", "both-turned", "two-lengths", "the-same-twice", "gzip", "gzip-chunked", "two-encodings"])
+    (b"Content-Length : %d\r\n" % len(NEXT), b""),
+    (b"content-length\t: %d\r\n" % len(NEXT), b""),
+    (b"Transfer-Encoding : chunked\r\n", b"0\r\n\r\n"),
+    (b"Content-Length:\r\n %d\r\n" % len(NEXT), b""),
+    (b"X: y\r\n Content-Length: %d\r\n" % len(NEXT), b""),
+    (b"transfer-encoding:\r\n\tchunked\r\n", b"0\r\n\r\n"),
+], ids=["both", "both-turned", "two-lengths", "the-same-twice", "gzip", "gzip-chunked", "two-encodings",
+        "blank", "tab", "blank-encoding", "goes-on", "goes-on-as-length", "goes-on-encoding"])
 @pytest.mark.parametrize("method", [b"POST", b"GET"])
 def test_a_length_that_can_be_read_in_two_ways(directory, method, headers, body):
     """RFC 9112 6.3: what follows could be a request to us and a body to a proxy before us."""
