@@ -202,6 +202,16 @@ static bool cancel_locked(struct job *job)
     return true;
 }
 
+/* Also one whose files are all there, or wanted by nobody: it may wait for our limit of rate. */
+static void break_off_batches_locked(struct downloads *downloads)
+{
+    const struct downloads_lane *lane = &downloads->together;
+
+    for (size_t i = 0; i < lane->place_count; i++)
+        if (lane->places[i].batch)
+            downloads_batch_give_way(lane->places[i].batch);
+}
+
 void downloads_stop(struct downloads *downloads)
 {
     if (!downloads)
@@ -214,6 +224,7 @@ void downloads_stop(struct downloads *downloads)
         if (!download_state_is_final(job->shown->state) && !interrupt_locked(job, JOB_STOP))
             end_locked(job);
     }
+    break_off_batches_locked(downloads);
     pthread_mutex_unlock(&downloads->lock);
     thread_pool_stop(downloads->pool);
     storer_stop(take_pointer(&downloads->storer));

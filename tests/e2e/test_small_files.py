@@ -417,3 +417,16 @@ def test_all_are_cancelled(net):
     wait_until(lambda: journals(peer) == [], 20, "the line to be empty")
     done.set()
     assert len(peer.names()) < 10 and not [name for name in peer.names() if name.startswith(".")]
+
+
+def test_a_stop_while_the_limit_is_paid(net):
+    """All files are there, but at the limit their bytes take minutes; nobody waits for those."""
+    directory = net.directory()
+    files = {f"{number:02}.bin": reference.random_bytes(20000, seed=number) for number in range(16)}
+    source = net.reference_peer(reference.FilesPeer, files=files)
+    tell_all(directory, source, files)
+    peer = net.peer("Peer1", directory, download_limit=1024)
+    assert peer.command("get", *sorted(files)[:8]).returncode == 0  # the limit lets it pass at once
+    assert peer.command("get", *sorted(files)[8:]).returncode == 0
+    peer.terminate()
+    check_all(peer, files)
