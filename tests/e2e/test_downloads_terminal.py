@@ -13,7 +13,7 @@ import reference
 from harness import wait_until
 
 MIB = 1024 * 1024
-DONE, FAILED, USAGE, NOT_FOUND, UNREACHABLE = range(5)
+DONE, FAILED, USAGE, NOT_FOUND, UNREACHABLE, TIMEOUT = range(6)
 INTERRUPTED = 130
 ESCAPES = re.compile(r"\x1b(\[[0-9;?]*[A-Za-z]|[()][A-Z0-9]|[=>78])")
 
@@ -245,6 +245,56 @@ def test_interrupted_get_leaves_the_downloads(slow, terminal, arguments):
     assert getting.end() == INTERRUPTED
     assert "p2p-peer downloads cancel 1" in getting.raw
     assert job(peer, "a.iso")["state"] == "running"
+
+
+# ---- get --timeout ----
+
+@pytest.mark.parametrize("names", [["nothing.iso"], ["nothing.iso", "none.txt"]],
+                         ids=["one", "several"])
+def test_timeout_leaves_the_downloads(pair, names):
+    """Nobody knows them, and no directory answers: they would wait for one."""
+    directory, peer, _ = pair
+    directory.kill()
+    result = peer.command("get", *names, "--timeout", "1", "--json")
+    assert result.returncode == TIMEOUT
+    assert "no llegó nada en 1 s" in result.stderr
+    assert "p2p-peer downloads cancel 1" in result.stderr
+    assert lines(result)[-1]["error"]["code"] == "timeout"
+    wait_until(lambda: {row["state"] for row in jobs(peer)} == {"waiting"}, 20, "them to wait")
+    assert [row["name"] for row in jobs(peer)] == names
+    assert "Error al descargar: no llegó nada en 1 s; espera: No se puede" in \
+        peer.command("get", "nobody.iso", "--timeout", "1").stderr
+
+
+def test_timeout_is_not_over_while_something_comes(slow):
+    peer, other = slow
+    seconds = 2 * harness.PATIENCE
+    other.command("limit", "--upload", str(3 * MIB // (3 * seconds)))
+    assert peer.command("get", "a.iso", "--timeout", str(seconds)).returncode == DONE
+
+
+def test_timeout_ends_what_goes_elsewhere(slow, terminal, tmp_path):
+    """There is nobody for whom the daemon should go on."""
+    peer, _ = slow
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    seconds = 3 * harness.PATIENCE
+    getting = terminal(peer, "get", "a.iso", "--output", str(folder), "--timeout", str(seconds),
+                       columns=200)
+    wait_state(peer, "a.iso", "running")
+    peer.command("downloads", "pause", "1")
+    assert getting.end() == TIMEOUT
+    assert f"no llegó nada en {seconds} s; en pausa" in getting.raw
+    assert "p2p-peer downloads cancel" not in getting.raw
+    assert list(folder.iterdir()) == []
+    wait_state(peer, "a.iso", "cancelled")
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "1.5", "x", "99999999999"])
+def test_timeout_is_a_number_of_seconds(pair, value):
+    _, peer, _ = pair
+    result = peer.command("get", "a.iso", "--timeout", value)
+    assert result.returncode == USAGE and "--timeout is a number of seconds" in result.stderr
 
 
 @pytest.mark.parametrize("columns", [20, 40, 132])

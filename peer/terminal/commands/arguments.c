@@ -17,6 +17,7 @@ static const struct flag flags[] = {
     {"from", ARGUMENT_FROM, offsetof(struct arguments, from), true},
     {"output", ARGUMENT_OUTPUT, offsetof(struct arguments, output), true},
     {"priority", ARGUMENT_PRIORITY, offsetof(struct arguments, priority), true},
+    {"timeout", ARGUMENT_TIMEOUT, offsetof(struct arguments, timeout), true},
     {"words", ARGUMENT_WORDS, offsetof(struct arguments, by_words), false},
     {"exact", ARGUMENT_WORDS, offsetof(struct arguments, exact), false},
     {"min-size", ARGUMENT_WORDS, offsetof(struct arguments, min_size), true},

@@ -16,6 +16,7 @@ enum argument_flags {
     ARGUMENT_FOLLOW = 16,
     ARGUMENT_PRIORITY = 32,
     ARGUMENT_WORDS = 64, /* of a search; "-word" is a word, too, but not "-h" */
+    ARGUMENT_TIMEOUT = 128,
 };
 
 #define ARGUMENTS_WORDS_MAX 32768 /* of "verify *", "get a b ..." */
@@ -34,6 +35,7 @@ struct arguments {
     const char *from;
     const char *output;
     const char *priority;
+    const char *timeout;
     const char *upload;
     const char *download;
     const char *upload_per_peer;

@@ -2,7 +2,9 @@
 #include "peer/terminal/commands/get_private.h"
 
 #include "common/address.h"
+#include "common/clock.h"
 #include "common/memory.h"
+#include "common/text.h"
 #include "peer/downloads/downloads.h"
 #include "peer/terminal/commands/output.h"
 #include "peer/terminal/ctrl_c.h"
@@ -16,7 +18,9 @@
 #include <string.h>
 
 #define REASON_BYTES 1024
-#define LEFT_IDS_MAX 20 /* named after Ctrl-C */
+#define LEFT_IDS_MAX 20 /* of those that go on */
+
+#define TIMEOUT_MAX_S 31536000 /* a year */
 
 /* One `get` while its events come in. */
 struct session {
@@ -27,7 +31,21 @@ struct session {
     bool write_failed;
     uint32_t attempt;
     P2p__Control__GetReply *last; /* the job's final state */
+    char why[REASON_BYTES];       /* what it waits for; "": nothing that is known */
+
+    int64_t timeout_ms;          /* 0: without a limit */
+    _Atomic int64_t deadline_ms; /* so long after something has come last */
 };
+
+static void note_life(struct session *session)
+{
+    atomic_store(&session->deadline_ms, clock_boot_ms() + session->timeout_ms);
+}
+
+static bool is_overdue(const struct session *session)
+{
+    return session->timeout_ms > 0 && clock_boot_ms() >= atomic_load(&session->deadline_ms);
+}
 
 static enum error_code take_data(struct session *session, const P2p__Control__GetReply *reply,
                                  struct error *error)
@@ -46,7 +64,6 @@ static enum error_code take_data(struct session *session, const P2p__Control__Ge
 
 static void show_bar(struct session *session, const P2p__Control__Job *job)
 {
-    char reason[REASON_BYTES];
     char clean[CLEAN_BYTES];
     const char *why = job_why(job);
     struct progress progress = {.name = session->name,
@@ -55,10 +72,12 @@ static void show_bar(struct session *session, const P2p__Control__Job *job)
                                 .bytes_per_second = job->bytes_per_second,
                                 .sources = job->active_sources};
 
-    if (job->state == DOWNLOAD_WAITING || job->state == DOWNLOAD_PAUSED) {
-        snprintf(reason, sizeof reason, "%s%s%s", job_state_text(job), why[0] ? ": " : "", why);
-        progress.state = command_clean(reason, clean);
-    }
+    session->why[0] = '\0';
+    if (job->state != DOWNLOAD_RUNNING)
+        snprintf(session->why, sizeof session->why, "%s%s%s", job_state_text(job),
+                 why[0] ? ": " : "", why);
+    if (job->state == DOWNLOAD_WAITING || job->state == DOWNLOAD_PAUSED)
+        progress.state = command_clean(session->why, clean);
     progress_bar_show(&session->bar, &progress);
 }
 
@@ -69,6 +88,8 @@ static enum error_code take_reply(void *context, ProtobufCMessage **message, boo
     const P2p__Control__GetReply *reply = (const P2p__Control__GetReply *)*message;
 
     (void)stop;
+    if (reply->data.len > 0 || (reply->job && get_moves(reply->job)))
+        note_life(session);
     if (reply->data.len > 0)
         return session->output ? take_data(session, reply, error) : ERROR_NONE;
     if (!reply->job)
@@ -161,12 +182,36 @@ void get_print_left(const uint64_t *ids, size_t count)
 {
     if (count == 0)
         return;
-    fprintf(stderr, "\n%s en el peer. Para verlas: p2p-peer downloads. Para cancelar: ",
+    fprintf(stderr, "%s en el peer. Para verlas: p2p-peer downloads. Para cancelar: ",
             count == 1 ? "La descarga sigue" : "Las descargas siguen");
     fputs("p2p-peer downloads cancel", stderr);
     for (size_t i = 0; i < count && i < LEFT_IDS_MAX; i++)
         fprintf(stderr, " %" PRIu64, ids[i]);
     fputs(count > LEFT_IDS_MAX ? " …\n" : "\n", stderr);
+}
+
+int64_t get_timeout_ms(const struct arguments *arguments)
+{
+    long long seconds = 0;
+
+    if (arguments->timeout) /* checked before */
+        (void)text_to_integer(arguments->timeout, 1, TIMEOUT_MAX_S, &seconds);
+    return (int64_t)seconds * 1000;
+}
+
+bool get_moves(const P2p__Control__Job *job)
+{
+    return job->bytes_per_second > 0 || job_is_over(job);
+}
+
+enum exit_status get_print_timeout(const struct command_context *context, const char *why)
+{
+    struct error error;
+
+    (void)error_set(&error, ERROR_TIMEOUT, "no llegó nada en %s s%s%s", context->arguments.timeout,
+                    why[0] ? "; " : "", why);
+    (void)command_fail(context, &error, "Error al descargar");
+    return EXIT_TIMEOUT;
 }
 
 static enum exit_status print_result(const struct command_context *context,
@@ -198,9 +243,16 @@ static enum exit_status print_error(const struct command_context *context,
 
     if (session->write_failed && to_standard && error->code == ERROR_UNREACHABLE)
         return EXIT_FAILED;
-    if (error->code == ERROR_CANCELLED && !session->last && ctrl_c_came()) {
+    bool broken_off = error->code == ERROR_CANCELLED && !session->last;
+    if (broken_off && ctrl_c_came()) {
+        fputc('\n', stderr);
         get_print_left(&session->id, session->id > 0);
         return (enum exit_status)(EXIT_BY_SIGNAL + SIGINT);
+    }
+    if (broken_off && is_overdue(session)) {
+        enum exit_status status = get_print_timeout(context, session->why);
+        get_print_left(&session->id, session->id > 0 && !session->output);
+        return status;
     }
     enum exit_status status = command_fail(context, error, "Error al descargar");
     return session->write_failed ? EXIT_FAILED : status;
@@ -228,15 +280,19 @@ static enum exit_status run(const struct command_context *context, struct contro
     return to_standard ? EXIT_DONE : print_result(context, session);
 }
 
-/* To the shared folder: Ctrl-C leaves the download alone. */
-static enum exit_status run_to_share(const struct command_context *context, struct session *session)
+/* To the shared folder Ctrl-C, and a time that is over, leave the download alone; elsewhere both
+ * end it. */
+static enum exit_status run_watched(const struct command_context *context, struct session *session)
 {
     struct interrupt *interrupt = interrupt_new();
     struct control_client *client =
         control_client_open(context->socket_path, context->start_hint, interrupt);
 
-    (void)ctrl_c_catch();
-    struct ctrl_c_watch *watch = ctrl_c_watch_start(interrupt);
+    if (!session->output)
+        (void)ctrl_c_catch();
+    note_life(session);
+    struct ctrl_c_watch *watch =
+        ctrl_c_watch_start(interrupt, session->timeout_ms > 0 ? &session->deadline_ms : NULL);
     enum exit_status status = run(context, client, session);
     ctrl_c_watch_stop(watch);
     control_client_close(client);
@@ -247,7 +303,7 @@ static enum exit_status run_to_share(const struct command_context *context, stru
 static enum exit_status get_one(const struct command_context *context)
 {
     const struct arguments *arguments = &context->arguments;
-    struct session session = {0};
+    struct session session = {.timeout_ms = get_timeout_ms(arguments)};
     char clean[CLEAN_BYTES];
     struct error error = {0};
 
@@ -258,8 +314,7 @@ static enum exit_status get_one(const struct command_context *context)
         return EXIT_FAILED; /* a folder that does not exist is not "the file was not found" */
     }
     progress_bar_init(&session.bar);
-    enum exit_status status =
-        session.output ? run(context, context->client, &session) : run_to_share(context, &session);
+    enum exit_status status = run_watched(context, &session);
     output_close(session.output);
     if (session.last)
         protobuf_c_message_free_unpacked(&session.last->base, NULL);
@@ -283,10 +338,13 @@ enum exit_status command_get(struct command_context *context)
     const struct arguments *arguments = &context->arguments;
     bool one = arguments->word_count == 1 && !get_is_pattern(arguments->words[0]);
     enum download_priority priority;
+    long long seconds;
     const char *wrong = NULL;
 
     if (arguments->priority && !download_priority_parse(arguments->priority, &priority))
         wrong = "--priority is high, normal or low";
+    else if (arguments->timeout && !text_to_integer(arguments->timeout, 1, TIMEOUT_MAX_S, &seconds))
+        wrong = "--timeout is a number of seconds, at least 1";
     else if (arguments->json && arguments->output && strcmp(arguments->output, "-") == 0)
         wrong = "--json does not go with --output -";
     else if (arguments->output && arguments->word_count > 1)

@@ -28,9 +28,11 @@ static const struct command commands[] = {
      "who has the file of that name, else files with the words in their names",
      command_search},
     {"get",
-     {ARGUMENT_JSON | ARGUMENT_FROM | ARGUMENT_OUTPUT | ARGUMENT_FOLLOW | ARGUMENT_PRIORITY, 1,
-      ARGUMENTS_WORDS_MAX},
-     "NAME... [--from PEER] [--output PATH|-] [--priority high|normal|low] [--follow]",
+     {ARGUMENT_JSON | ARGUMENT_FROM | ARGUMENT_OUTPUT | ARGUMENT_FOLLOW | ARGUMENT_PRIORITY |
+          ARGUMENT_TIMEOUT,
+      1, ARGUMENTS_WORDS_MAX},
+     "NAME... [--from PEER] [--output PATH|-] [--priority high|normal|low] [--timeout SECONDS] "
+     "[--follow]",
      "fetch files into the shared folder; one also to a path or to standard output",
      command_get},
     {"downloads",

@@ -16,6 +16,7 @@ enum exit_status {
     EXIT_USAGE = 2,
     EXIT_NOT_FOUND = 3,
     EXIT_UNREACHABLE = 4, /* daemon, directory or peer */
+    EXIT_TIMEOUT = 5,     /* nothing came for as long as --timeout says */
 };
 
 /* Whether there is such a command. */

@@ -36,6 +36,8 @@ struct fetch {
     bool many;               /* more than anybody would read a line each of */
     int64_t heard_ms;        /* since when there is silence */
     int64_t busy_ms;         /* when the daemon was last too busy; 0: it was not */
+    int64_t timeout_ms;      /* so long nothing may come; 0: without a limit */
+    int64_t moved_ms;        /* when something came last */
     enum exit_status status; /* of the first that failed */
 
     int64_t start_ms;
@@ -234,6 +236,8 @@ static enum error_code take_news(struct fetch *fetch, struct error *error)
         fetch->heard_ms = clock_boot_ms();
         struct want *want = want_list_find(&fetch->list, reply->job->id);
         if (want) {
+            if (get_moves(reply->job))
+                fetch->moved_ms = fetch->heard_ms;
             take_change(fetch, want, reply);
             job_board_put(fetch->board, reply);
         } else {
@@ -286,7 +290,12 @@ static bool is_over(const struct fetch *fetch)
     return fetch->open == 0 && fetch->next == fetch->list.count;
 }
 
-/* Until all is over, or Ctrl-C. */
+static bool is_overdue(const struct fetch *fetch)
+{
+    return fetch->timeout_ms > 0 && clock_boot_ms() - fetch->moved_ms >= fetch->timeout_ms;
+}
+
+/* Until all is over, or Ctrl-C, or nothing has come for too long. */
 static enum error_code go_on(struct fetch *fetch, int ctrl_c, struct error *error)
 {
     struct pollfd polled[] = {
@@ -295,7 +304,7 @@ static enum error_code go_on(struct fetch *fetch, int ctrl_c, struct error *erro
     };
     enum error_code code = ERROR_NONE;
 
-    while (code == ERROR_NONE && !ctrl_c_came() && !ferror(stdout)) {
+    while (code == ERROR_NONE && !ctrl_c_came() && !ferror(stdout) && !is_overdue(fetch)) {
         code = begin_some(fetch, error);
         if (code == ERROR_NONE)
             code = take_news(fetch, error);
@@ -340,6 +349,19 @@ static void tell_all(const struct fetch *fetch)
            units_duration((clock_boot_ms() - fetch->start_ms + 999) / 1000, time));
 }
 
+/* Not all is over: what goes on without us. */
+static enum exit_status leave(const struct fetch *fetch)
+{
+    enum exit_status status = (enum exit_status)(EXIT_BY_SIGNAL + SIGINT);
+
+    if (ctrl_c_came())
+        fputc('\n', stderr);
+    else
+        status = get_print_timeout(fetch->context, "");
+    tell_left(fetch);
+    return status;
+}
+
 static enum exit_status follow_all(struct fetch *fetch)
 {
     struct error error = {0};
@@ -349,24 +371,23 @@ static enum exit_status follow_all(struct fetch *fetch)
     if (code != ERROR_NONE)
         return command_fail(fetch->context, &error, "Error al descargar");
     add_words(fetch);
-    fetch->start_ms = fetch->heard_ms = clock_boot_ms();
+    fetch->start_ms = fetch->heard_ms = fetch->moved_ms = clock_boot_ms();
     rate_init(&fetch->rate, fetch->start_ms, 0);
     code = go_on(fetch, ctrl_c_catch(), &error);
     job_board_clear(fetch->board);
     if (code != ERROR_NONE)
         return command_fail(fetch->context, &error, "Error al descargar");
-    if (!is_over(fetch) && !ctrl_c_came())
+    if (!is_over(fetch) && ferror(stdout))
         return EXIT_FAILED; /* nobody reads us any more */
     tell_all(fetch);
-    if (is_over(fetch))
-        return fetch->status;
-    tell_left(fetch);
-    return (enum exit_status)(EXIT_BY_SIGNAL + SIGINT);
+    return is_over(fetch) ? fetch->status : leave(fetch);
 }
 
 enum exit_status get_many(struct command_context *context)
 {
-    struct fetch fetch = {.context = context, .board = job_board_new()};
+    struct fetch fetch = {.context = context,
+                          .board = job_board_new(),
+                          .timeout_ms = get_timeout_ms(&context->arguments)};
 
     enum exit_status status = follow_all(&fetch);
     job_news_stop(fetch.news);

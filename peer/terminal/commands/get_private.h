@@ -41,5 +41,13 @@ struct get_totals {
 /* "120 de 10000 archivos, 3 fallidos, 468.0 KiB, 1.2 MiB/s". Pure. Returns out. */
 const char *get_totals_format(const struct get_totals *totals, char out[JOB_LINE_BYTES]);
 
-/* After Ctrl-C: they go on, and how to see and to cancel them. To stderr. */
+/* They go on without the command, and how to see and to cancel them. To stderr. */
 void get_print_left(const uint64_t *ids, size_t count);
+
+/* Of --timeout; 0: without a limit. */
+int64_t get_timeout_ms(const struct arguments *arguments);
+/* What counts for it: bytes come, or the job is over. */
+bool get_moves(const P2p__Control__Job *job);
+/* Nothing has come for so long; why ("": not known) is what the job waits for. Returns the exit
+ * status. */
+enum exit_status get_print_timeout(const struct command_context *context, const char *why);
