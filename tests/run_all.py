@@ -19,6 +19,10 @@ import verdicts  # noqa: E402
 OUTPUT = ROOT / "build" / "test-output"
 CORES = os.cpu_count() or 2
 FUZZ_SECONDS = 20
+# Most tests wait most of their time: for a heartbeat, a time-out, a source that sends slowly. So more of
+# them run than there are processors; under sanitizers, where two presets run side by side, a few fewer.
+WORKERS = 6
+WORKERS_SANITIZED = 5
 STARTED = time.monotonic()
 GROUPS = set()  # process groups that run now
 
@@ -147,7 +151,7 @@ def tail(log, lines=60):
 
 def build(preset):
     suite = Suite(f"build {preset}")
-    status, log = run(suite, f"configure-{preset}", ["cmake", "--preset", preset], 300)
+    status, log = run(suite, f"configure-{preset}", ["cmake", "--preset", preset], 900)
     if status == 0:
         # The preset fuzz is for the fuzz targets; its other tests would only repeat asan's.
         target = ["--target", "fuzz_targets"] if preset == "fuzz" else []
@@ -171,7 +175,7 @@ def read_junit(path):
 def unit_again(suite, preset, name):
     """One program of CTest's, alone. None when it passed, else a word on it."""
     status, log = run(suite, f"unit-{preset}-{name}", ["ctest", "--preset", preset, "--no-tests=error",
-                                                      "--tests-regex", f"^{re.escape(name)}$"], 200)
+                                                      "--tests-regex", f"^{re.escape(name)}$"], 300)
     if status == 0:
         return None
     tail(log)
@@ -179,13 +183,13 @@ def unit_again(suite, preset, name):
 
 
 def unit(preset, *selection):
-    """CTest: each program counts with the tests inside it."""
+    """CTest: each program counts with the tests inside it. The caller retries (side_by_side)."""
     suite = Suite(f"unit {preset}")
     junit = OUTPUT / f"unit-{preset}.xml"
     junit.unlink(missing_ok=True)
     status, log = run(suite, f"unit-{preset}", ["ctest", "--preset", preset, "--parallel", "4",
                                                 "--no-tests=error", "--output-junit", str(junit),
-                                                *selection], 900)
+                                                *selection], 1800)
     for case in read_junit(junit):
         name = case.get("name")
         output = case.findtext("system-out") or ""
@@ -204,7 +208,7 @@ def unit(preset, *selection):
     if status != 0 and not suite.failed:
         suite.fail("ctest", f"ended with {status}, see {log}")
         tail(log)
-    return suite.done().retry()
+    return suite.done()
 
 
 def pytest(suite, label, preset, workers, timeout, per_test, *arguments):
@@ -214,7 +218,8 @@ def pytest(suite, label, preset, workers, timeout, per_test, *arguments):
     status, log = run(
         suite, label, ["/usr/bin/python3", "-m", "pytest", "-q", "-rfEs", "-n", str(workers),
                 f"--junitxml={junit}", f"--timeout={per_test}", *arguments], timeout,
-        P2P_BUILD=str(ROOT / "build" / preset), PYTHONDONTWRITEBYTECODE="1")
+        P2P_BUILD=str(ROOT / "build" / preset), PYTHONDONTWRITEBYTECODE="",
+        PYTHONPYCACHEPREFIX=str(OUTPUT / "pycache"))  # what one worker has translated serves all
     return status, log, read_junit(junit)
 
 
@@ -227,8 +232,8 @@ def end_to_end_again(suite, label, preset, per_test, test):
     return f"failed again, see {log}"
 
 
-def end_to_end(name, preset, arguments, workers, timeout, per_test=180):
-    """The caller retries when nothing runs beside it any more."""
+def end_to_end(name, preset, arguments, workers, timeout, per_test):
+    """The caller retries when nothing runs beside it any more (side_by_side)."""
     suite = Suite(name)
     label = name.replace(" ", "-")
     status, log, cases = pytest(suite, label, preset, workers, timeout, per_test, *arguments)
@@ -293,42 +298,42 @@ def layout():
     return suite.done()
 
 
+def side_by_side(*steps):
+    """The suites of steps that leave each other room; what failed is run again when all are done."""
+    with concurrent.futures.ThreadPoolExecutor(len(steps) or 1) as pool:
+        jobs = [pool.submit(*step) for step in steps]
+    return [job.result().retry() for job in jobs]
+
+
 def everything():
     suites = [layout()]
-    builds = {preset: build(preset) for preset in ("dev", "release", "asan", "tsan", "fuzz")}
+    presets = "dev", "release", "asan", "tsan", "fuzz"
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:  # to configure takes one processor
+        builds = dict(zip(presets, pool.map(build, presets)))
     suites.extend(builds.values())
     built = {preset for preset, suite in builds.items() if not suite.failed}
-    suites.extend(unit(preset) for preset in ("dev", "asan", "tsan") if preset in built)
     demo = ["tests/e2e", "-k", "test_demo"]
     rest = ["tests/e2e", "-k", "not test_demo"]
-    if "dev" in built:
-        suites.append(end_to_end("e2e dev", "dev", rest, 3, 1200).retry())
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        jobs = []
-        if "asan" in built:
-            jobs.append(pool.submit(end_to_end, "e2e asan", "asan", rest, 3, 1500, 400))
-        if "tsan" in built:
-            jobs.append(pool.submit(end_to_end, "e2e tsan", "tsan", rest, 3, 1800, 600))
-        beside = [job.result() for job in jobs]
-    suites.extend(suite.retry() for suite in beside)
-    if "fuzz" in built:
-        suites.append(unit("fuzz", "--label-regex", "fuzz"))
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        jobs = []
-        if "release" in built:  # it mostly waits: for packages, a build, and heartbeats
-            jobs.append(pool.submit(end_to_end, "demo", "release", demo, 1, 1500, 900))
-        if "fuzz" in built:
-            jobs.append(pool.submit(fuzz))
-        beside = [job.result() for job in jobs]
-    suites.extend(suite.retry() for suite in beside)
+    # One after the other; of each what runs side by side: the preset that it needs, and what to call.
+    steps = [
+        [("dev", unit, "dev"), ("asan", unit, "asan"), ("tsan", unit, "tsan"),
+         ("fuzz", unit, "fuzz", "--label-regex", "fuzz")],
+        [("dev", end_to_end, "e2e dev", "dev", rest, WORKERS, 1500, 300)],
+        [("asan", end_to_end, "e2e asan", "asan", rest, WORKERS_SANITIZED, 1800, 600),
+         ("tsan", end_to_end, "e2e tsan", "tsan", rest, WORKERS_SANITIZED, 1800, 600)],
+        # The demo mostly waits: for packages, a build, and heartbeats.
+        [("release", end_to_end, "demo", "release", demo, 1, 1500, 900), ("fuzz", fuzz)]]
+    for step in steps:
+        suites.extend(side_by_side(*(call for preset, *call in step if preset in built)))
     return suites
 
 
 def quick():
     suites = [layout(), build("dev")]
     if not suites[-1].failed:
-        suites.append(unit("dev"))
-        suites.append(end_to_end("e2e dev", "dev", ["tests/e2e", "-k", "not test_demo"], 3, 1200).retry())
+        suites.extend(side_by_side((unit, "dev")))
+        suites.extend(side_by_side((end_to_end, "e2e dev", "dev", ["tests/e2e", "-k", "not test_demo"],
+                                    WORKERS, 1500, 300)))
     return suites
 
 

@@ -8,6 +8,7 @@ import resource
 import shutil
 import signal
 import subprocess
+import zlib
 
 import pytest
 
@@ -20,6 +21,7 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "plain: figures mean nothing in a build with sanitizers")
     config.addinivalue_line("markers", "no_thread_sanitizer: too slow, or too large, under it")
     config.addinivalue_line("markers", "root: needs root, for a mount or a network namespace")
+    config.addinivalue_line("markers", "long: twenty seconds or more: not begun when the others end")
 
 
 def pytest_collection_modifyitems(config, items):
@@ -34,6 +36,15 @@ def pytest_collection_modifyitems(config, items):
         item.user_properties.append(("argument", item.nodeid))  # for who runs it again
         if item.get_closest_marker("root") and os.geteuid() != 0:
             item.add_marker(pytest.mark.skip(reason="needs root"))
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=place)
+
+
+def place(item):
+    """Several workers share the tests in an order that deals those of a file out to all of them, the
+    same each time, and leaves no long one for the end, when there is nothing to do beside it."""
+    number = zlib.crc32(item.nodeid.encode()) / (1 << 32)
+    return 0.6 * number if item.get_closest_marker("long") else number
 
 
 def processor_s():

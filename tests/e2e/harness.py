@@ -47,6 +47,13 @@ HOLD_UP = 10
 STOPS_WITHIN = 2 * PATIENCE
 
 
+def amount(plain, sanitized):
+    """How much of something a test does. With sanitizers the same takes several times as long, and is for
+    what they see: there it is only as much as goes every way through the code that the whole amount goes.
+    That the whole is borne, and in which time and memory, the plain build shows."""
+    return sanitized if SANITIZER else plain
+
+
 def environment(**more):
     """A clean environment for our programs."""
     kept = {key: value for key, value in os.environ.items()

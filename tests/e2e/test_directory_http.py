@@ -121,6 +121,7 @@ def test_thousands_of_requests_in_one_go(directory):
     assert data.count(b"HTTP/1.1 200 OK\r\n") == 1
 
 
+@pytest.mark.long
 def test_half_closed(directory):
     """Who ends its side after the request still gets the answer; half a request gets none."""
     with dial(directory) as connection:

@@ -18,7 +18,7 @@ import harness
 from index_sums import etag
 
 PEERS = 12
-ROUNDS = 4 if harness.SANITIZER else 50
+ROUNDS = harness.amount(50, 4)
 WORD = "zqx"  # in every name
 NAMES = [f"{folder}{WORD} {number}" for folder in ("", "ñ/") for number in range(60)]
 CONTENTS = [f"{number:064x}" for number in range(3)]

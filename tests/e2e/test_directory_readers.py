@@ -123,6 +123,7 @@ class Readers:
             connection.close()
 
 
+@pytest.mark.long
 @pytest.mark.plain
 def test_readers_of_lists_who_hardly_read(net):
     """Memory, the log and others' times are as without them, and their time is over in the end."""

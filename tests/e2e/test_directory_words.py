@@ -264,6 +264,7 @@ def check_random_questions(random, directory, there, count):
         assert got == expected, (q, words)
 
 
+@pytest.mark.long
 @pytest.mark.no_thread_sanitizer
 def test_random_names_and_questions(net):
     directory = net.directory(expiry=3600)

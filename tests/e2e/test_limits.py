@@ -324,6 +324,7 @@ def test_receivers_that_do_not_read_cost_bounded_memory_and_no_turns(net):
         channel.close()
 
 
+@pytest.mark.long
 @pytest.mark.plain
 def test_an_upload_that_stands_still_is_ended(net):
     peer = net.peer()

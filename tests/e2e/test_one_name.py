@@ -40,6 +40,7 @@ def told(peer):
     return json.loads(peer.command("status", "--json").stdout)["directory"]["name_also_used"]
 
 
+@pytest.mark.long
 def test_from_two_addresses(net, ways):
     directory = net.directory(expiry=EXPIRY)
     here, there = ways(directory, "127.0.0.1"), ways(directory, "127.0.0.2")
@@ -83,6 +84,7 @@ def test_who_stops_makes_room_at_once(net, ways):
     assert told(first) is None
 
 
+@pytest.mark.long
 def test_from_one_address(net, ways):
     """The directory cannot tell them apart: each is listed for ever longer."""
     directory = net.directory(expiry=EXPIRY)

@@ -127,6 +127,7 @@ def test_calls_without_a_message_are_ended(net):
         still_serves(peer)
 
 
+@pytest.mark.long
 @pytest.mark.plain
 def test_receivers_that_take_nothing_are_ended(net):
     """A minute for each reply, whatever the method. Who watches, and has been told all, may stay."""

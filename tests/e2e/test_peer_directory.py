@@ -243,6 +243,7 @@ def change_something(share, chance, serial):
         reference.write_file(chance.choice(paths), f"other {serial}".encode())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", [1, 2])
 def test_after_any_changes_the_list_is_the_folder(net, seed):
     """Told as changes; the directory is killed, restored from a copy, and loses its database."""

@@ -303,6 +303,7 @@ def test_all_kinds_of_sources(net):
     check_all(peer, expected)
 
 
+@pytest.mark.long
 def test_a_large_one_among_small_ones(net):
     """Neither waits for the other's end."""
     directory = net.directory()
@@ -380,6 +381,7 @@ def test_orders_to_single_ones(net):
     assert journals(peer) == []
 
 
+@pytest.mark.long
 def test_a_more_urgent_one(net):
     """All places are taken by batches that take long: one of them makes way, and goes on later."""
     directory = net.directory()

@@ -4,6 +4,7 @@ import json
 import time
 
 import grpc
+import pytest
 
 import reference
 from harness import wait_until
@@ -43,6 +44,7 @@ def partial(directory):
     return {entry["peer"] for entry in reply.json.get("disponible_en", ()) if entry.get("partial")}
 
 
+@pytest.mark.long
 def test_two_receivers_give_each_other_what_they_have(net):
     directory = net.directory()
     source, data = seed(net, directory, 40 * MIB + 5, 3 * MIB)
@@ -63,6 +65,7 @@ def test_two_receivers_give_each_other_what_they_have(net):
     assert partial(directory) == set()
 
 
+@pytest.mark.long
 def test_the_seeder_dies_when_its_copy_is_spread(net):
     directory = net.directory()
     source, data = seed(net, directory, 48 * MIB, 4 * MIB)
