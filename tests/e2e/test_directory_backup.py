@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import threading
 
-from harness import DIRECTORY_PROGRAM, environment, run_program, wait_until
+from harness import DIRECTORY_PROGRAM, amount, environment, run_program, wait_until
 
 
 def back_up(directory, file, **options):
@@ -108,7 +108,7 @@ def test_nothing_is_overwritten_and_nothing_left(net, tmp_path, small_disk):
 
 def test_it_can_be_broken_off(net, tmp_path):
     directory = net.directory()
-    files = [{"filename": f"{i:0100}", "url": []} for i in range(60000)]
+    files = [{"filename": f"{i:0100}", "url": []} for i in range(amount(60000, 20000))]
     directory.request("POST", "/login", body=json.dumps(
         {"username": "Peer1", "password": "sd1234", "files_index": files}).encode(),
         headers={"Content-Type": "application/json"}, timeout=60)

@@ -11,6 +11,7 @@ import urllib.parse
 
 import pytest
 
+import harness
 from harness import wait_until
 from test_directory_faults import alive, answer, dial, send
 
@@ -111,7 +112,7 @@ def test_a_long_login_of_who_shuts_his_side(directory):
 
 def test_thousands_of_requests_in_one_go(directory):
     """More than one turn of a loop, and more than the socket takes before they are read."""
-    count = 20000
+    count = harness.amount(20000, 8000)
     with dial(directory) as connection:
         writer = threading.Thread(target=connection.sendall, args=(SEARCH * count + LAST,))
         writer.start()

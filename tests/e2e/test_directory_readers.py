@@ -273,7 +273,7 @@ def test_who_goes_in_the_middle_leaves_nothing_behind(directory, how):
                                                                      for i in range(5000)])),
              "list": request("GET", "/ver_archivos")}
     connections = []
-    for _ in range(8):
+    for _ in range(harness.amount(8, 3)):
         for name, data in parts.items():
             connection = dial(directory, 4096 if name == "list" else None)
             connection.sendall(data)

@@ -324,7 +324,7 @@ def test_the_menu_takes_paths(pair, menu_of):
 
 def test_a_folder_of_many_files(net):
     directory = net.directory()
-    files = {f"many/{i % 20}/file {i}": str(i).encode() for i in range(2500)}
+    files = {f"many/{i % 20}/file {i}": str(i).encode() for i in range(harness.amount(2500, 1200))}
     other = net.peer("Peer2", directory)
     plant(other.share, files)
     wait_listed(directory, "Peer2", files, 30)

@@ -273,7 +273,7 @@ def test_a_running_download_does_not_notice(net):
     source = net.peer("Peer2", directory)
     peer = net.peer("Peer1", directory)
     with (source.share / "big.bin").open("wb") as file:
-        for _ in range(300):
+        for _ in range(harness.amount(300, 100)):
             file.write(os.urandom(1 << 20))
     directory.wait_for_files("Peer2", ["big.bin"])
     with concurrent.futures.ThreadPoolExecutor(1) as pool:

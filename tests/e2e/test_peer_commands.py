@@ -294,7 +294,7 @@ def test_the_control_socket_is_the_owners_alone(peer):
 def test_a_bar_on_a_terminal(net):
     """stderr is a terminal: a bar with rate and time left, on one line, gone or whole at the end."""
     directory = net.directory()
-    net.peer("Peer2", directory, files={"big": 600 * MIB})
+    net.peer("Peer2", directory, files={"big": harness.amount(600, 150) * MIB})
     peer = net.peer("Peer1", directory)
     directory.wait_for_files("Peer2", ["big"])
     master, slave = pty.openpty()
