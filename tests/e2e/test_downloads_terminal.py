@@ -537,6 +537,26 @@ def test_a_wait_is_told(slow, terminal):
     assert "Último fallo: " in told.stdout
 
 
+@pytest.mark.parametrize("name", ["a.iso", "a*"])
+def test_a_wait_is_told_where_there_is_no_terminal(slow, tmp_path, name):
+    """A script's log says why nothing comes; once, until something has come."""
+    peer, other = slow
+    log = tmp_path / "log"
+    other.command("limit", "--upload", "400k")
+    with open(log, "w") as file, subprocess.Popen(
+            [str(harness.PEER_PROGRAM), "get", name, "--config", str(peer.config_path)],
+            env=harness.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=file) as getting:
+        try:
+            wait_until(lambda: (job(peer, "a.iso") or {}).get("held_bytes"), 60, "a piece")
+            other.kill()
+            wait_until(lambda: "a.iso: espera: " in log.read_text(), 60, "the reason")
+        finally:
+            peer.command("downloads", "cancel", "all")
+            getting.wait()
+    assert re.fullmatch(r"a\.iso: espera: \w.*", log.read_text().splitlines()[0])
+
+
 def test_explain(slow, terminal):
     peer, other = slow
     getting = terminal(peer, "get", "a.iso")

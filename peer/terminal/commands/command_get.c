@@ -16,6 +16,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define REASON_BYTES 1024
 #define LEFT_IDS_MAX 20 /* of those that go on */
@@ -29,6 +30,7 @@ struct session {
     struct output *output; /* NULL: the shared folder */
     uint64_t id;           /* of the job; 0: not heard of yet */
     bool write_failed;
+    int64_t wait_told;
     uint32_t attempt;
     P2p__Control__GetReply *last; /* the job's final state */
     char why[REASON_BYTES];       /* what it waits for; "": nothing that is known */
@@ -72,12 +74,13 @@ static void show_bar(struct session *session, const P2p__Control__Job *job)
                                 .bytes_per_second = job->bytes_per_second,
                                 .sources = job->active_sources};
 
+    get_tell_wait(job, &session->wait_told);
     session->why[0] = '\0';
-    if (job->state != DOWNLOAD_RUNNING)
+    if (job->state != DOWNLOAD_RUNNING) {
         snprintf(session->why, sizeof session->why, "%s%s%s", job_state_text(job),
                  why[0] ? ": " : "", why);
-    if (job->state == DOWNLOAD_WAITING || job->state == DOWNLOAD_PAUSED)
         progress.state = command_clean(session->why, clean);
+    }
     progress_bar_show(&session->bar, &progress);
 }
 
@@ -176,6 +179,20 @@ const char *get_totals_format(const struct get_totals *totals, char out[JOB_LINE
         snprintf(out + used, JOB_LINE_BYTES - (size_t)used, ", %s/s",
                  units_bytes(totals->bytes_per_second, text));
     return out;
+}
+
+void get_tell_wait(const P2p__Control__Job *job, int64_t *told_held)
+{
+    const char *why = job_why(job);
+    char name[CLEAN_BYTES];
+    char clean[CLEAN_BYTES];
+    bool rests = job->state == DOWNLOAD_WAITING || job->state == DOWNLOAD_PAUSED;
+
+    if (!rests || *told_held == job->held_bytes + 1 || isatty(STDERR_FILENO))
+        return;
+    *told_held = job->held_bytes + 1;
+    fprintf(stderr, "%s: %s%s%s\n", command_clean(job->name, name), job_state_text(job),
+            why[0] ? ": " : "", command_clean(why, clean));
 }
 
 void get_print_left(const uint64_t *ids, size_t count)

@@ -223,6 +223,8 @@ static void take_change(struct fetch *fetch, struct want *want,
         tell_end(fetch, want, reply);
     else if (fetch->context->arguments.json)
         tell_progress(fetch, reply->job);
+    else if (!fetch->many) /* nobody reads thousands of lines */
+        get_tell_wait(reply->job, &want->wait_told);
 }
 
 static enum error_code take_news(struct fetch *fetch, struct error *error)

@@ -41,6 +41,11 @@ struct get_totals {
 /* "120 de 10000 archivos, 3 fallidos, 468.0 KiB, 1.2 MiB/s". Pure. Returns out. */
 const char *get_totals_format(const struct get_totals *totals, char out[JOB_LINE_BYTES]);
 
+/* Says that the download waits, and why: a line on stderr where no bar tells it, for that is no
+ * terminal. Not again until it has got further: sources are tried again and again. *told_held is
+ * 0 at first. */
+void get_tell_wait(const P2p__Control__Job *job, int64_t *told_held);
+
 /* They go on without the command, and how to see and to cancel them. To stderr. */
 void get_print_left(const uint64_t *ids, size_t count);
 

@@ -13,7 +13,8 @@ enum want_state { WANT_NEW, WANT_OPEN, WANT_OVER };
 struct want {
     char *name;
     enum want_state state;
-    uint64_t id; /* of its download, from WANT_OPEN on */
+    uint64_t id;       /* of its download, from WANT_OPEN on */
+    int64_t wait_told; /* get_tell_wait's */
 };
 
 struct want_list {
