@@ -61,9 +61,10 @@ def slow(net):
 
 @pytest.fixture
 def crowd(net):
-    """More files than are fetched at once, each of some pieces."""
+    """More files than are fetched at once, each of some pieces: so many that none is whole before
+    a test that is held up for seconds has slowed them down."""
     directory = net.directory()
-    files = {f"{name}.iso": reference.random_bytes(3 * MIB, seed=ord(name)) for name in "abcdef"}
+    files = {f"{name}.iso": reference.random_bytes(6 * MIB, seed=ord(name)) for name in "abcdef"}
     other = net.peer("Peer2", directory, files=files, upload_limit=1500000)
     peer = net.peer("Peer1", directory)
     for name in files:
