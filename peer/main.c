@@ -45,7 +45,8 @@ static int show_help(FILE *out, int status)
     commands_describe(&text);
     buffer_append_string(
         &text, "\nThe configuration is FILE, or the one that the variable " SETTINGS_VARIABLE
-               " names,\nor " SETTINGS_DEFAULT_PATH ".\n");
+               " names,\nor " SETTINGS_DEFAULT_PATH ".\n"
+               "p2p-peer COMMAND --help explains its flags, man p2p-peer everything.\n");
     fputs(text.data, out);
     return status;
 }

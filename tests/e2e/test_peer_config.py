@@ -140,6 +140,24 @@ def test_version_and_help():
         assert word in usage.stdout
 
 
+@pytest.mark.parametrize("command", [
+    "search", "get", "downloads", "explain", "put", "list", "verify", "status", "limit", "menu"])
+def test_help_of_a_command_explains_its_flags_and_fits(command):
+    """In 80 columns, like the list of all commands."""
+    told = run_program(PEER_PROGRAM, command, "--help")
+    assert (told.returncode, told.stderr) == (0, "")
+    usage, _, rest = told.stdout.partition("\n\n")
+    for flag in re.findall(r"--[a-z-]+", usage):
+        assert re.search(rf"^  {flag}( \S+)?  +\S", rest, re.MULTILINE), flag
+    lines = told.stdout.splitlines() + run_program(PEER_PROGRAM, "--help").stdout.splitlines()
+    assert max(map(len, lines)) < 80
+
+
+def test_an_unknown_flag_may_be_a_name():
+    wrong = run_program(PEER_PROGRAM, "get", "-raya.txt")
+    assert wrong.returncode == 2 and "after -- it is a name" in wrong.stderr
+
+
 @pytest.mark.parametrize("arguments", [[], ["nonsense"], ["run", "--nonsense"], ["run", "--config"],
                                        ["run", "extra", "words"]])
 def test_wrong_use(tmp_path, arguments):

@@ -1,34 +1,66 @@
 #include "peer/terminal/commands/arguments.h"
 
+#include "common/memory.h"
+#include "peer/terminal/commands/usage_text.h"
+
 #include <string.h>
 
 struct flag {
     const char *name;
-    unsigned needs; /* the shape's flag; 0: every command has it */
-    size_t offset;  /* of a bool, or of a const char * when it takes a value */
-    bool takes_value;
+    unsigned needs;    /* the shape's flag; 0: every command has it */
+    size_t offset;     /* of a bool, or of a const char * when it takes a value */
+    const char *value; /* what the help calls it; NULL: it takes none */
+    const char *help;
 };
 
 static const struct flag flags[] = {
-    {"help", 0, offsetof(struct arguments, help), false},
-    {"config", 0, offsetof(struct arguments, config), true},
-    {"json", ARGUMENT_JSON, offsetof(struct arguments, json), false},
-    {"follow", ARGUMENT_FOLLOW, offsetof(struct arguments, follow), false},
-    {"from", ARGUMENT_FROM, offsetof(struct arguments, from), true},
-    {"output", ARGUMENT_OUTPUT, offsetof(struct arguments, output), true},
-    {"priority", ARGUMENT_PRIORITY, offsetof(struct arguments, priority), true},
-    {"timeout", ARGUMENT_TIMEOUT, offsetof(struct arguments, timeout), true},
-    {"words", ARGUMENT_WORDS, offsetof(struct arguments, by_words), false},
-    {"exact", ARGUMENT_WORDS, offsetof(struct arguments, exact), false},
-    {"min-size", ARGUMENT_WORDS, offsetof(struct arguments, min_size), true},
-    {"max-size", ARGUMENT_WORDS, offsetof(struct arguments, max_size), true},
-    {"ext", ARGUMENT_WORDS, offsetof(struct arguments, ext), true},
-    {"limit", ARGUMENT_WORDS, offsetof(struct arguments, limit), true},
-    {"upload", ARGUMENT_RATES, offsetof(struct arguments, upload), true},
-    {"download", ARGUMENT_RATES, offsetof(struct arguments, download), true},
-    {"upload-per-peer", ARGUMENT_RATES, offsetof(struct arguments, upload_per_peer), true},
-    {"download-per-peer", ARGUMENT_RATES, offsetof(struct arguments, download_per_peer), true},
+    {"from", ARGUMENT_FROM, offsetof(struct arguments, from), "PEER",
+     "only from this peer: its name, or its address ip:port"},
+    {"output", ARGUMENT_OUTPUT, offsetof(struct arguments, output), "PATH",
+     "to this path or folder instead of the shared folder; - is standard output"},
+    {"priority", ARGUMENT_PRIORITY, offsetof(struct arguments, priority), "high|normal|low",
+     "what waits goes by priority, then by age (normal)"},
+    {"timeout", ARGUMENT_TIMEOUT, offsetof(struct arguments, timeout), "SECONDS",
+     "end when nothing has come for so long"},
+    {"follow", ARGUMENT_FOLLOW, offsetof(struct arguments, follow), NULL,
+     "go on telling: bars on a terminal, with --json a line for each change"},
+    {"exact", ARGUMENT_WORDS, offsetof(struct arguments, exact), NULL,
+     "only the file of exactly this name; never by words"},
+    {"words", ARGUMENT_WORDS, offsetof(struct arguments, by_words), NULL,
+     "by words at once, also with one word"},
+    {"min-size", ARGUMENT_WORDS, offsetof(struct arguments, min_size), "SIZE",
+     "only files so large: bytes, or 700k, 5M, 2GiB"},
+    {"max-size", ARGUMENT_WORDS, offsetof(struct arguments, max_size), "SIZE",
+     "only files no larger than this"},
+    {"ext", ARGUMENT_WORDS, offsetof(struct arguments, ext), "EXT",
+     "only names that end with this, mp3 for instance"},
+    {"limit", ARGUMENT_WORDS, offsetof(struct arguments, limit), "N",
+     "at most so many files (50; up to 10000)"},
+    {"upload", ARGUMENT_RATES, offsetof(struct arguments, upload), "RATE",
+     "what is sent to all: bytes a second, 500k, 2MiB/s, or none"},
+    {"download", ARGUMENT_RATES, offsetof(struct arguments, download), "RATE",
+     "what is received from all"},
+    {"upload-per-peer", ARGUMENT_RATES, offsetof(struct arguments, upload_per_peer), "RATE",
+     "what is sent to each other host"},
+    {"download-per-peer", ARGUMENT_RATES, offsetof(struct arguments, download_per_peer), "RATE",
+     "what is received from each other host"},
+    {"json", ARGUMENT_JSON, offsetof(struct arguments, json), NULL, "results for programs"},
+    {"config", 0, offsetof(struct arguments, config), "FILE",
+     "the configuration; without it that of the variable PEER_CONFIG"},
+    {"help", 0, offsetof(struct arguments, help), NULL, "show this; also -h"},
 };
+
+void arguments_describe(const struct argument_shape *shape, struct buffer *out)
+{
+    for (size_t i = 0; i < ARRAY_LENGTH(flags); i++) {
+        const struct flag *flag = &flags[i];
+        if (flag->needs != 0 && !(shape->flags & flag->needs))
+            continue;
+        auto_free char *word = memory_format("--%s%s%s", flag->name, flag->value ? " " : "",
+                                             flag->value ? flag->value : "");
+        usage_row(out, word, flag->help);
+    }
+}
 
 static const struct flag *find_flag(const struct argument_shape *shape, const char *name,
                                     size_t length)
@@ -53,10 +85,12 @@ static enum error_code take_flag(const struct argument_shape *shape, char *const
     const struct flag *flag = flag_like ? find_flag(shape, name, length) : NULL;
 
     if (!flag)
-        return error_set(error, ERROR_INVALID, "unknown flag %s", word);
-    if (!flag->takes_value && value)
+        return error_set(
+            error, ERROR_INVALID,
+            word[1] == '-' ? "unknown flag %s" : "unknown flag %s (after -- it is a name)", word);
+    if (!flag->value && value)
         return error_set(error, ERROR_INVALID, "--%s takes no value", flag->name);
-    if (!flag->takes_value) {
+    if (!flag->value) {
         *(bool *)((char *)arguments + flag->offset) = true;
         return ERROR_NONE;
     }

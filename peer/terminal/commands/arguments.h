@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include "common/buffer.h"
 #include "common/error.h"
 
 #include <stdbool.h>
@@ -55,3 +56,6 @@ struct arguments {
 MUST_CHECK enum error_code arguments_parse(const struct argument_shape *shape, int argc,
                                            char *const *argv, struct arguments *arguments,
                                            struct error *error);
+
+/* A line or two for each flag that the command takes. */
+void arguments_describe(const struct argument_shape *shape, struct buffer *out);

@@ -4,13 +4,12 @@
 #include "common/text.h"
 #include "peer/settings.h"
 #include "peer/terminal/commands/command_private.h"
+#include "peer/terminal/commands/usage_text.h"
 
 #include <locale.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define USAGE_COLUMNS 28 /* of --help */
 
 struct command {
     const char *name;
@@ -83,17 +82,27 @@ void commands_describe(struct buffer *out)
 {
     for (size_t i = 0; i < ARRAY_LENGTH(commands); i++) {
         auto_free char *usage = memory_format("%s %s", commands[i].name, commands[i].usage);
-        if (strlen(usage) <= USAGE_COLUMNS)
-            buffer_printf(out, "  %-*s %s\n", USAGE_COLUMNS, usage, commands[i].summary);
-        else
-            buffer_printf(out, "  %s\n%*s%s\n", usage, USAGE_COLUMNS + 3, "", commands[i].summary);
+        usage_row(out, usage, commands[i].summary);
     }
 }
 
-static void print_usage(FILE *stream, const struct command *command)
+static void print_usage(FILE *stream, const struct command *command, bool with_flags)
 {
-    fprintf(stream, "usage: p2p-peer %s %s%s[--config FILE]%s\n", command->name, command->usage,
-            command->usage[0] ? " " : "", command->shape.flags & ARGUMENT_JSON ? " [--json]" : "");
+    auto_buffer text;
+
+    buffer_init(&text, (size_t)64 * 1024);
+    auto_free char *usage = memory_format("%s %s%s[--config FILE]%s", command->name, command->usage,
+                                          command->usage[0] ? " " : "",
+                                          command->shape.flags & ARGUMENT_JSON ? " [--json]" : "");
+    buffer_append_string(&text, "usage: p2p-peer ");
+    usage_wrap(&text, usage, strlen("usage: p2p-peer "), strlen("usage: "));
+    if (with_flags) {
+        buffer_append_char(&text, '\n');
+        usage_wrap(&text, command->summary, 0, 0);
+        buffer_append_char(&text, '\n');
+        arguments_describe(&command->shape, &text);
+    }
+    fputs(text.data, stream);
 }
 
 /* ---- what all commands print ---- */
@@ -232,11 +241,11 @@ int command_main(int argc, char **argv)
 
     if (arguments_parse(&command->shape, argc, argv, &context.arguments, &error) != ERROR_NONE) {
         fprintf(stderr, "p2p-peer %s: %s\n", command->name, error.text);
-        print_usage(stderr, command);
+        print_usage(stderr, command, false);
         return EXIT_USAGE;
     }
     if (context.arguments.help) {
-        print_usage(stdout, command);
+        print_usage(stdout, command, true);
         return EXIT_DONE;
     }
     if (settings_load(context.arguments.config, NULL, &settings, &error) != ERROR_NONE) {

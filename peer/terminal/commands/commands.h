@@ -25,5 +25,5 @@ bool command_exists(const char *name);
 /* Runs the command argv[0] with its arguments; returns the exit status. Main thread. */
 int command_main(int argc, char **argv);
 
-/* One line a command, for --help. */
+/* Some lines a command, for --help. */
 void commands_describe(struct buffer *out);
