@@ -266,7 +266,8 @@ static void flows(void **state)
         {{"1", "a", "0"},
          {.search_code = ERROR_NOT_FOUND},
          MENU "1\nNombre del archivo a buscar: a\n"
-              "Error al buscar archivo: Archivo 'a' no encontrado\n" BYE,
+              "Error al buscar archivo: Archivo 'a' no encontrado\n"
+              "La opción 4 busca por una parte del nombre.\n" BYE,
          ""},
         {{"1", "a", "0"},
          {.peers = 0},

@@ -123,8 +123,11 @@ enum line_result menu_download(const struct menu *menu, const char *name)
     auto_reply P2p__Control__SearchReply *found = NULL;
     struct error error;
 
-    if (menu->peer->search(menu->peer->context, name, &found, &error) != ERROR_NONE) {
+    enum error_code code = menu->peer->search(menu->peer->context, name, &found, &error);
+    if (code != ERROR_NONE) {
         menu_say(menu, "Error al buscar archivo: %s", error.text);
+        if (code == ERROR_NOT_FOUND) /* the reference has no other way to find it */
+            menu_say(menu, "La opción 4 busca por una parte del nombre.");
         return LINE_READ;
     }
     if (found->n_sources == 0) {
