@@ -169,7 +169,9 @@ void explain_limit(const struct explain *explain, struct buffer *out)
         buffer_printf(out, "Está en pausa; sigue con: p2p-peer downloads resume %" PRIu64, job->id);
         return;
     case DOWNLOAD_DONE:
-        buffer_printf(out, "Ha terminado: %s", text_clean(job->path, clean, sizeof clean));
+        buffer_printf(out, "Ha terminado: %s",
+                      job->path[0] ? text_clean(job->path, clean, sizeof clean)
+                                   : "se entregó a get --output.");
         return;
     case DOWNLOAD_FAILED:
         buffer_printf(out, "Ha fallado: %s.", clean);

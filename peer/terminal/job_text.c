@@ -84,8 +84,10 @@ static void describe_progress(const P2p__Control__Job *job, struct buffer *out)
 void job_describe(const P2p__Control__Job *job, struct buffer *out)
 {
     buffer_append_string(out, job_state_text(job));
-    if (job->state == DOWNLOAD_DONE)
+    if (job->state == DOWNLOAD_DONE && job->path[0])
         buffer_printf(out, ", en %s", job->path);
+    else if (job->state == DOWNLOAD_DONE) /* where it went only the command knew */
+        buffer_append_string(out, ", entregada a get --output");
     else if (!job_is_over(job))
         describe_progress(job, out);
     if (!job_is_over(job) && job->priority != DOWNLOAD_NORMAL)

@@ -84,6 +84,24 @@ static void tables(void **state)
                     "14  100  z\n");
 }
 
+/* get --output puts it where only that command knows. */
+static void done_elsewhere(void **state)
+{
+    P2p__Control__SourcesReply sources = P2P__CONTROL__SOURCES_REPLY__INIT;
+    P2p__Control__Job job = job_of(7, "a", DOWNLOAD_DONE);
+    struct explain explain = {.job = &job, .sources = &sources};
+    auto_buffer text;
+
+    (void)state;
+    job.path = text_of("");
+    buffer_init(&text, 1 << 16);
+    job_describe(&job, &text);
+    assert_string_equal(text.data, "terminada, entregada a get --output");
+    buffer_clear(&text);
+    explain_limit(&explain, &text);
+    assert_string_equal(text.data, "Ha terminado: se entregó a get --output.");
+}
+
 /* Only where somebody has set one of those that go on. */
 static void priorities(void **state)
 {
@@ -332,15 +350,11 @@ static void wants(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(totals),
-        cmocka_unit_test(wants),
-        cmocka_unit_test(priorities),
-        cmocka_unit_test(tables),
-        cmocka_unit_test(tables_fit_every_width),
-        cmocka_unit_test(bars),
-        cmocka_unit_test(figures),
-        cmocka_unit_test(explanations),
-        cmocka_unit_test(limits),
+        cmocka_unit_test(totals),       cmocka_unit_test(wants),
+        cmocka_unit_test(priorities),   cmocka_unit_test(done_elsewhere),
+        cmocka_unit_test(tables),       cmocka_unit_test(tables_fit_every_width),
+        cmocka_unit_test(bars),         cmocka_unit_test(figures),
+        cmocka_unit_test(explanations), cmocka_unit_test(limits),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
