@@ -14,6 +14,8 @@ import sqlite3
 import threading
 import time
 
+import pytest
+
 import harness
 from index_sums import etag
 
@@ -209,6 +211,7 @@ def kill_under_load(directory, sharers, seconds):
         thread.join()
 
 
+@pytest.mark.long
 def test_fifty_kills_under_write_load(net):
     directory = net.directory()
     numbers = random.Random(1)

@@ -170,6 +170,7 @@ def test_no_token_in_the_log(net):
     assert token not in directory.log
 
 
+@pytest.mark.long
 def test_wrong_passwords_wait_in_a_line_that_ends(net):
     """Those that find no place are told when to come back, and known peers do not notice."""
     directory = net.directory(expiry=600)  # Peer1 is known for as long as the line needs to fill

@@ -253,6 +253,7 @@ def test_a_source_that_breaks_off_again_and_again(net):
     assert source.sent <= len(data) + 3 * 2 * MIB
 
 
+@pytest.mark.long
 def test_a_source_is_killed_and_another_goes_on(net):
     directory = net.directory()
     data = reference.random_bytes(48 * MIB)
