@@ -112,6 +112,16 @@ static CURLcode transfer(struct directory_exchange *exchange)
     return result;
 }
 
+/* curl's own text is English, and counts milliseconds and bytes. */
+static enum error_code timeout_error(const struct directory_exchange *exchange, struct error *error)
+{
+    curl_off_t passed_us = 0;
+
+    curl_easy_getinfo(exchange->easy, CURLINFO_TOTAL_TIME_T, &passed_us);
+    return error_set(error, ERROR_TIMEOUT, "El directorio no responde: sin respuesta en %.1f s",
+                     (double)passed_us / 1e6);
+}
+
 static enum error_code transfer_error(const struct directory_exchange *exchange, CURLcode result,
                                       struct error *error)
 {
@@ -120,7 +130,7 @@ static enum error_code transfer_error(const struct directory_exchange *exchange,
     if (is_stopped(exchange))
         return error_set(error, ERROR_CANCELLED, "Cancelado");
     if (result == CURLE_OPERATION_TIMEDOUT)
-        return error_set(error, ERROR_TIMEOUT, "El directorio no responde: %s", reason);
+        return timeout_error(exchange, error);
     if (exchange->reply.failed)
         return error_set(error, ERROR_TOO_LARGE, "La respuesta del directorio es demasiado grande");
     if (result == CURLE_URL_MALFORMAT || result == CURLE_UNSUPPORTED_PROTOCOL)

@@ -208,6 +208,7 @@ static void ends_when_neither_way_works(void **state)
 static void logs_out(void **state)
 {
     struct fixture *fixture = *state;
+    struct error error;
 
     fixture->status = 200;
     fixture->body = "{\"status\":\"OK\"}";
@@ -221,8 +222,9 @@ static void logs_out(void **state)
     assert_non_null(strstr(request->head, "Authorization: Bearer t0k"));
     fixture->status = -1; /* no answer ever comes */
     int64_t start = clock_boot_ms();
-    assert_int_equal(directory_logout(fixture->client, "t0k", 300, NULL), ERROR_TIMEOUT);
+    assert_int_equal(directory_logout(fixture->client, "t0k", 300, &error), ERROR_TIMEOUT);
     assert_in_range(clock_boot_ms() - start, 200, 4000);
+    assert_true(begins_with(error.text, "El directorio no responde: sin respuesta en "));
 }
 
 static void searches_many(void **state)
