@@ -122,6 +122,20 @@ static enum error_code timeout_error(const struct directory_exchange *exchange, 
                      (double)passed_us / 1e6);
 }
 
+/* The same text at each try, where curl's counts milliseconds. */
+static enum error_code connect_error(const struct directory_exchange *exchange, const char *reason,
+                                     struct error *error)
+{
+    static const char text[] = "No se puede conectar con el directorio";
+    struct error system = {0};
+    long number = 0;
+
+    if (curl_easy_getinfo(exchange->easy, CURLINFO_OS_ERRNO, &number) != CURLE_OK || number == 0)
+        return error_set(error, ERROR_UNREACHABLE, "%s: %s", text, reason);
+    (void)error_set_errno(&system, (int)number, "%s", text);
+    return error_set(error, ERROR_UNREACHABLE, "%s", system.text);
+}
+
 static enum error_code transfer_error(const struct directory_exchange *exchange, CURLcode result,
                                       struct error *error)
 {
@@ -136,6 +150,8 @@ static enum error_code transfer_error(const struct directory_exchange *exchange,
     if (result == CURLE_URL_MALFORMAT || result == CURLE_UNSUPPORTED_PROTOCOL)
         return error_set(error, ERROR_INVALID, "La dirección del directorio no es válida: %s",
                          reason);
+    if (result == CURLE_COULDNT_CONNECT)
+        return connect_error(exchange, reason, error);
     return error_set(error, ERROR_UNREACHABLE, "No se puede conectar con el directorio: %s",
                      reason);
 }
