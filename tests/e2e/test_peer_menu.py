@@ -216,6 +216,17 @@ def test_search_in_vain(pair, menu_of):
     menu.leave()
 
 
+def test_a_wrong_password_is_told(net, menu_of):
+    directory = net.directory()
+    peer = net.peer("Peer1", directory, password="another")
+    harness.wait_until(lambda: " ERROR " in peer.log, what="the refusal")
+    menu = menu_of(peer)
+    menu.expect(f"Aviso: este peer no está en el directorio {directory.url}/login: "
+                "Usuario o contraseña incorrectos.")
+    menu.expect("--- MENÚ PEER ---")
+    menu.leave()
+
+
 def test_search_without_a_directory(net, menu_of):
     peer = net.peer("Peer1", f"http://127.0.0.1:{harness.free_port()}")
     menu = menu_of(peer)

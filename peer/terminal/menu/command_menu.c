@@ -127,6 +127,23 @@ static enum error_code session_downloads(void *context, struct job_list *list, s
     return job_list_get(session->client, list, error);
 }
 
+/* Nobody finds our files then, and searches find little. NULL: some directory is there. */
+static char *away_notice(const P2p__Control__StatusReply *status)
+{
+    const P2p__Control__Directory *failed = NULL;
+
+    for (size_t i = 0; status->directory_enabled && i < status->n_directories; i++) {
+        const P2p__Control__Directory *directory = status->directories[i];
+        if (directory->connected)
+            return NULL;
+        if (!failed && directory->error[0])
+            failed = directory;
+    }
+    return failed ? memory_format("Aviso: este peer no está en el directorio %s: %s.", failed->url,
+                                  failed->error)
+                  : NULL;
+}
+
 static char *session_notice(void *context)
 {
     struct session *session = context;
@@ -134,7 +151,8 @@ static char *session_notice(void *context)
 
     if (control_status(session->client, &reply, NULL) != ERROR_NONE)
         return NULL; /* the next question says what is wrong */
-    return rival_notice(reply);
+    char *notice = away_notice(reply);
+    return notice ? notice : rival_notice(reply);
 }
 
 /* ---- the session ---- */
