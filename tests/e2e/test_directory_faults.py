@@ -698,7 +698,7 @@ def test_full_disk(net, small_disk):
 @pytest.mark.root
 def test_files_of_who_came_while_the_disk_was_full(net, small_disk):
     """He is told that he is in, though nothing of him could be stored; his files are his all the same."""
-    directory = net.directory(arguments=["--database", small_disk / "index.db"])
+    directory = net.directory(arguments=["--database", small_disk / "index.db", "--log-level", "debug"])
     directory.login("Peer1", files=["first"])
     directory.kill()
     directory.start()
