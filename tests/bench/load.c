@@ -60,6 +60,7 @@
 #define SESSION_BYTES (TOKEN_DIGITS + 1 + INDEX_SUM_DIGITS + 1)
 #define EVENTS        256
 #define SILENCE_S     60
+#define IDLE_S        10 /* less than the directory allows */
 #define NAME_BYTES    160
 
 /* Latencies by logarithm, 16 steps to a doubling: within 5 %. Microseconds. */
@@ -92,7 +93,7 @@ struct connection {
     int fd;
     bool busy;
     uint64_t peer;
-    double begun;
+    double begun, answered;    /* its last request; 0: none yet */
     struct index_sum next_sum; /* CHANGE: once it is answered */
     char request[REQUEST_BYTES];
     size_t request_bytes, sent;
@@ -508,6 +509,7 @@ static void note_reply(struct worker *worker, struct connection *connection)
     if (seconds > worker->slowest)
         worker->slowest = seconds;
     connection->busy = false;
+    connection->answered = worker->last;
     if (!is_fine(connection)) {
         worker->failed++;
         worker->statuses[connection->status]++;
@@ -540,6 +542,25 @@ static void read_head(struct connection *connection, const char *end)
     connection->body_left = body - there;
 }
 
+static void send_rest(struct worker *worker, struct connection *connection);
+
+/* A directory closes who idles for 15 seconds. Where a request crosses that on its way nobody has
+ * read it, and it is sent anew, as by every client that keeps connections. */
+static bool was_idle(const struct connection *connection)
+{
+    return !connection->busy || (connection->reply_bytes == 0 && connection->answered > 0 &&
+                                 connection->begun - connection->answered > IDLE_S);
+}
+
+static void begin_anew(struct worker *worker, struct connection *connection)
+{
+    close(connection->fd);
+    open_connection(worker, connection);
+    connection->sent = 0;
+    if (connection->busy)
+        send_rest(worker, connection);
+}
+
 /* Returns whether the connection may have more. */
 static bool read_some(struct worker *worker, struct connection *connection)
 {
@@ -550,13 +571,12 @@ static bool read_some(struct worker *worker, struct connection *connection)
 
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return false;
-    if (got < 0)
-        err(1, "a connection broke");
-    if (got == 0 && !connection->busy) { /* it has idled for too long */
-        close(connection->fd);
-        open_connection(worker, connection);
+    if ((got == 0 || (got < 0 && errno == ECONNRESET)) && was_idle(connection)) {
+        begin_anew(worker, connection);
         return false;
     }
+    if (got < 0)
+        err(1, "a connection broke");
     if (got == 0)
         errx(1, "a connection was closed without an answer");
     if (room > 0)
@@ -587,8 +607,8 @@ static void send_rest(struct worker *worker, struct connection *connection)
     while (connection->sent < connection->request_bytes) {
         ssize_t sent = send(connection->fd, connection->request + connection->sent,
                             connection->request_bytes - connection->sent, MSG_NOSIGNAL);
-        if (sent < 0 && errno == EAGAIN)
-            break;
+        if (sent < 0 && (errno == EAGAIN || was_idle(connection)))
+            break; /* that it was closed is read then */
         if (sent < 0)
             err(1, "a request could not be sent");
         connection->sent += (size_t)sent;
