@@ -1,6 +1,6 @@
 /*
- * The ids of names, in memory: what an exact search asks first, without a way through the tree of
- * all names in the database, which is most of what it would read from there.
+ * The ids of names, in memory: what an exact search asks first, instead of going through the tree
+ * of all names in the database, which is half of its way there.
  *
  * 16 bytes a name: of a keyed hash of it (SipHash-2-4, 128 bits) 88 bits, and the id. The key is
  * drawn at each start, so nobody can make two names look alike, and that it happens by itself, once
@@ -24,7 +24,8 @@ struct name_ids *name_ids_new(size_t max);
 void name_ids_free(struct name_ids *ids); /* NULL is allowed */
 
 enum name_ids_answer { NAME_IDS_FOUND, NAME_IDS_NONE, NAME_IDS_UNKNOWN };
-/* Any thread. NONE: no committed name is that one; UNKNOWN: only the database knows. */
+/* Any thread. NONE: no name that anybody was told of as committed is that one; UNKNOWN: only the
+ * database knows. */
 enum name_ids_answer name_ids_find(struct name_ids *ids, const char *name, int64_t *id);
 
 /* Of committed names; an id is above 0, and never given to another name. */
