@@ -7,6 +7,7 @@
 #include "common/stop_event.h"
 #include "peer/rpc/greeting.h"
 #include "peer/rpc/listener.h"
+#include "peer/rpc/unseen.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -81,7 +82,7 @@ static int watch(const struct acceptor *acceptor, int operation, int descriptor,
 {
     struct epoll_event event = {.events = events, .data.fd = descriptor};
 
-    return epoll_ctl(acceptor->epoll, operation, descriptor, &event);
+    return unseen(epoll_ctl(acceptor->epoll, operation, descriptor, &event));
 }
 
 /* ---- accepting ---- */
@@ -177,8 +178,8 @@ static void accept_some(struct acceptor *acceptor, int listener)
     for (int i = 0; i < ACCEPT_BATCH && !acceptor->paused; i++) {
         struct sockaddr_storage address = {0};
         socklen_t length = sizeof address;
-        int descriptor =
-            accept4(listener, (struct sockaddr *)&address, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int descriptor = unseen_accept4(listener, (struct sockaddr *)&address, &length,
+                                        SOCK_NONBLOCK | SOCK_CLOEXEC);
 
         if (descriptor >= 0)
             take_in(acceptor, descriptor, &address);
@@ -194,7 +195,7 @@ static void accept_some(struct acceptor *acceptor, int listener)
 static enum greeting read_greeting(int descriptor)
 {
     uint8_t head[GREETING_HEAD_BYTES];
-    ssize_t got = recv(descriptor, head, sizeof head, MSG_PEEK | MSG_DONTWAIT);
+    ssize_t got = unseen(recv(descriptor, head, sizeof head, MSG_PEEK | MSG_DONTWAIT));
     int bytes = 0;
 
     if (got < 0 && (errno == EAGAIN || errno == EINTR))

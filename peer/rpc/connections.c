@@ -2,6 +2,7 @@
 
 #include "common/clock.h"
 #include "common/memory.h"
+#include "peer/rpc/unseen.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -131,7 +132,8 @@ static bool is_file(int descriptor, dev_t device, ino_t inode)
 {
     struct stat status;
 
-    return fstat(descriptor, &status) == 0 && status.st_dev == device && status.st_ino == inode;
+    return unseen(fstat(descriptor, &status)) == 0 && status.st_dev == device &&
+           status.st_ino == inode;
 }
 
 /* Forgets what the core has closed. */
@@ -230,7 +232,7 @@ enum admission connections_admit(struct connections *connections, int descriptor
     enum admission admission;
 
     *displaced = (struct displaced){.descriptor = -1};
-    (void)fstat(descriptor, &status); /* it is open: nothing can go wrong */
+    (void)unseen(fstat(descriptor, &status)); /* it is open: nothing can go wrong */
     item.device = status.st_dev;
     item.inode = status.st_ino;
     item.host = host_key_of(peer_name_format(address, item.name));

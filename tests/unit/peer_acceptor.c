@@ -8,6 +8,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -583,6 +584,36 @@ static void waits_for_descriptors(void **state)
     world_free(world);
 }
 
+/*
+ * For the thread sanitizer, which must know nothing of the number that the core closes
+ * (rpc/unseen.h): nothing here may order this thread after the acceptor's, for that would hide the
+ * report.
+ */
+static void numbers_are_anybodys_after_the_core(void **state)
+{
+    struct world *world = accept_at("127.0.0.1:0", (struct connection_limits){8, 8});
+    int client = connect_and_greet(world);
+    struct stat status;
+    int taken, file;
+
+    (void)state;
+    for (int i = 0; i < WAIT_MS; i++) {
+        if (atomic_load_explicit(&world->count, memory_order_relaxed) == 1)
+            break;
+        usleep(1000);
+    }
+    taken = atomic_load_explicit(&world->taken[0], memory_order_relaxed);
+    assert_true(taken > 0);
+    assert_int_equal(syscall(SYS_close, taken), 0); /* as the core does, unseen */
+    file = openat(AT_FDCWD, "/dev/null", O_RDONLY | O_CLOEXEC);
+    assert_int_equal(file, taken);
+    assert_int_equal(fstat(file, &status), 0);
+    close(file);
+    atomic_store(&world->count, 0); /* closed already */
+    close(client);
+    world_free(world);
+}
+
 /* Both families come in at a wildcard, on a machine that has both. */
 static void listens_for_both_families(void **state)
 {
@@ -676,6 +707,7 @@ int main(void)
         cmocka_unit_test(closes_who_does_not),
         cmocka_unit_test(closes_what_is_too_much),
         cmocka_unit_test(waits_for_descriptors),
+        cmocka_unit_test(numbers_are_anybodys_after_the_core),
         cmocka_unit_test(listens_for_both_families),
         cmocka_unit_test(does_not_share_its_port),
         cmocka_unit_test(unix_socket_is_the_owners),
