@@ -179,7 +179,8 @@ void downloads_count(struct downloads *downloads, struct downloads_counts *count
 MUST_CHECK enum error_code downloads_read(struct downloads *downloads, uint64_t id,
                                           unsigned attempt, int64_t offset, void *data,
                                           size_t capacity, size_t *got, struct error *error);
-/* The reader of a SPOOL job is done with it: cancels if need be, removes the bytes. */
+/* The reader of a SPOOL job is done with it: cancels if need be, removes the bytes; the worker
+ * does, a moment later, if it is not done with the job. */
 void downloads_release(struct downloads *downloads, uint64_t id);
 
 /* wake is called after every change until unfollow has returned, from any thread; it must not
