@@ -167,9 +167,11 @@ static void tells_of_a_received_file_once(void **state)
     check_quiet(fixture);
 }
 
+/* However long the burst takes, which is seconds on a busy machine. */
 static void gathers_bursts(void **state)
 {
     struct fixture *fixture = *state;
+    int64_t start_ms = clock_boot_ms();
     char name[16];
     char path[UNIT_PATH_BYTES];
     int calls = 0;
@@ -181,7 +183,7 @@ static void gathers_bursts(void **state)
     }
     while ((more = wait_for_call(fixture, calls ? QUIET_MS * 3 : TOLD_WITHIN_MS)) > 0)
         calls += more;
-    assert_in_range(calls, 1, 20);
+    assert_in_range(calls, 1, (clock_boot_ms() - start_ms) / WATCH_SETTLE_MS);
 }
 
 static void follows_a_folder_that_is_replaced(void **state)
