@@ -1,5 +1,6 @@
 #include "peer/rpc/acceptor.h"
 
+#include "common/accept_trouble.h"
 #include "common/address.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -27,12 +28,6 @@
 /* How often those that are late are looked for, while any is silent. */
 #define LATE_INTERVAL_MS 1000
 
-/* The system had no descriptor or no memory for a connection: it stays in the queue for so long. */
-#define PAUSE_MS 100
-
-/* Trouble that comes back within this is the same trouble, and was said already. */
-#define EPISODE_MS 60000
-
 /* Accepted in one go, before those that have greeted are looked at again. */
 #define ACCEPT_BATCH 64
 
@@ -41,7 +36,7 @@
 /* No more will come. */
 #define OVER (EPOLLRDHUP | EPOLLHUP | EPOLLERR)
 
-enum trouble { TROUBLE_SYSTEM, TROUBLE_FULL, TROUBLE_HOST_FULL, TROUBLES };
+enum trouble_kind { TROUBLE_SYSTEM, TROUBLE_FULL, TROUBLE_HOST_FULL, TROUBLES };
 
 /* The thread's alone while it runs, but for connections. */
 struct acceptor {
@@ -57,17 +52,12 @@ struct acceptor {
     bool paused;
     int64_t paused_until_ms;
     int64_t late_look_ms;
-    int64_t trouble_ms[TROUBLES]; /* when it was last; 0: never */
+    struct trouble troubles[TROUBLES];
 };
 
-/* Whether it has to be said: once an episode. */
-static bool trouble_begins(struct acceptor *acceptor, enum trouble trouble)
+static bool is_news(struct acceptor *acceptor, enum trouble_kind kind)
 {
-    int64_t now_ms = clock_boot_ms();
-    int64_t last_ms = acceptor->trouble_ms[trouble];
-
-    acceptor->trouble_ms[trouble] = now_ms;
-    return last_ms == 0 || now_ms - last_ms > EPISODE_MS;
+    return trouble_begins(&acceptor->troubles[kind], clock_boot_ms());
 }
 
 static bool is_listener(const struct acceptor *acceptor, int descriptor)
@@ -95,12 +85,12 @@ static void watch_listeners(struct acceptor *acceptor, bool on)
 
 static void pause_accepting(struct acceptor *acceptor, int errno_value)
 {
-    if (trouble_begins(acceptor, TROUBLE_SYSTEM))
+    if (is_news(acceptor, TROUBLE_SYSTEM))
         log_line(LOG_WARNING, MODULE, "%s: cannot accept connections, trying on: %s",
                  acceptor->address, strerror(errno_value));
     watch_listeners(acceptor, false);
     acceptor->paused = true;
-    acceptor->paused_until_ms = clock_boot_ms() + PAUSE_MS;
+    acceptor->paused_until_ms = clock_boot_ms() + ACCEPT_PAUSE_MS;
 }
 
 static void go_on_accepting(struct acceptor *acceptor)
@@ -117,10 +107,10 @@ static void refuse(struct acceptor *acceptor, enum admission admission,
     struct connection_limits limits = connections_limits(acceptor->connections);
     char name[PEER_NAME_BYTES];
 
-    if (admission == ADMISSION_FULL && trouble_begins(acceptor, TROUBLE_FULL))
+    if (admission == ADMISSION_FULL && is_news(acceptor, TROUBLE_FULL))
         log_line(LOG_WARNING, MODULE, "%s: %zu connections are open, no more are taken",
                  acceptor->address, limits.total);
-    if (admission == ADMISSION_HOST_FULL && trouble_begins(acceptor, TROUBLE_HOST_FULL))
+    if (admission == ADMISSION_HOST_FULL && is_news(acceptor, TROUBLE_HOST_FULL))
         log_line(LOG_WARNING, MODULE,
                  "%s: %zu connections of one host are open, no more of it are taken: %s",
                  acceptor->address, limits.host, peer_name_format(address, name));
@@ -152,27 +142,6 @@ static void take_in(struct acceptor *acceptor, int accepted, const struct sockad
         (void)take_descriptor(&descriptor);
 }
 
-/* Errors of the one connection, which is gone then; accept(2) passes those of the network on. */
-static bool is_of_connection(int errno_value)
-{
-    switch (errno_value) {
-    case EINTR:
-    case ECONNABORTED:
-    case EPROTO:
-    case EPERM: /* a firewall's word */
-    case ENETDOWN:
-    case ENETUNREACH:
-    case EHOSTDOWN:
-    case EHOSTUNREACH:
-    case ENONET:
-    case ENOPROTOOPT:
-    case EOPNOTSUPP:
-        return true;
-    default:
-        return false;
-    }
-}
-
 static void accept_some(struct acceptor *acceptor, int listener)
 {
     for (int i = 0; i < ACCEPT_BATCH && !acceptor->paused; i++) {
@@ -185,7 +154,7 @@ static void accept_some(struct acceptor *acceptor, int listener)
             take_in(acceptor, descriptor, &address);
         else if (errno == EAGAIN)
             return;
-        else if (!is_of_connection(errno))
+        else if (!accept_lost_one(errno))
             pause_accepting(acceptor, errno);
     }
 }
@@ -256,7 +225,7 @@ static void close_late_now_and_then(struct acceptor *acceptor)
 static int wait_ms(struct acceptor *acceptor)
 {
     if (acceptor->paused)
-        return PAUSE_MS;
+        return ACCEPT_PAUSE_MS;
     return connections_silent(acceptor->connections) > 0 ? LATE_INTERVAL_MS : -1;
 }
 
