@@ -6,19 +6,17 @@
 #include "directory/metrics.h"
 
 #include <arpa/inet.h>
-#include <fcntl.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 enum {
     SWEEP_MS = 1000,
     FLUSH_MS = 250, /* for sending what is answered when stopping */
-    DESCRIPTORS_OF_OURS = 128,
 };
 
 const struct address *http_address(const struct http *http)
@@ -64,6 +62,7 @@ static struct http_exchange *new_exchange(struct http_loop *loop, struct MHD_Con
         loop->exchanges->previous = exchange;
     loop->exchanges = exchange;
     loop->exchange_count++;
+    loop->begun_count++;
     metrics_add(METRICS_CONNECTIONS_OPENED, 1);
     return exchange;
 }
@@ -79,6 +78,7 @@ static void free_exchange(struct http_exchange *exchange)
     if (exchange->next)
         exchange->next->previous = exchange->previous;
     loop->exchange_count--;
+    http_give_place(loop);
     metrics_add(METRICS_CONNECTIONS_CLOSED, 1);
     http_clear_request(exchange);
     buffer_done(&exchange->target);
@@ -150,28 +150,32 @@ static int wait_for_work(const struct http_loop *loop, struct pollfd *items, nfd
 
 static void run_once(struct http_loop *loop, int64_t limit_ms)
 {
-    struct pollfd items[] = {{.fd = loop->epoll, .events = POLLIN},
-                             {.fd = loop->wake, .events = POLLIN}};
+    struct pollfd items[] = {
+        {.fd = loop->epoll, .events = POLLIN},
+        {.fd = loop->wake, .events = POLLIN},
+        {.fd = http_may_accept(loop) ? loop->http->listener : -1, .events = POLLIN}};
+    int64_t pause_ms = http_pause_ms(loop);
     MHD_UNSIGNED_LONG_LONG wish_ms;
     eventfd_t ignored;
 
     if (loop->exchange_count > 0 && (limit_ms < 0 || limit_ms > SWEEP_MS))
         limit_ms = SWEEP_MS;
+    if (pause_ms > 0 && (limit_ms < 0 || limit_ms > pause_ms))
+        limit_ms = pause_ms;
     if (MHD_get_timeout(loop->daemon, &wish_ms) == MHD_YES &&
         (limit_ms < 0 || wish_ms < (unsigned long long)limit_ms))
         limit_ms = (int64_t)wish_ms;
-    if (wait_for_work(loop, items, ARRAY_LENGTH(items), (int)limit_ms) > 0 && items[1].revents)
-        eventfd_read(loop->wake, &ignored);
+    int ready = wait_for_work(loop, items, ARRAY_LENGTH(items), (int)limit_ms);
     loop->now_ms = clock_boot_ms();
-    if (atomic_load_explicit(&loop->asked, memory_order_relaxed))
-        atomic_store_explicit(&loop->asked, false, memory_order_relaxed);
+    if (ready > 0 && items[1].revents)
+        eventfd_read(loop->wake, &ignored);
+    if (ready > 0 && items[2].revents)
+        http_accept_some(loop);
+    if (atomic_load_explicit(&loop->asked_ms, memory_order_relaxed))
+        atomic_store_explicit(&loop->asked_ms, 0, memory_order_relaxed);
+    http_add_dealt(loop);
     http_resume_answered(loop);
-    size_t before = loop->exchange_count;
     MHD_run(loop->daemon);
-    /* At its limit libmicrohttpd stops watching the listener, and takes it up again only in the run
-     * after the one in which a connection has ended: nothing would wake us for that one. */
-    if (loop->exchange_count < before)
-        MHD_run(loop->daemon);
     sweep(loop);
 }
 
@@ -181,9 +185,6 @@ static void *run_loop(void *context)
 
     while (!atomic_load_explicit(&loop->http->stopping, memory_order_relaxed))
         run_once(loop, -1);
-    int listener = MHD_quiesce_daemon(loop->daemon);
-    if (listener >= 0)
-        close(listener);
     int64_t end_ms = clock_boot_ms() + FLUSH_MS;
     do
         run_once(loop, 10);
@@ -193,46 +194,37 @@ static void *run_loop(void *context)
     return NULL;
 }
 
-static unsigned connection_limit(unsigned threads)
-{
-    struct rlimit limit;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-        return 512;
-    rlim_t descriptors = limit.rlim_cur < (1 << 20) ? limit.rlim_cur : (1 << 20);
-    rlim_t usable =
-        descriptors > 2 * DESCRIPTORS_OF_OURS ? descriptors - DESCRIPTORS_OF_OURS : descriptors / 2;
-    return (unsigned)(usable / threads) + 1;
-}
-
-static enum error_code start_loop(struct http *http, struct http_loop *loop, struct error *error)
+static enum error_code make_loop(struct http *http, struct http_loop *loop, struct error *error)
 {
     const struct http_settings *settings = &http->settings;
-    int listener = fcntl(http->listener, F_DUPFD_CLOEXEC, 0);
 
     loop->http = http;
     loop->now_ms = clock_boot_ms();
     pthread_mutex_init(&loop->lock, NULL);
     loop->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (loop->wake < 0)
+        return error_set_errno(error, errno, "cannot make an eventfd");
     enum error_code code = settings->thread_begin(settings->context, &loop->context, error);
-    if (code) {
-        close(listener);
+    if (code)
         return code;
-    }
     loop->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, http_on_request, loop,
-        MHD_OPTION_LISTEN_SOCKET, listener, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)HTTP_CONNECTION_BYTES, MHD_OPTION_CONNECTION_LIMIT,
-        connection_limit(settings->threads), MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned)(HTTP_HEAD_MS / 1000), MHD_OPTION_URI_LOG_CALLBACK, http_take_target, loop,
-        MHD_OPTION_UNESCAPE_CALLBACK, http_leave_encoded, NULL, MHD_OPTION_NOTIFY_COMPLETED,
-        http_on_completed, NULL, MHD_OPTION_NOTIFY_CONNECTION, on_connection, loop, MHD_OPTION_END);
-    if (!loop->daemon) {
-        close(listener);
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL,
+        http_on_request, loop, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_CONNECTION_BYTES,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)http->connection_limit,
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)(HTTP_HEAD_MS / 1000), MHD_OPTION_URI_LOG_CALLBACK,
+        http_take_target, loop, MHD_OPTION_UNESCAPE_CALLBACK, http_leave_encoded, NULL,
+        MHD_OPTION_NOTIFY_COMPLETED, http_on_completed, NULL, MHD_OPTION_NOTIFY_CONNECTION,
+        on_connection, loop, MHD_OPTION_END);
+    if (!loop->daemon)
         return error_set(error, ERROR_IO, "libmicrohttpd does not start");
-    }
     loop->epoll = MHD_get_daemon_info(loop->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+    return ERROR_NONE;
+}
+
+static enum error_code start_loop(struct http_loop *loop, struct error *error)
+{
     int failed = pthread_create(&loop->thread, NULL, run_loop, loop);
+
     if (failed)
         return error_set_errno(error, failed, "cannot start a thread");
     loop->running = true;
@@ -246,12 +238,17 @@ enum error_code http_start(const struct http_settings *settings, struct http **h
 
     made->settings = *settings;
     made->listener = -1;
+    made->connection_limit = http_connection_limit();
+    pthread_mutex_init(&made->dealing, NULL);
     made->loops = memory_new(settings->threads, sizeof *made->loops);
     enum error_code code = listener_open(&settings->listen, &made->listener, &made->address, error);
     for (unsigned i = 0; i < settings->threads && !code; i++) {
         made->loop_count++;
-        code = start_loop(made, &made->loops[i], error);
+        code = make_loop(made, &made->loops[i], error);
     }
+    /* Each deals to all. */
+    for (unsigned i = 0; i < made->loop_count && !code; i++)
+        code = start_loop(&made->loops[i], error);
     if (code) {
         http_stop(made);
         return code;
@@ -267,27 +264,24 @@ int64_t http_check_ms(struct http *http)
 
     for (unsigned i = 0; i < http->loop_count; i++) {
         struct http_loop *loop = &http->loops[i];
-        if (!atomic_load_explicit(&loop->asked, memory_order_relaxed)) {
-            loop->asked_at_ms = now_ms;
-            atomic_store_explicit(&loop->asked, true, memory_order_relaxed);
+        int64_t asked_ms = atomic_load_explicit(&loop->asked_ms, memory_order_relaxed);
+        if (asked_ms == 0) {
+            atomic_store_explicit(&loop->asked_ms, now_ms, memory_order_relaxed);
             eventfd_write(loop->wake, 1);
-        } else if (now_ms - loop->asked_at_ms > longest_ms) {
-            longest_ms = now_ms - loop->asked_at_ms;
+        } else if (now_ms - asked_ms > longest_ms) {
+            longest_ms = now_ms - asked_ms;
         }
     }
     return longest_ms;
 }
 
-static void stop_loop(struct http *http, struct http_loop *loop)
+static void end_loop(struct http *http, struct http_loop *loop)
 {
-    if (loop->running) {
-        eventfd_write(loop->wake, 1);
-        pthread_join(loop->thread, NULL);
-    }
     if (loop->daemon)
         MHD_stop_daemon(loop->daemon);
     if (loop->context)
         http->settings.thread_end(http->settings.context, loop->context);
+    http_drop_dealt(loop);
     close(loop->wake);
     pthread_mutex_destroy(&loop->lock);
 }
@@ -298,9 +292,15 @@ void http_stop(struct http *http)
         return;
     atomic_store(&http->stopping, true);
     for (unsigned i = 0; i < http->loop_count; i++)
-        stop_loop(http, &http->loops[i]);
+        eventfd_write(http->loops[i].wake, 1);
+    for (unsigned i = 0; i < http->loop_count; i++)
+        if (http->loops[i].running)
+            pthread_join(http->loops[i].thread, NULL);
+    for (unsigned i = 0; i < http->loop_count; i++)
+        end_loop(http, &http->loops[i]);
     if (http->listener >= 0)
         close(http->listener);
+    pthread_mutex_destroy(&http->dealing);
     free(http->loops);
     free(http);
 }

@@ -5,12 +5,14 @@
  * the method is as it was sent. It answers at once, or keeps the exchange and answers later from
  * any thread.
  *
- * Threads: one loop a core, each with a libmicrohttpd daemon of its own on the shared listening
- * socket. The loops are ours (external epoll), not libmicrohttpd's: with its internal threads,
- * 0.9.75 goes back to a *blocking* epoll_wait whenever exactly 128 events arrive at once, with
- * those 128 requests unserved (daemon.c, MHD_epoll, `while (MAX_EVENTS == num_events)`), which
- * stalls a busy server with suspended connections. Our loop always asks without blocking, resumes
- * what was answered from elsewhere in one batch with one wake, and enforces the deadlines.
+ * Threads: one loop a core, each with a libmicrohttpd daemon of its own. A loop that is awake
+ * accepts, and each connection is given to the loop that has the fewest; what is over the system's
+ * limit of descriptors waits in the listener's queue. The loops are ours (external epoll), not
+ * libmicrohttpd's: with its internal threads, 0.9.75 goes back to a *blocking* epoll_wait whenever
+ * exactly 128 events arrive at once, with those 128 requests unserved (daemon.c, MHD_epoll, `while
+ * (MAX_EVENTS == num_events)`), which stalls a busy server with suspended connections. Our loop
+ * always asks without blocking, resumes what was answered from elsewhere in one batch with one
+ * wake, and enforces the deadlines.
  *
  * Deadlines: a request's head must arrive within HTTP_HEAD_MS of the connection's start or of the
  * last reply, trickled bytes or not; its body within HTTP_BODY_MS and as long again as

@@ -1,10 +1,11 @@
 /*
- * What the parts of the HTTP module share: http (loops and connections), http_request (from a
- * request's first byte to its handler) and http_reply (from its answer to the last byte). No other
- * file includes this one.
+ * What the parts of the HTTP module share: http (loops and connections), http_accept (which loop
+ * gets a connection), http_request (from a request's first byte to its handler) and http_reply
+ * (from its answer to the last byte). No other file includes this one.
  */
 #pragma once
 
+#include "common/accept_trouble.h"
 #include "directory/http.h"
 
 #include <microhttpd.h>
@@ -68,20 +69,28 @@ struct http_loop {
     int wake;
     int64_t now_ms;
     int64_t swept_ms;
-    atomic_bool asked;   /* to come round, by http_check_ms; the loop clears it */
-    int64_t asked_at_ms; /* of who asks */
+    /* Since when it is to come round, by http_check_ms; 0: it has. */
+    atomic_int_least64_t asked_ms;
     struct http_exchange *exchanges;
     size_t exchange_count;
+    size_t begun_count; /* of exchanges, ever */
     size_t kept_count;
     size_t sending_count;
     pthread_mutex_t lock;
-    struct http_exchange *answered; /* guarded by lock */
+    struct http_exchange *answered; /* guarded by lock, as is dealt */
+    struct http_dealt *dealt;       /* accepted, and not yet libmicrohttpd's */
+    atomic_size_t share;            /* of the connections: exchanges, and what was dealt */
 };
 
 struct http {
     struct http_settings settings;
     struct address address;
     int listener;
+    size_t connection_limit;
+    atomic_size_t connection_count;
+    atomic_int_least64_t paused_until_ms;
+    struct trouble full, exhausted;
+    pthread_mutex_t dealing; /* who holds it chooses a loop for a connection */
     atomic_size_t body_bytes;
     atomic_bool stopping;
     struct http_loop *loops;
@@ -94,6 +103,29 @@ static inline void http_set_phase(struct http_exchange *exchange, enum http_phas
     exchange->phase = phase;
     exchange->phase_since_ms = exchange->loop->now_ms;
 }
+
+/* ---- http_accept.c ----
+ * libmicrohttpd accepts nothing: of several daemons on one listener each would take what it comes
+ * to, and with few busy connections one had two thirds of them, or all, and a core was idle. Here
+ * whoever is awake accepts, and each connection goes to the loop with the fewest. */
+
+/* How many connections the system's limit of descriptors allows. */
+size_t http_connection_limit(void);
+
+/* Whether the loop shall wait for the listener: not at the limit, in a pause or when stopping. A
+ * connection that ends wakes its own loop, which then waits for it again. */
+bool http_may_accept(const struct http_loop *loop);
+/* How long nothing is accepted, as the system had no descriptor or memory; 0: no pause. */
+int http_pause_ms(const struct http_loop *loop);
+
+/* Accepts what waits, but not all of very many, and deals it out. */
+void http_accept_some(struct http_loop *loop);
+/* Gives libmicrohttpd what was dealt to this loop. On its thread. */
+void http_add_dealt(struct http_loop *loop);
+/* A connection of this loop is gone. */
+void http_give_place(struct http_loop *loop);
+/* Closes what was dealt to a loop that no longer runs. */
+void http_drop_dealt(struct http_loop *loop);
 
 /* ---- http_request.c: libmicrohttpd's callbacks ---- */
 

@@ -205,8 +205,9 @@ class Directory(Daemon):
     READY = re.compile(r"\bready\b.*?(http://[^\s/]+:(\d+))")
 
     def __init__(self, folder, name="directory", users=None, expiry=None, arguments=(), port=0,
-                 wait=True, env=None):
+                 wait=True, env=None, descriptors=None):
         folder = pathlib.Path(folder)
+        self.before = ["prlimit", f"--nofile={descriptors}:{descriptors}"] if descriptors else []
         self.users_path = folder / "users"
         self.database = folder / "p2p-directory.db"
         self.url = None
@@ -219,7 +220,8 @@ class Directory(Daemon):
 
     def _argv(self):
         return [str(a) for a in
-                [DIRECTORY_PROGRAM, "--listen", f"127.0.0.1:{self.port}", *self.arguments]]
+                [*self.before, DIRECTORY_PROGRAM, "--listen", f"127.0.0.1:{self.port}",
+                 *self.arguments]]
 
     def ready(self, match):
         self.url = f"http://127.0.0.1:{match.group(2)}"

@@ -90,8 +90,10 @@ def stopped_thread(directory):
     if ptrace(PTRACE_ATTACH, thread, None, None):
         pytest.skip(f"no ptrace here: {os.strerror(ctypes.get_errno())}")
     os.waitpid(thread, WALL)
-    yield
-    assert ptrace(PTRACE_DETACH, thread, None, None) == 0
+    try:
+        yield
+    finally:
+        assert ptrace(PTRACE_DETACH, thread, None, None) == 0
 
 
 def notified(net, address, **env):
