@@ -57,9 +57,10 @@ struct http_request {
     char client_host[HTTP_HOST_BYTES]; /* an address, without brackets */
     /* The request could not be read whole and must be answered with this: ERROR_TOO_LARGE (the
      * target or the body), ERROR_BUSY (HTTP_BODIES_MAX_BYTES) or ERROR_INVALID (where the body ends
-     * is ambiguous: the reply must close the connection). */
+     * is ambiguous, or the host is: the reply must close the connection). */
     enum error_code refused;
     bool target_too_long;
+    bool wrong_host; /* there is no Host header, or there are several */
     size_t route; /* the handler's to set: by which row of its table it answers, for the metrics */
 };
 

@@ -72,7 +72,7 @@ static void refuse(struct http_exchange *exchange, enum error_code code)
 /* What we want to know of a request's headers, each of which is looked at once. */
 struct head {
     const char *length, *type, *authorization, *expect; /* the first of that name; NULL: none */
-    unsigned lengths, encodings;
+    unsigned lengths, encodings, hosts;
     bool unknown_encoding;
     bool hides_length; /* a name may be one of these two to somebody else */
 };
@@ -114,6 +114,8 @@ static enum MHD_Result note_header(void *context, enum MHD_ValueKind kind, const
         keep_first(&head->authorization, value);
     } else if (NAME_IS(MHD_HTTP_HEADER_EXPECT)) {
         keep_first(&head->expect, value);
+    } else if (NAME_IS(MHD_HTTP_HEADER_HOST)) {
+        head->hosts++;
     } else if (NAME_IS(MHD_HTTP_HEADER_TRANSFER_ENCODING)) {
         head->encodings++;
         head->unknown_encoding |= !value || strcasecmp(value, "chunked") != 0;
@@ -130,8 +132,14 @@ static bool is_ambiguous(const struct head *head)
     return head->lengths + head->encodings > 1 || head->unknown_encoding || head->hides_length;
 }
 
+/* RFC 9112 3.2: one, but before HTTP/1.1. */
+static bool has_wrong_host(const struct head *head, const char *version)
+{
+    return head->hosts > 1 || (head->hosts == 0 && strcmp(version, MHD_HTTP_VERSION_1_1) >= 0);
+}
+
 /* Looks at the head. Returns true when the request is refused without reading its body. */
-static bool begin_request(struct http_exchange *exchange, const char *method)
+static bool begin_request(struct http_exchange *exchange, const char *method, const char *version)
 {
     struct http_request *request = &exchange->request;
     struct head head = {0};
@@ -145,7 +153,8 @@ static bool begin_request(struct http_exchange *exchange, const char *method)
     request->target_length = exchange->target.length;
     request->target_too_long = exchange->target.failed;
     http_set_phase(exchange, PHASE_BODY);
-    if (is_ambiguous(&head)) {
+    request->wrong_host = has_wrong_host(&head, version);
+    if (is_ambiguous(&head) || request->wrong_host) {
         refuse(exchange, ERROR_INVALID);
         return true;
     }
@@ -215,10 +224,9 @@ enum MHD_Result http_on_request(void *context, struct MHD_Connection *connection
     (void)context;
     (void)connection;
     (void)url;
-    (void)version;
     if (!exchange->first_call_done) {
         exchange->first_call_done = true;
-        return begin_request(exchange, method) ? handle(exchange) : MHD_YES;
+        return begin_request(exchange, method, version) ? handle(exchange) : MHD_YES;
     }
     if (*data_length > 0) {
         bool fine = take_body(exchange, data, *data_length);

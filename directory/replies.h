@@ -24,6 +24,7 @@
 #define TEXT_TARGET_TOO_LONG   "La URL es demasiado larga"
 #define TEXT_BODY_TOO_LARGE    "El cuerpo de la petición es demasiado grande"
 #define TEXT_AMBIGUOUS_LENGTH  "La longitud del cuerpo de la petición es ambigua"
+#define TEXT_WRONG_HOST        "La petición debe tener una cabecera Host, y una sola"
 #define TEXT_BUSY              "El directorio está ocupado; intente de nuevo más tarde"
 #define TEXT_WRONG_TOKEN       "Token inválido o vencido"
 #define TEXT_STOPPING          "El directorio se está deteniendo"

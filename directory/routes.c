@@ -128,7 +128,7 @@ bool routes_handle(void *context, void *thread, struct http_exchange *exchange,
         return true;
     }
     if (request->refused == ERROR_INVALID) {
-        reply_detail(reply, 400, TEXT_AMBIGUOUS_LENGTH);
+        reply_detail(reply, 400, request->wrong_host ? TEXT_WRONG_HOST : TEXT_AMBIGUOUS_LENGTH);
         reply->close = true;
         return true;
     }

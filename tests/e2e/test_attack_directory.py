@@ -44,6 +44,19 @@ def test_a_length_that_can_be_read_in_two_ways(directory, method, headers, body)
     assert directory.peers() == []
 
 
+@pytest.mark.parametrize("version, headers, status", [
+    (b"1.1", b"Host: h\r\n", 200), (b"1.1", b"Host:\r\n", 200), (b"1.0", b"", 200),
+    (b"1.1", b"", 400), (b"1.1", b"Host: h\r\nhost: g\r\n", 400), (b"1.0", b"Host: h\r\nHost: h\r\n", 400),
+], ids=["one", "empty", "none in 1.0", "none", "two", "two in 1.0"])
+def test_one_host_header(directory, version, headers, status):
+    """RFC 9112 3.2; the reference's server refuses too."""
+    with dial(directory) as connection:
+        connection.sendall(b"GET / HTTP/" + version + b"\r\n" + headers + b"Connection: close\r\n\r\n")
+        data = connection.makefile("rb").read()
+    assert data.startswith(b"HTTP/1.1 %d " % status) or data.startswith(b"HTTP/1.0 %d " % status)
+    assert (b"una cabecera Host" in data) == (status == 400)
+
+
 def test_started_without_standard_files(net):
     """Log lines never go into the file that took a closed descriptor's number."""
     directory = net.directory()
