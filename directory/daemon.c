@@ -297,6 +297,12 @@ static void rest_thread(void *context, void *thread)
     index_reader_rest(thread);
 }
 
+static bool must_rest_thread(void *context, void *thread)
+{
+    (void)context;
+    return index_reader_must_rest(thread);
+}
+
 static void end_thread(void *context, void *thread)
 {
     (void)context;
@@ -341,6 +347,7 @@ static enum error_code start_http(struct daemon *daemon, struct error *error)
         .thread_begin = begin_thread,
         .thread_end = end_thread,
         .thread_rest = rest_thread,
+        .thread_must_rest = must_rest_thread,
     };
     enum error_code code = address_parse(daemon->settings->listen, true, &settings.listen, error);
 

@@ -136,15 +136,24 @@ static void sweep(struct http_loop *loop)
 
 /* ---- loops ---- */
 
-/* Says so before it waits. */
+static bool must_rest(const struct http_loop *loop)
+{
+    const struct http_settings *settings = &loop->http->settings;
+
+    return settings->thread_must_rest &&
+           settings->thread_must_rest(settings->context, loop->context);
+}
+
+/* Says so before it waits, where somebody wants to know. */
 static int wait_for_work(const struct http_loop *loop, struct pollfd *items, nfds_t count,
                          int limit_ms)
 {
-    int ready = poll(items, count, 0);
-
-    if (ready != 0 || limit_ms == 0)
-        return ready;
-    rest(loop);
+    if (limit_ms != 0 && must_rest(loop)) {
+        int ready = poll(items, count, 0);
+        if (ready != 0)
+            return ready;
+        rest(loop);
+    }
     return poll(items, count, limit_ms);
 }
 

@@ -99,6 +99,8 @@ struct http_settings {
     /* On the loop's thread, before it waits for something to do, and every second while it does not
      * come to that; NULL: nothing. */
     void (*thread_rest)(void *context, void *thread);
+    /* Whether that would do anything: it costs a look at the sockets without waiting. */
+    bool (*thread_must_rest)(void *context, void *thread);
 };
 
 /* Listens and serves. Errors say what is wrong with the address. */

@@ -161,10 +161,20 @@ static void connect_anew(struct index_reader *reader)
     index_reader_close(fresh);
 }
 
+static bool must_connect_anew(const struct index_reader *reader)
+{
+    return reader->only_reads && !atomic_load(&reader->news->only_reads);
+}
+
+bool index_reader_must_rest(const struct index_reader *reader)
+{
+    return reader->is_held || must_connect_anew(reader);
+}
+
 void index_reader_rest(struct index_reader *reader)
 {
     let_go(reader);
-    if (reader->only_reads && !atomic_load(&reader->news->only_reads))
+    if (must_connect_anew(reader))
         connect_anew(reader);
 }
 

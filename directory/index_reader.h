@@ -45,6 +45,8 @@ typedef bool index_file_fn(void *context, const struct index_file *file);
 /* Lets go of that state: before the thread waits, or the write-ahead log could not be folded back.
  * Connects anew when the database can be written again. */
 void index_reader_rest(struct index_reader *reader);
+/* Whether there is anything to let go of, or to connect to. */
+bool index_reader_must_rest(const struct index_reader *reader);
 
 /* Searches between these two see one state of the database, and cost less. End also where one of
  * them, or the beginning, has failed. */
