@@ -532,10 +532,14 @@ def test_a_wait_is_told(slow, terminal):
     wait_state(peer, "a.iso", "waiting")
     wait_until(lambda: (job(peer, "a.iso")["reason"] or "?") in peer.command("downloads").stdout, 20,
                "the reason")
-    told = peer.command("explain", "1")
-    assert told.returncode == DONE
-    assert "Espera, y sigue sola en cuanto pueda: " in told.stdout
-    assert "Último fallo: " in told.stdout
+
+    def told():
+        """It tries again now and then, and runs for that moment."""
+        explained = peer.command("explain", "1")
+        assert explained.returncode == DONE
+        return explained.stdout if "Espera, y sigue sola en cuanto pueda: " in explained.stdout else None
+
+    assert "Último fallo: " in wait_until(told, 20, "the wait to be explained")
 
 
 @pytest.mark.parametrize("name", ["a.iso", "a*"])
