@@ -99,7 +99,8 @@ struct http_settings {
     /* On the loop's thread, before it waits for something to do, and every second while it does not
      * come to that; NULL: nothing. */
     void (*thread_rest)(void *context, void *thread);
-    /* Whether that would do anything: it costs a look at the sockets without waiting. */
+    /* Whether that would do anything; NULL: never before it waits. It costs a look at the sockets
+     * without waiting. */
     bool (*thread_must_rest)(void *context, void *thread);
 };
 

@@ -13,8 +13,8 @@
 #include <unistd.h>
 
 enum {
-    BATCH = 64, /* in one go, before those that are there are looked at again */
-    LATE_MS = 500,
+    BATCH = 64,     /* in one go, before those that are there are looked at again */
+    STUCK_MS = 500, /* who has not come round for so long, when asked to, gets no connection */
     DESCRIPTORS_OF_OURS = 128,
 };
 
@@ -38,17 +38,23 @@ size_t http_connection_limit(void)
 
 /* ---- places ---- */
 
-static bool take_place(struct http *http, int64_t now_ms)
+static bool take_place(struct http *http)
 {
-    size_t taken = atomic_fetch_add(&http->connection_count, 1) + 1;
-
-    if (taken == http->connection_limit && trouble_begins(&http->full, now_ms))
-        log_line(LOG_WARNING, "directory", "%zu connections are open, the next ones have to wait",
-                 taken);
-    if (taken <= http->connection_limit)
+    if (atomic_fetch_add(&http->connection_count, 1) < http->connection_limit)
         return true;
     atomic_fetch_sub(&http->connection_count, 1);
     return false;
+}
+
+/* After a connection was accepted: a place that was taken to try for one is none. */
+static void say_if_full(struct http_loop *loop)
+{
+    struct http *http = loop->http;
+
+    if (atomic_load(&http->connection_count) >= http->connection_limit &&
+        trouble_begins(&http->full, loop->now_ms))
+        log_line(LOG_WARNING, "directory", "%zu connections are open, the next ones have to wait",
+                 http->connection_limit);
 }
 
 void http_give_place(struct http_loop *loop)
@@ -86,11 +92,11 @@ static void pause_accepting(struct http_loop *loop, int errno_value)
 
 /* ---- dealing ---- */
 
-static bool is_late(struct http_loop *loop, int64_t now_ms)
+static bool is_stuck(struct http_loop *loop, int64_t now_ms)
 {
     int64_t asked_ms = atomic_load_explicit(&loop->asked_ms, memory_order_relaxed);
 
-    return asked_ms != 0 && now_ms - asked_ms > LATE_MS;
+    return asked_ms != 0 && now_ms - asked_ms > STUCK_MS;
 }
 
 /* The one with the fewest, but for those that do not come round. It has one more then. */
@@ -102,7 +108,7 @@ static struct http_loop *choose(struct http_loop *own)
     pthread_mutex_lock(&http->dealing); /* or two that choose at once would choose the same */
     for (unsigned i = 0; i < http->loop_count; i++)
         if (atomic_load(&http->loops[i].share) < atomic_load(&chosen->share) &&
-            !is_late(&http->loops[i], own->now_ms))
+            !is_stuck(&http->loops[i], own->now_ms))
             chosen = &http->loops[i];
     atomic_fetch_add(&chosen->share, 1);
     pthread_mutex_unlock(&http->dealing);
@@ -128,13 +134,14 @@ void http_accept_some(struct http_loop *loop)
 {
     struct http *http = loop->http;
 
-    for (int i = 0; i < BATCH && take_place(http, loop->now_ms); i++) {
+    for (int i = 0; i < BATCH && take_place(http); i++) {
         struct http_dealt accepted = {.length = sizeof accepted.address};
 
         accepted.descriptor = accept4(http->listener, (struct sockaddr *)&accepted.address,
                                       &accepted.length, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (accepted.descriptor >= 0) {
             deal(loop, &accepted);
+            say_if_full(loop);
             continue;
         }
         atomic_fetch_sub(&http->connection_count, 1);

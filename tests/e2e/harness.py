@@ -178,6 +178,12 @@ class Daemon:
         text = pathlib.Path(f"/proc/{self.pid}/status").read_text()
         return int(re.search(rf"^{key}:\s+(\d+)", text, re.MULTILINE).group(1))
 
+    def processor_seconds(self):
+        """What all its threads have used so far."""
+        text = pathlib.Path(f"/proc/{self.pid}/stat").read_text()
+        fields = text.rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def threads(self):
         return len(os.listdir(f"/proc/{self.pid}/task"))
 

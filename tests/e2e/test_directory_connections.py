@@ -53,11 +53,6 @@ def sockets_of_loops(directory):
     return sorted(counts)
 
 
-def processor_seconds(directory):
-    fields = pathlib.Path(f"/proc/{directory.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 @pytest.mark.skipif(os.cpu_count() < 2, reason="one core, one loop")
 @pytest.mark.parametrize("at_once", [True, False], ids=["all at once", "one after the other"])
 def test_all_loops_get_the_same_number(directory, at_once):
@@ -104,9 +99,9 @@ def test_more_connections_than_there_are_places(net):
         connections += waiting
         for connection in waiting:
             connection.sendall(ASK)
-        used = processor_seconds(directory)
+        used = directory.processor_seconds()
         time.sleep(2)
-        assert processor_seconds(directory) - used < 1
+        assert directory.processor_seconds() - used < 1
         assert select.select(waiting, [], [], 0)[0] == []
         assert served(connections[0])
         assert sum(sockets_of_loops(directory)) == places
@@ -128,9 +123,9 @@ def test_no_descriptor_left_for_a_while(directory):
         for _ in range(20):
             connections.append(dial(directory))
             connections[-1].sendall(ASK)
-        used = processor_seconds(directory)
+        used = directory.processor_seconds()
         time.sleep(2)
-        assert processor_seconds(directory) - used < 1
+        assert directory.processor_seconds() - used < 1
         assert served(connections[0])
         assert select.select(connections[1:], [], [], 0)[0] == []
         resource.prlimit(directory.pid, resource.RLIMIT_NOFILE, limits)

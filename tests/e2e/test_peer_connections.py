@@ -130,11 +130,6 @@ def test_a_client_too_many_is_told_at_once(net):
     still_serves(peer)
 
 
-def processor_seconds(peer):
-    fields = open(f"/proc/{peer.pid}/stat").read().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / 100
-
-
 def test_no_descriptor_left_for_a_while(net):
     """Whoever took them: who connects meanwhile waits, and is served when there are some again."""
     peer = net.peer(files={"a": "x"})
@@ -143,10 +138,10 @@ def test_no_descriptor_left_for_a_while(net):
     resource.prlimit(peer.pid, resource.RLIMIT_NOFILE, (3, limits[1]))  # none of these ever closes
     with peer.client() as client:
         call = client.stub.ListFiles.future(wire.Empty(), timeout=60)
-        used = processor_seconds(peer)
+        used = peer.processor_seconds()
         time.sleep(2)
         assert not call.done()
-        assert processor_seconds(peer) - used < 1
+        assert peer.processor_seconds() - used < 1
         resource.prlimit(peer.pid, resource.RLIMIT_NOFILE, limits)
         assert [file.filename for file in call.result(30).files]
     assert peer.log.count("cannot accept connections, trying on: Too many open files") == 1
