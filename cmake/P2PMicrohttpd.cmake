@@ -5,6 +5,10 @@
 # That depends on the library's inside: where there is no archive of exactly this version, and where
 # sanitizers should see the library's memory as it is, it is the shared one. The same, but slower.
 #
+# Where it is linked in, what it calls of the system goes through directory/microhttpd_calls.c: the
+# linker's --wrap has such calls of the whole program go there, and those of a thread without a batch
+# straight on.
+#
 # p2p_connection_memory: that object by itself, for its test.
 pkg_check_modules(MICROHTTPD REQUIRED IMPORTED_TARGET libmicrohttpd)
 pkg_check_modules(GNUTLS IMPORTED_TARGET gnutls)
@@ -13,6 +17,10 @@ add_library(p2p_connection_memory OBJECT "${PROJECT_SOURCE_DIR}/directory/connec
 target_link_libraries(p2p_connection_memory PUBLIC p2p_build PRIVATE p2p_warnings)
 set_target_properties(p2p_connection_memory PROPERTIES C_EXTENSIONS ON)
 
+add_library(p2p_microhttpd_calls OBJECT "${PROJECT_SOURCE_DIR}/directory/microhttpd_calls.c")
+target_link_libraries(p2p_microhttpd_calls PUBLIC p2p_build PRIVATE p2p_warnings)
+set_target_properties(p2p_microhttpd_calls PROPERTIES C_EXTENSIONS ON)
+
 add_library(p2p_microhttpd INTERFACE)
 find_library(P2P_ARCHIVE_microhttpd libmicrohttpd.a HINTS ${MICROHTTPD_STATIC_LIBRARY_DIRS} ${MICROHTTPD_LIBDIR})
 mark_as_advanced(P2P_ARCHIVE_microhttpd)
@@ -20,7 +28,9 @@ if(P2P_ARCHIVE_microhttpd AND GNUTLS_FOUND AND MICROHTTPD_VERSION VERSION_EQUAL 
   target_include_directories(p2p_microhttpd INTERFACE ${MICROHTTPD_INCLUDE_DIRS})
   target_compile_definitions(p2p_microhttpd INTERFACE P2P_CONNECTION_MEMORY)
   target_link_libraries(p2p_microhttpd INTERFACE
-    $<TARGET_OBJECTS:p2p_connection_memory> "${P2P_ARCHIVE_microhttpd}" PkgConfig::GNUTLS)
+    $<TARGET_OBJECTS:p2p_connection_memory> $<TARGET_OBJECTS:p2p_microhttpd_calls>
+    -Wl,--wrap=send,--wrap=sendmsg,--wrap=shutdown,--wrap=close
+    "${P2P_ARCHIVE_microhttpd}" PkgConfig::GNUTLS)
 else()
   message(STATUS "libmicrohttpd ${MICROHTTPD_VERSION} is used with its own connection memory")
   target_link_libraries(p2p_microhttpd INTERFACE PkgConfig::MICROHTTPD)

@@ -184,7 +184,9 @@ static void run_once(struct http_loop *loop, int64_t limit_ms)
         atomic_store_explicit(&loop->asked_ms, 0, memory_order_relaxed);
     http_add_dealt(loop);
     http_resume_answered(loop);
+    send_batch_begin(loop->batch);
     MHD_run(loop->daemon);
+    send_batch_end();
     sweep(loop);
 }
 
@@ -213,6 +215,7 @@ static enum error_code make_loop(struct http *http, struct http_loop *loop, stru
     loop->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (loop->wake < 0)
         return error_set_errno(error, errno, "cannot make an eventfd");
+    loop->batch = send_batch_new();
     enum error_code code = settings->thread_begin(settings->context, &loop->context, error);
     if (code)
         return code;
@@ -291,6 +294,7 @@ static void end_loop(struct http *http, struct http_loop *loop)
     if (loop->context)
         http->settings.thread_end(http->settings.context, loop->context);
     http_drop_dealt(loop);
+    send_batch_free(loop->batch);
     close(loop->wake);
     pthread_mutex_destroy(&loop->lock);
 }

@@ -12,7 +12,7 @@
  * exactly 128 events arrive at once, with those 128 requests unserved (daemon.c, MHD_epoll, `while
  * (MAX_EVENTS == num_events)`), which stalls a busy server with suspended connections. Our loop
  * always asks without blocking, resumes what was answered from elsewhere in one batch with one
- * wake, and enforces the deadlines.
+ * wake, sends the replies of a round together (directory/send_batch.h), and enforces the deadlines.
  *
  * Deadlines: a request's head must arrive within HTTP_HEAD_MS of the connection's start or of the
  * last reply, trickled bytes or not; its body within HTTP_BODY_MS and as long again as

@@ -7,6 +7,7 @@
 
 #include "common/accept_trouble.h"
 #include "directory/http.h"
+#include "directory/send_batch.h"
 
 #include <microhttpd.h>
 #include <pthread.h>
@@ -64,7 +65,8 @@ struct http_loop {
     struct MHD_Daemon *daemon;
     pthread_t thread;
     bool running;
-    void *context; /* what thread_begin made */
+    void *context;            /* what thread_begin made */
+    struct send_batch *batch; /* of the replies of one round; NULL: none */
     int epoll;
     int wake;
     int64_t now_ms;
