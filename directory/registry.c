@@ -132,11 +132,6 @@ static void deactivate(struct registry *registry, struct peer *peer, int64_t now
 
 /* ---- restoring ---- */
 
-static char *copy_unless(const char *text, const char *usual)
-{
-    return strcmp(text, usual) == 0 ? NULL : memory_copy_string(text);
-}
-
 void registry_expect(struct registry *registry, size_t count)
 {
     registry_lock(registry);
@@ -151,11 +146,10 @@ void registry_restore(struct registry *registry, const struct registry_record *r
     unsigned char token[PEER_TOKEN_BYTES];
 
     registry_lock(registry);
-    struct peer *peer = peer_table_add(&registry->table, (uint32_t)record->id, record->name);
+    struct peer *peer = peer_table_add(&registry->table, (uint32_t)record->id, record->name,
+                                       record->host, record->urls);
     *peer_seen_ms(&registry->table, peer) =
         record->sequence != 0 ? now_ms - (age_ms > 0 ? age_ms : 0) : PEER_NOT_SEEN;
-    peer->urls = copy_unless(record->urls, "[]");
-    peer->host = copy_unless(record->host, "");
     peer->etag = record->etag;
     peer->has_etag = record->has_etag;
     peer->mark = record->mark;
@@ -187,8 +181,8 @@ static void line_up_away(struct registry *registry)
     auto_free struct login_place *places = memory_new(count, sizeof *places);
     size_t used = 0;
 
-    for (size_t i = 0; i < count; i++) {
-        struct peer *peer = registry->table.peers[i];
+    for (size_t id = 1; id <= count; id++) {
+        struct peer *peer = peer_table_get(&registry->table, (int64_t)id);
         if (!peer || peer->sequence != 0 || peer->away_ms == REGISTRY_NOTHING_KEPT)
             continue;
         /* Times below zero are of before the machine started. */
@@ -217,7 +211,8 @@ void registry_restored(struct registry *registry, int64_t run_ms, int64_t now_ms
 static bool has_list(const struct peer *peer, const struct index_sum *etag, const char *host)
 {
     return etag && peer->lists_coming == 0 && peer->has_etag &&
-           index_sum_equal(&peer->etag, etag) && (!peer->host || strcmp(peer->host, host) == 0);
+           index_sum_equal(&peer->etag, etag) &&
+           (!*peer_host(peer) || strcmp(peer_host(peer), host) == 0);
 }
 
 /* Differs: the reference gives everybody the same token. */
@@ -236,7 +231,8 @@ static struct peer *find_or_add(struct registry *registry, const char *name)
     struct peer *peer = peer_table_find(&registry->table, name);
 
     return peer ? peer
-                : peer_table_add(&registry->table, (uint32_t)registry->table.count + 1, name);
+                : peer_table_add(&registry->table, (uint32_t)registry->table.count + 1, name, "",
+                                 "[]");
 }
 
 static void parse_host(const char *host, unsigned char out[16])
@@ -330,13 +326,13 @@ bool registry_find_token(struct registry *registry, const char *token, int64_t n
 {
     registry_lock(registry);
     const struct peer *peer = find_by_token(registry, token, now_ms);
-    size_t length = peer ? strlen(peer->name) : 0;
+    size_t length = peer ? strlen(peer_name(peer)) : 0;
     bool found = peer && length < sizeof owner->name;
     if (found) {
         owner->id = peer->id;
         owner->mark = peer->mark;
         owner->mark_generation = peer->mark_generation;
-        memcpy(owner->name, peer->name, length + 1);
+        memcpy(owner->name, peer_name(peer), length + 1);
     }
     registry_unlock(registry);
     return found;
@@ -359,7 +355,7 @@ static void tell(const struct peer *peer, bool active, registry_visitor *visitor
 {
     struct registry_peer view = {
         .id = peer->id,
-        .name = peer->name,
+        .name = peer_name(peer),
         .urls = peer_urls(peer),
         .sequence = peer->sequence,
         .active = active,
@@ -412,10 +408,9 @@ static bool count_some(struct registry *registry, size_t *next, int64_t now_ms, 
     size_t from;
 
     registry_lock(registry);
-    const int64_t *seen_ms = registry->table.seen_ms;
     bool more = next_part(registry, &from, next);
     for (size_t i = from; i < *next; i++)
-        *count += seen_ms[i] > over_ms;
+        *count += *peer_table_seen_ms(&registry->table, i + 1) > over_ms;
     registry_unlock(registry);
     return more;
 }
@@ -446,12 +441,12 @@ static bool sweep_some(struct registry *registry, size_t *next, int64_t now_ms,
     size_t i;
 
     registry_lock(registry);
-    const int64_t *seen_ms = registry->table.seen_ms;
     bool more = next_part(registry, &i, next);
     for (; i < *next && count < SWEEP_AT_ONCE; i++) {
-        if (seen_ms[i] > over_ms || seen_ms[i] == PEER_NOT_SEEN)
+        int64_t seen_ms = *peer_table_seen_ms(&registry->table, i + 1);
+        if (seen_ms > over_ms || seen_ms == PEER_NOT_SEEN)
             continue;
-        struct peer *peer = registry->table.peers[i];
+        struct peer *peer = peer_table_get(&registry->table, (int64_t)i + 1);
         deactivate(registry, peer, now_ms);
         registry_mark_dirty(registry, peer);
         tell(peer, false, visitor, context);
@@ -473,14 +468,6 @@ void registry_sweep(struct registry *registry, int64_t now_ms, registry_visitor 
 
 /* ---- lists ---- */
 
-static void set_text(char **text, const char *value, const char *usual)
-{
-    if (strcmp(*text ? *text : usual, value) == 0)
-        return;
-    free(*text);
-    *text = copy_unless(value, usual);
-}
-
 void registry_set_index(struct registry *registry, int64_t id, const struct registry_list *list)
 {
     registry_lock(registry);
@@ -489,10 +476,7 @@ void registry_set_index(struct registry *registry, int64_t id, const struct regi
         peer->lists_coming--;
         peer->etag = *list->etag;
         peer->has_etag = true;
-        if (list->urls)
-            set_text(&peer->urls, list->urls, "[]");
-        if (list->host)
-            set_text(&peer->host, list->host, "");
+        peer_set_texts(peer, list->host, list->urls);
     }
     registry_unlock(registry);
 }

@@ -42,16 +42,6 @@ static inline void registry_unlock(struct registry *registry)
     pthread_mutex_unlock(&registry->lock);
 }
 
-static inline const char *peer_host(const struct peer *peer)
-{
-    return peer->host ? peer->host : "";
-}
-
-static inline const char *peer_urls(const struct peer *peer)
-{
-    return peer->urls ? peer->urls : "[]";
-}
-
 static inline int64_t registry_seen_ms(const struct registry *registry, const struct peer *peer)
 {
     return *peer_seen_ms(&registry->table, peer);

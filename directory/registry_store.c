@@ -62,7 +62,7 @@ static void copy_record(const struct registry *registry, const struct peer *peer
 {
     const char *urls = peer_urls(peer);
     const char *host = peer_host(peer);
-    char *end = memory_new(strlen(peer->name) + strlen(urls) + strlen(host) + 3, 1);
+    char *end = memory_new(strlen(peer_name(peer)) + strlen(urls) + strlen(host) + 3, 1);
 
     *record = (struct registry_record){
         .memory = end,
@@ -75,7 +75,7 @@ static void copy_record(const struct registry *registry, const struct peer *peer
         .etag = peer->etag,
     };
     registry_format_token(peer, record->token);
-    record->name = append(&end, peer->name);
+    record->name = append(&end, peer_name(peer));
     record->urls = append(&end, urls);
     record->host = append(&end, host);
 }
@@ -116,7 +116,8 @@ void registry_collect_again(struct registry *registry, int64_t id)
 /* Without a look at the peer, which would be one cache miss more for each. */
 static uint32_t age_of(const struct registry *registry, size_t id, int64_t now_ms)
 {
-    int64_t seen_ms = id <= registry->table.count ? registry->table.seen_ms[id - 1] : PEER_NOT_SEEN;
+    int64_t seen_ms =
+        id <= registry->table.count ? *peer_table_seen_ms(&registry->table, id) : PEER_NOT_SEEN;
 
     if (seen_ms == PEER_NOT_SEEN || now_ms - seen_ms >= REGISTRY_AGE_AWAY)
         return REGISTRY_AGE_AWAY;

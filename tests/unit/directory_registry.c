@@ -212,6 +212,36 @@ static void the_stored_list(void **state)
     assert_false(registry_get(registry, 99, &record));
 }
 
+/* Each of them may come without the other. */
+static void host_and_urls_change(void **state)
+{
+    static const struct {
+        const char *host, *urls; /* NULL: as they were */
+        const char *then_host, *then_urls;
+    } rows[] = {
+        {NULL, NULL, "", "[]"},
+        {"long.host.name", NULL, "long.host.name", "[]"},
+        {NULL, "[\"h:1\",\"h:2\"]", "long.host.name", "[\"h:1\",\"h:2\"]"},
+        {"h", NULL, "h", "[\"h:1\",\"h:2\"]"},
+        {"h", "[\"h:1\",\"h:2\"]", "h", "[\"h:1\",\"h:2\"]"},
+        {"", "[]", "", "[]"},
+    };
+    struct registry *registry = *state;
+
+    log_in(registry, "A", 0);
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        const struct registry_list list = {
+            .etag = &list_one, .host = rows[i].host, .urls = rows[i].urls};
+        struct registry_record record;
+        registry_set_index(registry, 1, &list);
+        check_row(i, registry_get(registry, 1, &record));
+        check_row(i, strcmp(record.name, "A") == 0);
+        check_row(i, strcmp(record.host, rows[i].then_host) == 0);
+        check_row(i, strcmp(record.urls, rows[i].then_urls) == 0);
+        registry_record_done(&record);
+    }
+}
+
 /* A list that is already stored is news again while another one is about to replace it. */
 static void a_list_that_is_put_back(void **state)
 {
@@ -588,6 +618,7 @@ int main(void)
         test(pages),
         test(visits),
         test(the_stored_list),
+        test(host_and_urls_change),
         test(a_list_that_is_put_back),
         test(what_an_etag_says),
         test(what_a_change_is_of),
