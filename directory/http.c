@@ -1,4 +1,5 @@
 #include "common/clock.h"
+#include "common/log.h"
 #include "common/memory.h"
 #include "common/thread_order.h"
 #include "directory/http_private.h"
@@ -202,6 +203,8 @@ static void *run_loop(void *context)
     while (loop->kept_count > 0 || (loop->sending_count > 0 && loop->now_ms < end_ms));
     MHD_stop_daemon(loop->daemon);
     loop->daemon = NULL;
+    send_batch_free(loop->batch); /* here, for all loops at the same time */
+    loop->batch = NULL;
     return NULL;
 }
 
@@ -216,6 +219,7 @@ static enum error_code make_loop(struct http *http, struct http_loop *loop, stru
     if (loop->wake < 0)
         return error_set_errno(error, errno, "cannot make an eventfd");
     loop->batch = send_batch_new();
+    http->can_batch = loop->batch != NULL;
     enum error_code code = settings->thread_begin(settings->context, &loop->context, error);
     if (code)
         return code;
@@ -265,6 +269,8 @@ enum error_code http_start(const struct http_settings *settings, struct http **h
         http_stop(made);
         return code;
     }
+    if (!made->can_batch)
+        log_line(LOG_INFO, "directory", "each reply is sent by itself: io_submit is not available");
     *http = made;
     return ERROR_NONE;
 }

@@ -205,7 +205,6 @@ static enum MHD_Result handle(struct http_exchange *exchange)
     exchange->request.body_length = exchange->body.length;
     http_set_phase(exchange, PHASE_HANDLED);
     exchange->whole_us = clock_us();
-    send_batch_hurry(exchange->whole_us);
     if (settings->handle(settings->context, loop->context, exchange, &exchange->reply))
         return http_send_reply(exchange);
     exchange->kept = true;

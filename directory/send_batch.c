@@ -1,22 +1,22 @@
 #include "directory/send_batch.h"
 
+#include "common/clock.h"
 #include "common/memory.h"
 
 #include <errno.h>
 #include <linux/aio_abi.h>
-#include <linux/sockios.h>
+#include <linux/sock_diag.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 struct send_batch {
     aio_context_t context;
-    int64_t since_us; /* 0: not known yet */
-    size_t count, used;
+    int64_t since_us;   /* 0: not known yet */
+    size_t count, used; /* used: of bytes */
     struct iocb sends[SEND_BATCH_SOCKETS_MAX];
     struct io_event results[SEND_BATCH_SOCKETS_MAX];
     char bytes[SEND_BATCH_BYTES];
@@ -49,6 +49,7 @@ void send_batch_begin(struct send_batch *batch)
 
 /* ---- sending ---- */
 
+/* Of one that waits no longer. */
 static void check(const struct iocb *send, int64_t sent)
 {
     if (sent != (int64_t)send->aio_nbytes)
@@ -80,12 +81,17 @@ static size_t submit(struct send_batch *batch, size_t count)
     return (size_t)sent;
 }
 
+static void forget(struct send_batch *batch)
+{
+    batch->count = batch->used = 0;
+    batch->since_us = 0;
+}
+
 static void send_all(struct send_batch *batch)
 {
     size_t count = batch->count;
 
-    batch->count = batch->used = 0;
-    batch->since_us = 0;
+    forget(batch);
     for (size_t i = count > 1 ? submit(batch, count) : 0; i < count; i++)
         send_one(&batch->sends[i]);
 }
@@ -97,39 +103,46 @@ void send_batch_end(void)
     current = NULL;
 }
 
-void send_batch_hurry(int64_t now_us)
+void send_batch_hurry(void)
 {
     struct send_batch *batch = current;
 
     if (!batch || batch->count == 0)
         return;
+    int64_t now_us = clock_us();
     if (batch->since_us == 0)
         batch->since_us = now_us;
     else if (now_us - batch->since_us >= SEND_BATCH_MAX_DELAY_US)
         send_all(batch);
 }
 
-/* ---- taking ---- */
-
-static bool waits(const struct send_batch *batch, int socket)
-{
-    for (size_t i = 0; i < batch->count; i++)
-        if (batch->sends[i].aio_fildes == (uint32_t)socket)
-            return true;
-    return false;
-}
-
+/* There is one of each socket at most. */
 void send_batch_settle(int socket)
 {
-    if (current && waits(current, socket))
-        send_all(current);
+    struct send_batch *batch = current;
+    size_t i = 0;
+
+    while (batch && i < batch->count && batch->sends[i].aio_fildes != (uint32_t)socket)
+        i++;
+    if (!batch || i == batch->count)
+        return;
+    struct iocb send = batch->sends[i];
+    batch->sends[i] = batch->sends[--batch->count];
+    send_one(&send);
+    if (batch->count == 0)
+        forget(batch);
 }
 
-static bool has_all(int socket)
-{
-    int on_the_way;
+/* ---- taking ---- */
 
-    return ioctl(socket, SIOCOUTQ, &on_the_way) == 0 && on_the_way == 0;
+static bool has_room(int socket)
+{
+    uint32_t memory[SK_MEMINFO_VARS];
+    socklen_t length = sizeof memory;
+
+    return getsockopt(socket, SOL_SOCKET, SO_MEMINFO, memory, &length) == 0 &&
+           memory[SK_MEMINFO_WMEM_QUEUED] == 0 &&
+           memory[SK_MEMINFO_SNDBUF] >= SEND_BATCH_BUFFER_MIN_BYTES;
 }
 
 size_t send_batch_take(int socket, const struct iovec *parts, size_t count)
@@ -142,7 +155,7 @@ size_t send_batch_take(int socket, const struct iovec *parts, size_t count)
     send_batch_settle(socket); /* they arrive in their order */
     for (size_t i = 0; i < count; i++)
         length += parts[i].iov_len;
-    if (length == 0 || length > SEND_BATCH_SEND_BYTES || !has_all(socket))
+    if (length == 0 || length > SEND_BATCH_SEND_BYTES || !has_room(socket))
         return 0;
     if (batch->count == SEND_BATCH_SOCKETS_MAX || length > SEND_BATCH_BYTES - batch->used)
         send_all(batch);

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <time.h>
 
 enum {
     PAIRS_MAX = SEND_BATCH_SOCKETS_MAX + 1,
@@ -75,11 +76,12 @@ static size_t take(const struct pairs *pairs, size_t i, const char *text)
     return take_bytes(pairs->from[i], text, strlen(text));
 }
 
+/* recv is what hurries in this program. */
 static bool has_nothing(const struct pairs *pairs, size_t i)
 {
     char byte;
 
-    return recv(pairs->to[i], &byte, 1, MSG_PEEK) < 0 && errno == EAGAIN;
+    return recvfrom(pairs->to[i], &byte, 1, MSG_PEEK, NULL, NULL) < 0 && errno == EAGAIN;
 }
 
 /* Whether that comes, neither less nor more. */
@@ -134,7 +136,7 @@ static void nothing_waits_outside(void **state)
     assert_int_equal(take(&pairs, 0, "after the end"), 0);
     send_batch_begin(NULL);
     assert_int_equal(take(&pairs, 0, "without one"), 0);
-    send_batch_hurry(1);
+    send_batch_hurry();
     send_batch_settle(pairs.from[0]);
     end_pairs(&pairs);
 }
@@ -169,6 +171,22 @@ static void takes_what_surely_goes_out_whole(void **state)
     while (send(pairs.from[1], bytes, sizeof bytes, MSG_DONTWAIT) > 0)
         ;
     assert_int_equal(take(&pairs, 1, "this receiver does not read"), 0);
+    end_pairs(&pairs);
+}
+
+/* It can be full of small segments before all is in. */
+static void takes_nothing_with_a_small_buffer(void **state)
+{
+    const int small = SEND_BATCH_BUFFER_MIN_BYTES / 2 - 1; /* the system doubles it */
+    const int enough = SEND_BATCH_BUFFER_MIN_BYTES / 2;
+    struct pairs pairs;
+
+    (void)state;
+    make_pairs(&pairs, 1);
+    setsockopt(pairs.from[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+    assert_int_equal(take(&pairs, 0, "reply"), 0);
+    setsockopt(pairs.from[0], SOL_SOCKET, SO_SNDBUF, &enough, sizeof enough);
+    assert_int_equal(take(&pairs, 0, "reply"), 5);
     end_pairs(&pairs);
 }
 
@@ -253,36 +271,45 @@ static void a_lost_descriptor_stops_no_other(void **state)
     end_pairs(&pairs);
 }
 
+/* And no other is. */
 static void settled_before_it_is_shut(void **state)
 {
     struct pairs pairs;
     char byte;
 
     (void)state;
-    make_pairs(&pairs, 2);
-    assert_int_equal(take(&pairs, 0, "reply"), 5);
-    send_batch_settle(pairs.from[1]);
+    make_pairs(&pairs, 4);
+    for (size_t i = 0; i < 3; i++)
+        check_row(i, take(&pairs, i, "reply") == 5);
+    send_batch_settle(pairs.from[3]);
     assert_true(has_nothing(&pairs, 0));
     send_batch_settle(pairs.from[0]);
+    assert_true(has_nothing(&pairs, 1));
+    assert_true(has_nothing(&pairs, 2));
     assert_int_equal(shutdown(pairs.from[0], SHUT_WR), 0);
     assert_true(gets(&pairs, 0, "reply"));
     assert_int_equal(recv(pairs.to[0], &byte, 1, 0), 0);
+    send_batch_end();
+    assert_true(gets(&pairs, 1, "reply"));
+    assert_true(gets(&pairs, 2, "reply"));
     end_pairs(&pairs);
 }
 
 static void none_waits_for_long(void **state)
 {
+    const struct timespec delay = {.tv_nsec = SEND_BATCH_MAX_DELAY_US * 1000};
     struct pairs pairs;
 
     (void)state;
     make_pairs(&pairs, 2);
-    send_batch_hurry(1000);
+    send_batch_hurry();
     for (size_t i = 0; i < pairs.count; i++) {
         check_row(i, take(&pairs, i, "reply") == 5);
-        send_batch_hurry(5000000);
-        send_batch_hurry(5000000 + SEND_BATCH_MAX_DELAY_US - 1);
+        send_batch_hurry(); /* from here on */
         check_row(i, has_nothing(&pairs, i));
-        send_batch_hurry(5000000 + SEND_BATCH_MAX_DELAY_US);
+        nanosleep(&delay, NULL);
+        check_row(i, has_nothing(&pairs, i));
+        send_batch_hurry();
         check_row(i, gets(&pairs, i, "reply"));
     }
     end_pairs(&pairs);
@@ -295,6 +322,7 @@ int main(void)
         cmocka_unit_test(nothing_waits_outside),
         cmocka_unit_test(one_receiver_gets_all_in_order),
         cmocka_unit_test(takes_what_surely_goes_out_whole),
+        cmocka_unit_test(takes_nothing_with_a_small_buffer),
         cmocka_unit_test(as_many_wait_as_there_are_places),
         cmocka_unit_test(as_many_bytes_wait_as_there_is_room),
         cmocka_unit_test(a_broken_connection_is_shut),
