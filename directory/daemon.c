@@ -14,6 +14,7 @@
 #include "directory/index_reader.h"
 #include "directory/index_writer.h"
 #include "directory/metrics.h"
+#include "directory/read_ahead.h"
 #include "directory/registry.h"
 #include "directory/routes.h"
 #include "directory/user_list.h"
@@ -248,8 +249,10 @@ static enum error_code load_peers(struct daemon *daemon, struct error *error)
     code = index_peers_last_id(peers, &last_id, error);
     if (code)
         return code;
+    struct read_ahead *ahead = read_ahead_start(daemon->index, daemon->settings->database, last_id);
     registry_expect(daemon->registry, (size_t)last_id);
     code = index_peers_load(peers, restore_peer, &restoring, error);
+    read_ahead_stop(ahead);
     registry_restored(daemon->registry, clocks.run_ms, restoring.now_ms);
     return code;
 }

@@ -11,6 +11,8 @@
  * | access log| 1, when | its file                              | access_log_close  |
  * |           | it is on |                                       |                   |
  * | writer    | 1        | the index's writing connection        | index_writer_stop |
+ * | read ahead| 8, while | a reading connection each             | read_ahead_stop   |
+ * |           | starting |                                       |                   |
  *
  * Stopping: verifier and login threads first (what waits is answered 503), then the writer (what
  * was submitted is committed), then HTTP, which sends those answers.
