@@ -26,18 +26,6 @@ static void maps_zeroed_memory_of_any_size(void **state)
     memory_unmap(NULL, 1);
 }
 
-/* Of the process, in pages. */
-static unsigned long mapped_pages(void)
-{
-    FILE *file = fopen("/proc/self/statm", "r");
-    unsigned long pages;
-
-    assert_non_null(file);
-    assert_int_equal(fscanf(file, "%lu", &pages), 1);
-    fclose(file);
-    return pages;
-}
-
 /* Neither the memory, nor what was mapped around it to have it where large pages begin. */
 static void leaves_nothing(void **state)
 {
@@ -45,12 +33,13 @@ static void leaves_nothing(void **state)
 
     (void)state;
     memory_unmap(memory_map(BYTES, true), BYTES);
-    unsigned long before = mapped_pages();
+    unsigned long before = unit_mapped_pages();
     for (int i = 0; i < TIMES; i++)
         memory_unmap(memory_map(BYTES, true), BYTES);
-    assert_true(mapped_pages() < before + (unsigned long)(LARGE_PAGE / sysconf(_SC_PAGESIZE)));
+    assert_true(unit_mapped_pages() < before + (unsigned long)(LARGE_PAGE / sysconf(_SC_PAGESIZE)));
     void *memory = memory_map(BYTES, true);
-    assert_true(mapped_pages() < before + (unsigned long)(4 * LARGE_PAGE / sysconf(_SC_PAGESIZE)));
+    assert_true(unit_mapped_pages() <
+                before + (unsigned long)(4 * LARGE_PAGE / sysconf(_SC_PAGESIZE)));
     memory_unmap(memory, BYTES);
 }
 

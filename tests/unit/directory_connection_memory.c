@@ -32,18 +32,6 @@ static size_t resident_pages(void)
     return kib * 1024 / (size_t)sysconf(_SC_PAGESIZE);
 }
 
-/* Of the process, in pages. */
-static unsigned long mapped_pages(void)
-{
-    FILE *file = fopen("/proc/self/statm", "r");
-    unsigned long pages;
-
-    assert_non_null(file);
-    assert_int_equal(fscanf(file, "%lu", &pages), 1);
-    fclose(file);
-    return pages;
-}
-
 static void has_what_it_was_asked_for(void **state)
 {
     static const size_t sizes[] = {1, 15, 4096, 32768, POOL_BYTES - 1, POOL_BYTES, 1 << 20};
@@ -286,7 +274,7 @@ static void closed_connections_leave_few(void **state)
 {
     struct MemoryPool *pools[4 * CONNECTION_MEMORY_SPARE_MAX];
     unsigned long pool_pages = POOL_BYTES / (unsigned long)sysconf(_SC_PAGESIZE);
-    unsigned long before = mapped_pages();
+    unsigned long before = unit_mapped_pages();
 
     (void)state;
     for (int round = 0; round < 3; round++) {
@@ -294,7 +282,7 @@ static void closed_connections_leave_few(void **state)
             assert_non_null(pools[i] = MHD_pool_create(POOL_BYTES));
         for (size_t i = 0; i < ARRAY_LENGTH(pools); i++)
             MHD_pool_destroy(pools[i]);
-        assert_in_range(mapped_pages(), 0,
+        assert_in_range(unit_mapped_pages(), 0,
                         before + (CONNECTION_MEMORY_SPARE_MAX + 1) * (pool_pages + 2));
     }
     /* Others than those that are kept are of no use to who wants more, or less. */

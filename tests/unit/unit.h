@@ -38,3 +38,6 @@ const char *unit_path(const char *folder, const char *name, char out[UNIT_PATH_B
 
 /* Writes the file, or says that the test failed. */
 void unit_file_write(const char *path, const void *data, size_t length);
+
+/* What the process has mapped, in pages. */
+unsigned long unit_mapped_pages(void);
