@@ -219,7 +219,6 @@ static enum error_code make_loop(struct http *http, struct http_loop *loop, stru
     if (loop->wake < 0)
         return error_set_errno(error, errno, "cannot make an eventfd");
     loop->batch = send_batch_new();
-    http->can_batch = loop->batch != NULL;
     enum error_code code = settings->thread_begin(settings->context, &loop->context, error);
     if (code)
         return code;
@@ -262,6 +261,8 @@ enum error_code http_start(const struct http_settings *settings, struct http **h
         made->loop_count++;
         code = make_loop(made, &made->loops[i], error);
     }
+    if (!code && !made->loops[0].batch)
+        log_line(LOG_INFO, "directory", "each reply is sent by itself: io_submit is not available");
     /* Each deals to all. */
     for (unsigned i = 0; i < made->loop_count && !code; i++)
         code = start_loop(&made->loops[i], error);
@@ -269,8 +270,6 @@ enum error_code http_start(const struct http_settings *settings, struct http **h
         http_stop(made);
         return code;
     }
-    if (!made->can_batch)
-        log_line(LOG_INFO, "directory", "each reply is sent by itself: io_submit is not available");
     *http = made;
     return ERROR_NONE;
 }

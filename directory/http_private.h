@@ -95,7 +95,6 @@ struct http {
     pthread_mutex_t dealing; /* who holds it chooses a loop for a connection */
     atomic_size_t body_bytes;
     atomic_bool stopping;
-    bool can_batch; /* replies are sent together; known from the start on */
     struct http_loop *loops;
     unsigned loop_count;
 };

@@ -38,10 +38,9 @@ static enum error_code read_peers(struct read_ahead *ahead, struct database *dat
     struct database_statement *count = NULL;
     enum error_code code = database_prepare(
         database, "SELECT count(*) FROM peers WHERE id BETWEEN ?1 AND ?2", &count, NULL);
-    int64_t first = 0;
+    int64_t first;
 
-    while (!code && first <= ahead->last_id) {
-        first = atomic_fetch_add(&ahead->next_id, PEERS_AT_ONCE);
+    while (!code && (first = atomic_fetch_add(&ahead->next_id, PEERS_AT_ONCE)) <= ahead->last_id) {
         read_some(count, first);
         code = database_finish(count, NULL);
     }

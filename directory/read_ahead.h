@@ -12,7 +12,7 @@
 
 struct read_ahead;
 
-/* Of a database that is open. NULL: there are too few peers, or no threads. */
+/* Of a database that is open. NULL: there are too few peers. */
 struct read_ahead *read_ahead_start(struct index *index, const char *path, int64_t last_id);
 
 /* Its threads end at once. NULL is allowed. */
